@@ -1,0 +1,329 @@
+"""The protocol: a gradient transformation is a pair of pure functions, and an optimizer a chain of them.
+
+    init(params)                              -> state
+    update(updates, state, params, **extra)   -> updates, state
+
+A factory is marked with `@factory`. It writes the pair as plain closures, and the signature of its `update` says what it
+needs: `params` without a default is required, and every keyword-only argument is an extra argument it reads.
+"""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import require
+from gradtx.recipe import Recipe, Value
+
+Params: TypeAlias = Any
+"""A tree of arrays: what is optimized."""
+Updates: TypeAlias = Params
+"""A tree like the parameters: gradients on their way to become steps."""
+OptState: TypeAlias = Any
+"""A tree of NamedTuples, tuples, dicts and arrays."""
+Schedule: TypeAlias = Callable[[Any], Any]
+"""A function of the step count (an int32 scalar, 0 at the first step)."""
+ScalarOrSchedule: TypeAlias = float | jax.Array | Schedule
+
+# Extra arguments of the protocol itself: any transformation may be given them, whether or not it reads them.
+PROTOCOL_EXTRA_ARGS = frozenset({"value", "grad", "value_fn", "grad_fn", "key"})
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class TransformInitFn(Protocol):
+    """Make the state for parameters like `params`; only their shapes, dtypes and shardings matter to most."""
+
+    def __call__(self, params: Params, /) -> OptState: ...
+
+
+class TransformUpdateFn(Protocol):
+    """Transform `updates`; returns the new updates and the new state."""
+
+    def __call__(
+        self, updates: Updates, state: OptState, params: Params | None = None, /
+    ) -> tuple[Updates, OptState]: ...
+
+
+class TransformUpdateExtraArgsFn(Protocol):
+    """As `TransformUpdateFn`, with extra arguments by keyword."""
+
+    def __call__(
+        self, updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any
+    ) -> tuple[Updates, OptState]: ...
+
+
+class _Pair(NamedTuple):
+    init: Callable[[Params], OptState]
+    update: Callable[..., tuple[Updates, OptState]]
+
+
+class GradientTransformation(Value, _Pair):
+    """A pair of pure functions `init(params)` and `update(updates, state, params)`.
+
+    What gradtx's factories return is also a value: equal arguments make equal transformations (so one can be a static
+    argument of `jax.jit`), it pickles, and it prints as the call that made it.
+    """
+
+
+class GradientTransformationExtraArgs(GradientTransformation):
+    """A transformation whose `update` takes extra arguments by keyword (`value=`, `key=`, ...)."""
+
+
+class Function(Value):
+    """A function, such as a schedule, that remembers the factory and the arguments it was made with."""
+
+    def __init__(self, function: Callable[..., Any]):
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+class EmptyState(NamedTuple):
+    """The state of a transformation that keeps none."""
+
+
+def init_empty_state(params: Params) -> EmptyState:
+    """Return the `EmptyState`, whatever the parameters."""
+    del params
+    return EmptyState()
+
+
+# --- factories -------------------------------------------------------------------------------------------------------
+
+
+@overload
+def factory(build: Callable[_P, _R], /) -> Callable[_P, _R]: ...
+@overload
+def factory(**ranges: require.Range) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
+def factory(build: Any = None, /, **ranges: require.Range) -> Any:
+    """Make a function that builds a transformation (or a schedule) a factory of values.
+
+    - What it returns remembers the factory and its arguments: it compares, hashes, pickles and prints by them.
+    - Hyperparameters out of range are refused, by the table in `gradtx.require`; `ranges` overrides it by name.
+    - `update` accepts the protocol's extra arguments and those it declares, and refuses every other by name.
+    - `update` says who needs the parameters when they are missing.
+
+    Args:
+      build: a function that returns a `GradientTransformation` (or a function of the step).
+      **ranges: for an argument of this factory, the numbers it may be.
+    """
+    if build is None:
+        return functools.partial(factory, **ranges)
+    signature = inspect.signature(build)
+    allowed = {name: range_ for name, range_ in {**require.RANGES, **ranges}.items() if name in signature.parameters}
+
+    @functools.wraps(build)
+    def remembering(*args: Any, **kwargs: Any) -> Any:
+        try:
+            recipe = Recipe(remembering, signature.bind(*args, **kwargs))
+        except TypeError:
+            build(*args, **kwargs)  # raises Python's own message, which names the function
+            raise
+        for name, range_ in allowed.items():
+            require.in_range(build.__name__, name, recipe.arguments[name], range_)
+        made = build(*args, **kwargs)
+        made = _sealed(made, build.__name__) if isinstance(made, GradientTransformation) else Function(made)
+        made.recipe = recipe
+        return made
+
+    return remembering
+
+
+def _sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtraArgs:
+    """Give `tx.update` the contract of arguments; one that has it already is only copied."""
+    if getattr(tx.update, "sealed", False):
+        return GradientTransformationExtraArgs(tx.init, tx.update)
+    parameters = inspect.signature(tx.update).parameters
+    reads_params = "params" in parameters and parameters["params"].default is inspect.Parameter.empty
+    required = {p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+    declared = declared_extra_args(tx.update)
+
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        if params is None and reads_params:
+            raise ValueError(
+                f"{name} reads the parameters: call update(updates, state, params), not update(updates, state)."
+            )
+        if missing := required - extra_args.keys():
+            keyword = min(missing)
+            raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
+        if declared is not None:
+            _refuse_unknown(name, extra_args.keys() - declared - PROTOCOL_EXTRA_ARGS, declared)
+        return tx.update(updates, state, params, **_only(declared, extra_args))
+
+    _mark(update, extra_args=declared, sealed=True)
+    return GradientTransformationExtraArgs(tx.init, update)
+
+
+def _refuse_unknown(name: str, unknown: set[str], declared: frozenset[str]) -> None:
+    if not unknown:
+        return
+    keyword = min(unknown)
+    known = sorted(declared | PROTOCOL_EXTRA_ARGS)
+    close = difflib.get_close_matches(keyword, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
+    raise TypeError(f"{name}: nothing here reads the extra argument {keyword!r}; {hint}")
+
+
+def _mark(function: Callable[..., Any], **attributes: Any) -> None:
+    vars(function).update(attributes)
+
+
+def _only(names: frozenset[str] | None, extra_args: dict[str, Any]) -> dict[str, Any]:
+    return extra_args if names is None else {name: arg for name, arg in extra_args.items() if name in names}
+
+
+def declared_extra_args(update: Callable[..., Any]) -> frozenset[str] | None:
+    """The extra arguments that `update` reads, or None if it takes any (`**extra` from outside gradtx)."""
+    if hasattr(update, "extra_args"):
+        return vars(update)["extra_args"]
+    extra = list(inspect.signature(update).parameters.values())[3:]
+    if any(p.kind is p.VAR_KEYWORD for p in extra):
+        return None
+    return frozenset(p.name for p in extra)
+
+
+def forwards_to(*inners: GradientTransformation) -> Callable[[_R], _R]:
+    """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`."""
+
+    def mark(update: Any) -> Any:
+        own = inspect.signature(update).parameters.values()
+        names = frozenset(p.name for p in own if p.kind is p.KEYWORD_ONLY)
+        declared = [declared_extra_args(inner.update) for inner in inners]
+        _mark(update, extra_args=None if None in declared else names.union(*cast("list[frozenset[str]]", declared)))
+        return update
+
+    return mark
+
+
+def with_extra_args_support(tx: GradientTransformation) -> GradientTransformationExtraArgs:
+    """Let `tx.update` be given any extra argument: it gets those it reads, the others are dropped.
+
+    Wrappers use it on what they wrap, which may come from another library: all that is asked of `tx` is an `init` and an
+    `update`.
+    """
+    if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
+        advice = " Call it first, as in adam(1e-3)." if inspect.isfunction(tx) else ""
+        raise TypeError(f"a gradient transformation has an init and an update; got {tx!r}.{advice}")
+    names = declared_extra_args(tx.update)
+
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        return tx.update(updates, state, params, **_only(names, extra_args))
+
+    _mark(update, extra_args=names)
+    return GradientTransformationExtraArgs(tx.init, update)
+
+
+# --- compositions ----------------------------------------------------------------------------------------------------
+
+
+@factory
+def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
+    """Apply transformations one after another: the updates of each are the input of the next.
+
+    The state is a flat tuple with one entry for each member. `chain()` of nothing changes nothing.
+
+    Args:
+      *args: transformations, of gradtx or of any library that keeps to the same protocol.
+
+    Raises:
+      TypeError: an argument is not a transformation.
+    """
+    members = [with_extra_args_support(tx) for tx in args]
+
+    def init(params: Params) -> tuple[OptState, ...]:
+        return tuple(member.init(params) for member in members)
+
+    @forwards_to(*members)
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        if len(state) != len(members):
+            raise ValueError(
+                f"chain of {len(members)} got a state of {len(state)}: is it the state of another optimizer?"
+            )
+        new_state = []
+        for member, member_state in zip(members, state, strict=True):
+            updates, member_state = member.update(updates, member_state, params, **extra_args)
+            new_state.append(member_state)
+        return updates, tuple(new_state)
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+@factory
+def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransformationExtraArgs:
+    """Apply named transformations one after another; the state is a dict by name.
+
+    Args:
+      *args: pairs `(name, transformation)`.
+
+    Raises:
+      ValueError: two members have the same name.
+    """
+    names = [name for name, _ in args]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"named_chain: {repeated[0]!r} names two members; every name must be its own.")
+    members = {name: with_extra_args_support(tx) for name, tx in args}
+
+    def init(params: Params) -> dict[str, OptState]:
+        return {name: member.init(params) for name, member in members.items()}
+
+    @forwards_to(*members.values())
+    def update(updates: Updates, state: dict[str, OptState], params: Params | None = None, **extra_args: Any):
+        if state.keys() != members.keys():
+            raise ValueError(
+                f"named_chain of {', '.join(names)} got a state of {', '.join(state)}: is it the state of another optimizer?"
+            )
+        new_state = {}
+        for name, member in members.items():
+            updates, new_state[name] = member.update(updates, state[name], params, **extra_args)
+        return updates, new_state
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+@factory
+def identity() -> GradientTransformationExtraArgs:
+    """Return the updates as they are."""
+
+    def update(updates: Updates, state: OptState, params: Params | None = None):
+        return updates, state
+
+    return GradientTransformationExtraArgs(init_empty_state, update)
+
+
+@factory
+def set_to_zero() -> GradientTransformationExtraArgs:
+    """Replace every update by zeros, integer leaves too: what it is applied to does not move."""
+
+    def update(updates: Updates, state: OptState, params: Params | None = None):
+        return jax.tree.map(jnp.zeros_like, updates), state
+
+    return GradientTransformationExtraArgs(init_empty_state, update)
+
+
+@factory
+def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransformationExtraArgs:
+    """Make a transformation without state of a function `f(updates, params) -> updates`."""
+
+    def update(updates: Updates, state: OptState, params: Params | None = None):
+        return f(updates, params), state
+
+    return GradientTransformationExtraArgs(init_empty_state, update)
+
+
+@factory
+def stateless_with_tree_map(f: Callable[[jax.Array, jax.Array | None], jax.Array]) -> GradientTransformationExtraArgs:
+    """Make a transformation without state of a function `f(g, p) -> u` on arrays; `p` is None without params."""
+
+    def update(updates: Updates, state: OptState, params: Params | None = None):
+        if params is None:
+            return jax.tree.map(lambda g: f(g, None), updates), state
+        return jax.tree.map(f, updates, params), state
+
+    return GradientTransformationExtraArgs(init_empty_state, update)

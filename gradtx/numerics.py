@@ -1,0 +1,99 @@
+"""Scalars and arrays handled with care: counters that saturate, roots with a gradient at zero, norms that do not overflow."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+
+Count: TypeAlias = jax.Array
+"""An int32 scalar: how many steps were taken."""
+
+
+@jax.jit
+def safe_increment(count: Any) -> jax.Array:
+    """Return `count + 1`, or `count` where that would overflow its dtype.
+
+    Args:
+      count: a scalar of an integer or floating dtype.
+    """
+    count = jnp.asarray(count)
+    if jnp.issubdtype(count.dtype, jnp.integer):
+        largest = jnp.iinfo(count.dtype).max
+    elif jnp.issubdtype(count.dtype, jnp.floating):
+        largest = jnp.finfo(count.dtype).max
+    else:
+        raise TypeError(f"safe_increment counts integers or floats, got {count.dtype}.")
+    one = jnp.ones((), count.dtype)
+    return jnp.where(count < largest, count + one, count)
+
+
+def safe_int32_increment(count: Any) -> jax.Array:
+    """Another name of `safe_increment`, which programs written for Optax use."""
+    return safe_increment(count)
+
+
+def debias(decay: Any, count: jax.Array) -> jax.Array:
+    """Return `1 - decay**count`: the weight that an average from zero has gathered after `count` steps.
+
+    Written as `-expm1(count log(decay))`, exact where the plain formula cancels: for decay 0.999 and one step in float32
+    that loses 5e-5 of the result.
+    """
+    steps = jnp.asarray(count).astype(float)
+    if isinstance(decay, int | float):
+        return -jnp.expm1(steps * math.log(decay)) if decay > 0 else jnp.ones_like(steps)
+    return 1 - jnp.asarray(decay).astype(steps.dtype) ** steps
+
+
+def abs_sq(x: jax.Array) -> jax.Array:
+    """Return |x|², real also for complex `x`."""
+    if jnp.iscomplexobj(x):
+        return jnp.square(x.real) + jnp.square(x.imag)
+    return jnp.square(x)
+
+
+@jax.custom_jvp
+def safe_sqrt(x: jax.Array) -> jax.Array:
+    """Return √x with derivative 0 at 0, where the true one is infinite and turns a meta-gradient into NaN."""
+    return jnp.sqrt(x)
+
+
+@safe_sqrt.defjvp
+def _safe_sqrt_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    root = jnp.sqrt(primals[0])
+    zero = root == 0
+    return root, jnp.where(zero, 0, tangents[0] * 0.5 / jnp.where(zero, 1, root))
+
+
+def safe_norm(
+    x: jax.Array,
+    min_norm: Any,
+    ord: int | float | str | None = None,
+    axis: int | Sequence[int] | None = None,
+    keepdims: bool = False,
+) -> jax.Array:
+    """Return `max(norm(x), min_norm)`, with gradient 0 (not NaN) where the norm is at most `min_norm`.
+
+    Args:
+      x: an array.
+      min_norm: the least value returned.
+      ord: order of the norm, as in `jnp.linalg.norm`.
+      axis: axes to reduce, as in `jnp.linalg.norm`.
+      keepdims: whether the reduced axes stay, with size 1.
+    """
+    axis = axis if axis is None or isinstance(axis, int) else tuple(axis)
+    norm = jnp.linalg.norm(x, ord=ord, axis=axis, keepdims=True)
+    small = norm <= min_norm
+    norm = jnp.linalg.norm(jnp.where(small, jnp.ones_like(x), x), ord=ord, axis=axis, keepdims=keepdims)
+    small = small.reshape(norm.shape)
+    return jnp.where(small, min_norm, norm)
+
+
+def safe_root_mean_squares(x: jax.Array, min_rms: Any) -> jax.Array:
+    """Return `max(√mean(|x|²), min_rms)`, with gradient 0 (not NaN) where the root is at most `min_rms`.
+
+    An empty array has root 0.
+    """
+    mean = jnp.mean(abs_sq(x)) if jnp.size(x) else jnp.zeros((), jnp.finfo(x.dtype).dtype)
+    return jnp.maximum(safe_sqrt(mean), min_rms)

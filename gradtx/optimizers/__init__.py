@@ -1,0 +1,1 @@
+"""Optimizers: chains of transformations, a few lines each, with their formula and paper."""

@@ -1,0 +1,105 @@
+"""Recipes: how a transformation was made, so that it can be compared, hashed, pickled and printed.
+
+A transformation is a pair of closures, and closures compare by identity. Two calls `adam(1e-3)` would be two different
+static arguments of `jax.jit`, and neither could be pickled. A value that remembers its factory and arguments has none of
+these troubles.
+"""
+
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+class Recipe:
+    """A factory and the arguments it was called with."""
+
+    def __init__(self, factory: Callable[..., Any], bound: inspect.BoundArguments):
+        self.factory = factory
+        self.args = bound.args
+        self.kwargs = bound.kwargs
+        bound.apply_defaults()
+        self.arguments: Mapping[str, Any] = bound.arguments  # defaults included
+        self._key: Hashable = None
+
+    @property
+    def name(self) -> str:
+        return self.factory.__name__
+
+    def key(self) -> Hashable:
+        """The factory with its arguments in a form that compares by value; made on first use."""
+        if self._key is None:
+            self._key = (self.factory, tuple((name, _frozen(value)) for name, value in self.arguments.items()))
+        return self._key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and self.key() == other.key()
+
+    def __hash__(self) -> int:
+        return hash(self.key())
+
+    def __repr__(self) -> str:
+        shown = [_shown(arg) for arg in self.args]
+        shown += [f"{name}={_shown(arg)}" for name, arg in self.kwargs.items()]
+        return f"{self.name}({', '.join(shown)})"
+
+
+class Value:
+    """Mix-in: what carries a recipe is compared, hashed, pickled and printed by it."""
+
+    recipe: Recipe | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if self.recipe is None:
+            return super().__eq__(other)
+        return isinstance(other, Value) and self.recipe == other.recipe
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return super().__hash__() if self.recipe is None else hash(self.recipe)
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.recipe is None else repr(self.recipe)
+
+    def __reduce__(self) -> Any:
+        if self.recipe is None:
+            return super().__reduce__()
+        return _remake, (self.recipe.factory, self.recipe.args, self.recipe.kwargs)
+
+
+def _remake(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return factory(*args, **kwargs)
+
+
+def _frozen(argument: Any) -> Hashable:
+    """A hashable stand-in: trees by structure and leaves, arrays by content, everything else as it compares itself."""
+    leaves, structure = jax.tree.flatten(argument, is_leaf=lambda node: isinstance(node, Value))
+    return structure, tuple(_frozen_leaf(leaf) for leaf in leaves)
+
+
+def _frozen_leaf(leaf: Any) -> Hashable:
+    if isinstance(leaf, jax.core.Tracer):
+        return "tracer", id(leaf)
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    if isinstance(leaf, jax.Array | np.ndarray):
+        array = np.asarray(leaf)
+        return str(array.dtype), array.shape, array.tobytes()
+    try:
+        hash(leaf)
+    except TypeError:
+        return type(leaf), id(leaf)
+    return type(leaf), leaf  # the type tells 1, 1.0 and True apart, which trace differently
+
+
+def _shown(argument: Any) -> str:
+    """`repr`, but a function by its name (no addresses) and a large array by its type."""
+    if isinstance(argument, jax.Array | np.ndarray) and argument.ndim:
+        return f"{argument.dtype}{list(argument.shape)}"
+    if callable(argument) and not isinstance(argument, Value):
+        return getattr(argument, "__qualname__", type(argument).__name__)
+    return repr(argument)

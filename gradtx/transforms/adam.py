@@ -1,0 +1,79 @@
+"""Adam (Kingma & Ba 2015), with Nesterov's momentum (Dozat 2016)."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+
+
+class ScaleByAdamState(NamedTuple):
+    """Steps taken, mean of the gradient, mean of its square."""
+
+    count: Count
+    mu: Updates
+    nu: Updates
+
+
+@factory
+def scale_by_adam(
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    mu_dtype: Any = None,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Divide the mean of the gradient by the root of the mean of its square.
+
+        m ← b1·m + (1−b1)·g              m̂ = m / (1−b1ᵗ)
+        v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
+        u = m̂ / (√(v̂ + eps_root) + eps)
+
+    With `nesterov`, m̂ = b1·m/(1−b1ᵗ⁺¹) + (1−b1)·g/(1−b1ᵗ), which looks one step ahead.
+
+    Args:
+      b1: decay of the mean of the gradient.
+      b2: decay of the mean of its square.
+      eps: added outside of the root, bounds the step where gradients vanish.
+      eps_root: added inside of the root.
+      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+      nesterov: whether to use Nesterov's momentum.
+
+    Raises:
+      ValueError: a decay is not in [0, 1), or an eps is negative.
+
+    References:
+      Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
+      Dozat, Incorporating Nesterov Momentum into Adam, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+    """
+    tree.check_moment_dtype("scale_by_adam", mu_dtype)
+
+    @tree.lift
+    def rule(g, m, v, *, debias1, next_debias1, debias2):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * abs_sq(g)
+        mean = b1 * m / next_debias1 + (1 - b1) * g / debias1 if nesterov else m / debias1
+        return mean / (safe_sqrt(v / debias2 + eps_root) + eps), m, v
+
+    def init(params: Params) -> ScaleByAdamState:
+        mu = tree.moment_like("scale_by_adam", params, mu_dtype)
+        nu = tree.moment_like("scale_by_adam", params, real=True)
+        return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
+
+    def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
+        count = safe_increment(state.count)
+        updates, mu, nu = rule(
+            updates,
+            state.mu,
+            state.nu,
+            debias1=debias(b1, count),
+            next_debias1=debias(b1, safe_increment(count)),
+            debias2=debias(b2, count),
+        )
+        return updates, ScaleByAdamState(count, mu, nu)
+
+    return GradientTransformation(init, update)

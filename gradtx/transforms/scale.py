@@ -1,0 +1,87 @@
+"""Multiply updates by a number: a constant, a schedule, a learning rate."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import (
+    EmptyState,
+    GradientTransformation,
+    Params,
+    ScalarOrSchedule,
+    Schedule,
+    Updates,
+    factory,
+    init_empty_state,
+)
+from gradtx.numerics import Count, safe_increment
+
+ScaleState = EmptyState
+
+
+class ScaleByScheduleState(NamedTuple):
+    """Steps taken."""
+
+    count: Count
+
+
+@tree.lift
+def _scale(g, *, factor):
+    return factor * g
+
+
+@factory
+def scale(step_size: Any) -> GradientTransformation:
+    """Multiply the updates by a number: u = step_size · g.
+
+    Args:
+      step_size: a scalar of any sign.
+    """
+
+    def update(updates: Updates, state: EmptyState, params: Params | None = None):
+        return _scale(updates, factor=step_size), state
+
+    return GradientTransformation(init_empty_state, update)
+
+
+@factory
+def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
+    """Multiply the updates by a function of the step: u = f(t) · g, with t = 0 at the first step.
+
+    Args:
+      step_size_fn: a schedule.
+
+    Raises:
+      TypeError: `step_size_fn` is not callable.
+    """
+    if not callable(step_size_fn):
+        raise TypeError(f"scale_by_schedule takes a function of the step, got {step_size_fn!r}; scale takes a number.")
+    return _scale_by(step_size_fn, sign=1)
+
+
+@factory
+def scale_by_learning_rate(
+    learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
+) -> GradientTransformation:
+    """Multiply the updates by minus the learning rate: u = −η·g, a step that descends.
+
+    Args:
+      learning_rate: a number, a schedule, or None for 1.
+      flip_sign: False leaves the minus out, for a step that ascends.
+    """
+    sign = -1 if flip_sign else 1
+    if callable(learning_rate):
+        return _scale_by(learning_rate, sign)
+    return scale(sign * (1.0 if learning_rate is None else learning_rate))
+
+
+def _scale_by(schedule: Schedule, sign: int) -> GradientTransformation:
+    def init(params: Params) -> ScaleByScheduleState:
+        return ScaleByScheduleState(jnp.zeros((), jnp.int32))
+
+    def update(updates: Updates, state: ScaleByScheduleState, params: Params | None = None):
+        updates = _scale(updates, factor=sign * schedule(state.count))
+        return updates, ScaleByScheduleState(safe_increment(state.count))
+
+    return GradientTransformation(init, update)

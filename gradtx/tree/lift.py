@@ -1,0 +1,113 @@
+"""`lift`: write the rule for one array, get the rule for a tree.
+
+The only machinery of gradtx, and the place of its four policies:
+
+- *holes* (`None`, `MaskedNode()`) are skipped, and stay holes;
+- *dtype*: a rule computes in float32 or wider, and each result takes the dtype of what it replaces;
+- *tracing*: a rule is traced once for each distinct shape and dtype, not once for each leaf, and outside of `jit` a
+  repeated call runs compiled code;
+- *errors*: trees that do not match are reported by the path of the first leaf that differs.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.tree import mismatch
+from gradtx.tree.holes import is_hole
+
+
+def lift(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """Carry a rule on arrays to trees: trees go in by position, scalars by keyword.
+
+        @tree.lift
+        def rule(g, m, *, decay):
+            m = decay * m + g
+            return m, m
+
+        updates, trace = rule(updates, state.trace, decay=0.9)
+
+    All trees have the structure and the shapes of the first. The k-th result replaces the k-th tree: it has its structure
+    and its dtype. Where the first tree has a hole, every tree keeps what it has. A scalar is shared by all leaves: compute
+    it once, outside of the rule. A Python number that never changes is better closed over: the compiler can fold it in.
+
+    Args:
+      rule: a pure function of arrays of one shape that returns an array, or a tuple of at most as many as it takes trees.
+        Its parameters are named by the paper's letters: `g` or `u` (updates), `p` (params), any other for a part of the
+        state; the errors use them.
+
+    Returns:
+      A function of trees that returns a tree, or a tuple of trees.
+
+    Raises:
+      TypeError, ValueError: from the returned function, when the trees do not match or hold something other than
+        floating-point or complex arrays.
+    """
+    owner = rule.__qualname__.split(".")[0].lstrip("_")
+    names = [p.name for p in inspect.signature(rule).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+
+    def on_leaf(*leaf: jax.Array, **scalars: jax.Array) -> Any:
+        mismatch.refuse(leaf)
+        wide = _at_least_float32(leaf)
+        # All arrays have one precision here; what is left to promote is real with complex, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            results = rule(*(_cast(x, wide) for x in leaf), **{name: _cast(x, wide) for name, x in scalars.items()})
+        if isinstance(results, tuple):
+            return tuple(new.astype(old.dtype) for new, old in zip(results, leaf, strict=False))
+        return results.astype(leaf[0].dtype)
+
+    on_leaf.__name__ = owner  # the name that profilers and compiled code show
+    compiled = jax.jit(on_leaf)
+
+    def lifted(*trees: Any, **scalars: Any) -> Any:
+        try:
+            structure, rows = _aligned(trees)
+            results = [None if is_hole(row[0]) else compiled(*row, **scalars) for row in rows]
+        except Exception:
+            mismatch.explain(owner, names, trees)  # raises if the trees are to blame
+            raise
+        sample = next((result for result in results if result is not None), None)
+        if sample is None:  # nothing but holes: how many results there would have been?
+            scalar = jax.ShapeDtypeStruct((), jnp.float32)
+            sample = jax.eval_shape(compiled, *[scalar] * len(names), **scalars)
+        if not isinstance(sample, tuple):
+            return structure.unflatten(_filled(results, rows, 0, None))
+        return tuple(structure.unflatten(_filled(results, rows, k, k)) for k in range(len(sample)))
+
+    return lifted
+
+
+def _aligned(trees: tuple[Any, ...]) -> tuple[Any, list[tuple[Any, ...]]]:
+    """The structure of the first tree, and a row for each of its leaves with what the other trees have there."""
+    try:  # the common case: holes, if any, are the same in all trees
+        leaves, structure = jax.tree.flatten(trees[0])
+        columns = [structure.flatten_up_to(tree) for tree in trees[1:]]
+    except ValueError:
+        leaves, structure = jax.tree.flatten(trees[0], is_leaf=is_hole)
+        columns = [structure.flatten_up_to(tree) for tree in trees[1:]]
+    return structure, list(zip(leaves, *columns, strict=True))
+
+
+def _filled(results: list[Any], rows: list[tuple[Any, ...]], position: int, k: int | None) -> list[Any]:
+    """The results of one kind, and in holes what was there."""
+    return [
+        row[position] if result is None else (result if k is None else result[k])
+        for result, row in zip(results, rows, strict=True)
+    ]
+
+
+def _at_least_float32(arrays: tuple[jax.Array, ...]) -> Any:
+    double = any(jnp.issubdtype(x.dtype, jnp.inexact) and jnp.finfo(x.dtype).bits == 64 for x in arrays)
+    return jnp.float64 if double else jnp.float32
+
+
+def _cast(x: Any, dtype: Any) -> Any:
+    """Floats to `dtype`, complex numbers to the complex dtype of its precision; integers, booleans and keys as they are."""
+    if not hasattr(x, "dtype"):
+        return x
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        return x.astype(jnp.complex128 if dtype == jnp.float64 else jnp.complex64)
+    return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x

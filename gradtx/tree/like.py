@@ -1,0 +1,72 @@
+"""Trees like another one: same structure, shapes and sharding, new values."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental.shard_alike import shard_alike
+
+from gradtx.tree import mismatch
+
+
+def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """Return a tree like `tree` filled with a value; each leaf keeps the sharding of its model, also under `jit`.
+
+    Args:
+      tree: a tree of arrays.
+      fill_value: a scalar.
+      dtype: of the result; by default each leaf's own.
+    """
+    return jax.tree.map(lambda leaf: _full(leaf, fill_value, dtype), tree)
+
+
+def zeros_like(tree: Any, dtype: Any = None) -> Any:
+    """Return a tree of zeros like `tree`; see `full_like`."""
+    return full_like(tree, 0, dtype)
+
+
+def ones_like(tree: Any, dtype: Any = None) -> Any:
+    """Return a tree of ones like `tree`; see `full_like`."""
+    return full_like(tree, 1, dtype)
+
+
+def moment_like(owner: str, params: Any, dtype: Any = None, *, fill_value: float = 0.0, real: bool = False) -> Any:
+    """Return the start of a moment of the gradients of `params`, kept in float32 or wider unless `dtype` says otherwise.
+
+    In bfloat16 a moment with decay 0.999 never decays: the step of 0.1 % is less than half of the last digit.
+
+    Args:
+      owner: the transformation, for the errors.
+      params: a tree of floating-point or complex arrays.
+      dtype: of the moment, floating-point or complex.
+      fill_value: the value at the start.
+      real: whether the moment is real also for complex parameters, as that of |g|² is.
+
+    Raises:
+      TypeError: a leaf of `params` is not a floating-point or complex array, or `dtype` is not such a dtype.
+    """
+    mismatch.check_params(owner, params)
+    check_moment_dtype(owner, dtype)
+    return jax.tree.map(lambda p: _full(p, fill_value, dtype or _moment_dtype(jnp.result_type(p), real)), params)
+
+
+def check_moment_dtype(owner: str, dtype: Any) -> None:
+    """Raise `TypeError` unless `dtype` is None or can hold an average."""
+    if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
+        raise TypeError(
+            f"{owner}: a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it."
+        )
+
+
+def _moment_dtype(dtype: Any, real: bool) -> Any:
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        return jnp.finfo(dtype).dtype if real else dtype
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+
+
+def _full(leaf: Any, fill_value: Any, dtype: Any) -> jax.Array:
+    array = jnp.full_like(leaf, fill_value, dtype=dtype)
+    if isinstance(leaf, jax.core.Tracer):
+        # A constant has no sharding of its own: without this, a state made under jit is replicated on every device.
+        return shard_alike(jax.lax.stop_gradient(leaf), array)[1]
+    return array

@@ -1,0 +1,1 @@
+"""Wrappers: a transformation in, a transformation out."""

@@ -1,0 +1,15 @@
+"""What all tests share: strict promotion, four CPU devices, float64 on request."""
+
+import jax
+import pytest
+
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def x64():
+    """Compute in float64 within the test."""
+    with jax.enable_x64(True):
+        yield
