@@ -45,9 +45,7 @@ class TransformInitFn(Protocol):
 class TransformUpdateFn(Protocol):
     """Transform `updates`; returns the new updates and the new state."""
 
-    def __call__(
-        self, updates: Updates, state: OptState, params: Params | None = None, /
-    ) -> tuple[Updates, OptState]: ...
+    def __call__(self, updates: Updates, state: OptState, params: Params | None = None, /) -> tuple[Updates, OptState]: ...
 
 
 class TransformUpdateExtraArgsFn(Protocol):
@@ -147,9 +145,7 @@ def _sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtr
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         if params is None and reads_params:
-            raise ValueError(
-                f"{name} reads the parameters: call update(updates, state, params), not update(updates, state)."
-            )
+            raise ValueError(f"{name} reads the parameters: call update(updates, state, params), not update(updates, state).")
         if missing := required - extra_args.keys():
             keyword = min(missing)
             raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
@@ -243,9 +239,7 @@ def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
     @forwards_to(*members)
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         if len(state) != len(members):
-            raise ValueError(
-                f"chain of {len(members)} got a state of {len(state)}: is it the state of another optimizer?"
-            )
+            raise ValueError(f"chain of {len(members)} got a state of {len(state)}: is it the state of another optimizer?")
         new_state = []
         for member, member_state in zip(members, state, strict=True):
             updates, member_state = member.update(updates, member_state, params, **extra_args)

@@ -1,10 +1,5 @@
 """Put updates and parameters together."""
 
-from typing import Any
-
-import jax
-import jax.numpy as jnp
-
 from gradtx import tree
 from gradtx.core import Params, Updates
 

@@ -61,9 +61,7 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
 
 
 @factory
-def scale_by_learning_rate(
-    learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True
-) -> GradientTransformation:
+def scale_by_learning_rate(learning_rate: ScalarOrSchedule | None = None, *, flip_sign: bool = True) -> GradientTransformation:
     """Multiply the updates by minus the learning rate: u = −η·g, a step that descends.
 
     Args:

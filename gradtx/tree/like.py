@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.experimental.shard_alike import shard_alike
 
 from gradtx.tree import mismatch
@@ -53,9 +54,7 @@ def moment_like(owner: str, params: Any, dtype: Any = None, *, fill_value: float
 def check_moment_dtype(owner: str, dtype: Any) -> None:
     """Raise `TypeError` unless `dtype` is None or can hold an average."""
     if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
-        raise TypeError(
-            f"{owner}: a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it."
-        )
+        raise TypeError(f"{owner}: a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it.")
 
 
 def _moment_dtype(dtype: Any, real: bool) -> Any:
@@ -66,7 +65,7 @@ def _moment_dtype(dtype: Any, real: bool) -> Any:
 
 def _full(leaf: Any, fill_value: Any, dtype: Any) -> jax.Array:
     array = jnp.full_like(leaf, fill_value, dtype=dtype)
-    if isinstance(leaf, jax.core.Tracer):
+    if isinstance(leaf, Tracer):
         # A constant has no sharding of its own: without this, a state made under jit is replicated on every device.
         return shard_alike(jax.lax.stop_gradient(leaf), array)[1]
     return array

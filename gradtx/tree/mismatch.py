@@ -69,16 +69,12 @@ def _check_same(owner: str, lead: str, first: dict[str, Any], word: str, second:
             raise ValueError(f"{owner}: {lead}{path} has no counterpart in {word}, {_has(second)}.{_advice(word)}")
         other = second[path]
         if is_hole(other):
-            raise ValueError(
-                f"{owner}: {lead}{path} is an array, but {word}{path} is a hole ({other!r}).{_advice(word)}"
-            )
+            raise ValueError(f"{owner}: {lead}{path} is an array, but {word}{path} is a hole ({other!r}).{_advice(word)}")
         if word == "params":
             _check_float(owner, f"{word}{path}", other)
         if not hasattr(other, "shape") or np.shape(other) != np.shape(leaf):
             got = f"shape {np.shape(other)}" if hasattr(other, "shape") else _kind(other)
-            raise ValueError(
-                f"{owner}: {lead}{path} has shape {np.shape(leaf)}, but {word}{path} has {got}.{_advice(word)}"
-            )
+            raise ValueError(f"{owner}: {lead}{path} has shape {np.shape(leaf)}, but {word}{path} has {got}.{_advice(word)}")
     for path in second:
         if path not in first and not path.startswith(holes):
             raise ValueError(f"{owner}: {word}{path} has no counterpart in {lead}, {_has(first)}.{_advice(word)}")
@@ -87,9 +83,7 @@ def _check_same(owner: str, lead: str, first: dict[str, Any], word: str, second:
 def _check_containers(owner: str, lead: str, first: Any, word: str, second: Any) -> None:
     one, two = jax.tree.structure(first, is_leaf=is_hole), jax.tree.structure(second, is_leaf=is_hole)
     if not any(is_hole(leaf) for leaf in jax.tree.leaves(first, is_leaf=is_hole)):
-        raise ValueError(
-            f"{owner}: {lead} and {word} are made of different containers: {one} and {two}.{_advice(word)}"
-        )
+        raise ValueError(f"{owner}: {lead} and {word} are made of different containers: {one} and {two}.{_advice(word)}")
 
 
 def _has(leaves: dict[str, Any]) -> str:
