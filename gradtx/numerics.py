@@ -47,10 +47,12 @@ def debias(decay: Any, count: jax.Array) -> jax.Array:
 
 
 def abs_sq(x: jax.Array) -> jax.Array:
-    """Return |x|², real also for complex `x`."""
-    if jnp.iscomplexobj(x):
-        return jnp.square(x.real) + jnp.square(x.imag)
-    return jnp.square(x)
+    """Return |x|², real also for complex `x`; at most the largest number of the dtype.
+
+    The square of a float32 above 1.8e19 would be infinite, and the difference of two such squares NaN.
+    """
+    square = jnp.square(x.real) + jnp.square(x.imag) if jnp.iscomplexobj(x) else jnp.square(x)
+    return jnp.minimum(square, jnp.finfo(square.dtype).max)
 
 
 @jax.custom_jvp

@@ -17,6 +17,18 @@ class ScaleByAdamState(NamedTuple):
     nu: Updates
 
 
+def init_adam_state(owner: str, params: Params, mu_dtype: Any = None) -> ScaleByAdamState:
+    """Return the state of `owner`, one of Adam's family, before the first step."""
+    mu = tree.moment_like(owner, params, mu_dtype)
+    nu = tree.moment_like(owner, params, real=True)
+    return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
+
+
+def debias_mean(g, m, b1, debias1, next_debias1, nesterov: bool):
+    """Return m̂ = m / (1−b1ᵗ), or with `nesterov` b1·m/(1−b1ᵗ⁺¹) + (1−b1)·g/(1−b1ᵗ), which looks one step ahead."""
+    return b1 * m / next_debias1 + (1 - b1) * g / debias1 if nesterov else m / debias1
+
+
 @factory
 def scale_by_adam(
     b1: float = 0.9,
@@ -56,13 +68,11 @@ def scale_by_adam(
     def rule(g, m, v, *, debias1, next_debias1, debias2):
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
-        mean = b1 * m / next_debias1 + (1 - b1) * g / debias1 if nesterov else m / debias1
+        mean = debias_mean(g, m, b1, debias1, next_debias1, nesterov)
         return mean / (safe_sqrt(v / debias2 + eps_root) + eps), m, v
 
     def init(params: Params) -> ScaleByAdamState:
-        mu = tree.moment_like("scale_by_adam", params, mu_dtype)
-        nu = tree.moment_like("scale_by_adam", params, real=True)
-        return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
+        return init_adam_state("scale_by_adam", params, mu_dtype)
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)

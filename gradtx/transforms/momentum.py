@@ -1,0 +1,87 @@
+"""Averages of the gradient: the heavy ball's trace and the exponential moving average."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from gradtx import numerics, require, tree
+from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.numerics import Count, safe_increment
+
+
+class TraceState(NamedTuple):
+    """Decaying sum of the updates."""
+
+    trace: Updates
+
+
+@factory(decay=require.MOMENTUM)
+def trace(decay: float, nesterov: bool = False, accumulator_dtype: Any = None) -> GradientTransformation:
+    """Replace the updates by their decaying sum, as a heavy ball does (not an average: it is 1/(1−decay) larger).
+
+        t ← g + decay·t
+        u = t                    or, with `nesterov`, u = g + decay·t
+
+    Args:
+      decay: what is kept of the sum at each step, in (−1, 1).
+      nesterov: whether to look one step ahead.
+      accumulator_dtype: dtype of the sum; by default that of the parameters, float32 at least.
+
+    References:
+      Polyak, Some methods of speeding up the convergence of iteration methods, 1964,
+        https://doi.org/10.1016/0041-5553(64)90137-5
+      Sutskever et al., On the importance of initialization and momentum in deep learning, 2013,
+        https://proceedings.mlr.press/v28/sutskever13.html
+    """
+    tree.check_moment_dtype("trace", accumulator_dtype)
+
+    @tree.lift
+    def rule(g, t):
+        t = g + decay * t
+        return g + decay * t if nesterov else t, t
+
+    def init(params: Params) -> TraceState:
+        return TraceState(tree.moment_like("trace", params, accumulator_dtype))
+
+    def update(updates: Updates, state: TraceState, params: Params | None = None):
+        updates, trace = rule(updates, state.trace)
+        return updates, TraceState(trace)
+
+    return GradientTransformation(init, update)
+
+
+class EmaState(NamedTuple):
+    """Steps taken, moving average of the updates."""
+
+    count: Count
+    ema: Updates
+
+
+@factory
+def ema(decay: float, debias: bool = True, accumulator_dtype: Any = None) -> GradientTransformation:
+    """Replace the updates by their exponential moving average.
+
+        m ← decay·m + (1−decay)·g
+        u = m / (1−decayᵗ)       or, without `debias`, u = m
+
+    Args:
+      decay: weight of the past, in [0, 1).
+      debias: whether to divide by the weight gathered so far, without which the first updates are too small.
+      accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
+    """
+    tree.check_moment_dtype("ema", accumulator_dtype)
+
+    @tree.lift
+    def rule(g, m, *, weight):
+        m = decay * m + (1 - decay) * g
+        return m / weight if debias else m, m
+
+    def init(params: Params) -> EmaState:
+        return EmaState(jnp.zeros((), jnp.int32), tree.moment_like("ema", params, accumulator_dtype))
+
+    def update(updates: Updates, state: EmaState, params: Params | None = None):
+        count = safe_increment(state.count)
+        updates, average = rule(updates, state.ema, weight=numerics.debias(decay, count))
+        return updates, EmaState(count, average)
+
+    return GradientTransformation(init, update)

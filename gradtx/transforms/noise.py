@@ -1,0 +1,64 @@
+"""Gradient noise (Neelakantan et al. 2015)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.numerics import Count, safe_increment
+
+
+class AddNoiseState(NamedTuple):
+    """Steps taken, key of the next noise."""
+
+    count: Count
+    rng_key: jax.Array
+
+
+@factory
+def add_noise(
+    eta: float, gamma: float, key: jax.Array | int | None = None, *, seed: int | None = None
+) -> GradientTransformation:
+    """Add Gaussian noise that fades as training goes on.
+
+        u = g + N(0, σ²),   σ² = eta / t^gamma
+
+    Args:
+      eta: variance of the noise at the first step.
+      gamma: power at which it fades.
+      key: key of the random numbers, or the number to make it from.
+      seed: another word for `key`, a number; give one of the two.
+
+    Raises:
+      ValueError: neither `key` nor `seed` is given, or both are.
+
+    References:
+      Neelakantan et al., Adding Gradient Noise Improves Learning for Very Deep Networks, 2015,
+        https://arxiv.org/abs/1511.06807
+    """
+    if (key is None) == (seed is None):
+        raise ValueError("add_noise needs a key for its random numbers: add_noise(eta, gamma, key=0), or seed=0, not both.")
+
+    @tree.lift
+    def rule(g, noise, *, deviation):
+        return g + deviation * noise
+
+    def init(params: Params) -> AddNoiseState:
+        return AddNoiseState(jnp.zeros((), jnp.int32), _as_key(seed if key is None else key))
+
+    def update(updates: Updates, state: AddNoiseState, params: Params | None = None):
+        count = safe_increment(state.count)
+        next_key, key = jax.random.split(state.rng_key)
+        deviation = jnp.sqrt(eta / count.astype(float) ** gamma)
+        updates = rule(updates, tree.random_like(key, updates), deviation=deviation)
+        return updates, AddNoiseState(count, next_key)
+
+    return GradientTransformation(init, update)
+
+
+def _as_key(key: jax.Array | int | None) -> jax.Array:
+    """The key made from a number, or a copy of the key given: a state shares no buffer with what its user holds."""
+    is_key = isinstance(key, jax.Array) and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim > 0)
+    return jnp.copy(key) if is_key else jax.random.key(key)

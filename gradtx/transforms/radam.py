@@ -1,0 +1,77 @@
+"""RAdam, rectified Adam (Liu et al. 2020)."""
+
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.transforms.adam import ScaleByAdamState, debias_mean, init_adam_state
+
+
+@factory
+def scale_by_radam(
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    threshold: float = 5.0,
+    *,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """Rescale as Adam, with the step shortened while the mean square rests on few samples.
+
+        m ← b1·m + (1−b1)·g              m̂ = m / (1−b1ᵗ)
+        v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
+        ρ∞ = 2/(1−b2) − 1                ρ = ρ∞ − 2t·b2ᵗ/(1−b2ᵗ)
+        u = r·m̂ / (√(v̂ + eps_root) + eps)     where ρ ≥ threshold, with r² = (ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ)
+        u = m̂                                 before that: the gradient's mean, not rescaled
+
+    Args:
+      b1: decay of the mean of the gradient.
+      b2: decay of the mean of its square.
+      eps: added outside of the root.
+      eps_root: added inside of the root.
+      threshold: the ρ (an effective number of samples) from which on the mean square is trusted.
+      nesterov: whether to use Nesterov's momentum, as in `scale_by_adam`.
+
+    References:
+      Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020, https://arxiv.org/abs/1908.03265
+    """
+
+    @tree.lift
+    def rule(g, m, v, *, debias1, next_debias1, debias2, trusted, rectification):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * abs_sq(g)
+        rescaling = rectification / (safe_sqrt(v / debias2 + eps_root) + eps)
+        return debias_mean(g, m, b1, debias1, next_debias1, nesterov) * jnp.where(trusted, rescaling, 1), m, v
+
+    def rectify(count, debias2):
+        """Whether v is trusted, and the factor r."""
+        steps = count.astype(debias2.dtype)
+        rho_inf = 2 / (1 - b2) - 1
+        rho = rho_inf - 2 * steps * (1 - debias2) / debias2
+        trusted = rho >= threshold
+        safe = jnp.where(rho > 4, rho, 5)  # the root of a negative number would be NaN, also in the branch not taken
+        factor = (safe - 4) * (safe - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * safe)
+        return trusted, safe_sqrt(factor)
+
+    def init(params: Params) -> ScaleByAdamState:
+        return init_adam_state("scale_by_radam", params)
+
+    def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
+        count = safe_increment(state.count)
+        debias2 = debias(b2, count)
+        trusted, rectification = rectify(count, debias2)
+        updates, mu, nu = rule(
+            updates,
+            state.mu,
+            state.nu,
+            debias1=debias(b1, count),
+            next_debias1=debias(b1, safe_increment(count)),
+            debias2=debias2,
+            trusted=trusted,
+            rectification=rectification,
+        )
+        return updates, ScaleByAdamState(count, mu, nu)
+
+    return GradientTransformation(init, update)
