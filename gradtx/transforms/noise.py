@@ -38,7 +38,8 @@ def add_noise(
       Neelakantan et al., Adding Gradient Noise Improves Learning for Very Deep Networks, 2015,
         https://arxiv.org/abs/1511.06807
     """
-    if (key is None) == (seed is None):
+    start = seed if key is None else key
+    if start is None or (key is not None and seed is not None):
         raise ValueError("add_noise needs a key for its random numbers: add_noise(eta, gamma, key=0), or seed=0, not both.")
 
     @tree.lift
@@ -46,7 +47,7 @@ def add_noise(
         return g + deviation * noise
 
     def init(params: Params) -> AddNoiseState:
-        return AddNoiseState(jnp.zeros((), jnp.int32), _as_key(seed if key is None else key))
+        return AddNoiseState(jnp.zeros((), jnp.int32), _as_key(start))
 
     def update(updates: Updates, state: AddNoiseState, params: Params | None = None):
         count = safe_increment(state.count)
@@ -58,7 +59,8 @@ def add_noise(
     return GradientTransformation(init, update)
 
 
-def _as_key(key: jax.Array | int | None) -> jax.Array:
+def _as_key(key: jax.Array | int) -> jax.Array:
     """The key made from a number, or a copy of the key given: a state shares no buffer with what its user holds."""
-    is_key = isinstance(key, jax.Array) and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim > 0)
-    return jnp.copy(key) if is_key else jax.random.key(key)
+    if isinstance(key, int) or not (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim):
+        return jax.random.key(key)
+    return jnp.copy(key)
