@@ -1,0 +1,108 @@
+"""AdaBound and AMSBound (Luo et al. 2019): from Adam to SGD by closing bounds."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from gradtx import require
+from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
+from gradtx.transforms.adabound import scale_by_adabound, scale_by_amsbound
+from gradtx.transforms.scale import scale_by_learning_rate
+from gradtx.transforms.weight_decay import add_decayed_weights
+from gradtx.tree.mask import Mask
+
+
+@factory(final_learning_rate=require.POSITIVE, base_learning_rate=require.POSITIVE)
+def adabound(
+    learning_rate: ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    final_learning_rate: float = 0.1,
+    gamma: float = 1e-3,
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: Mask | None = None,
+    *,
+    base_learning_rate: float | None = None,
+) -> GradientTransformationExtraArgs:
+    """Descend as Adam at first and as SGD at the end: the rate of each coordinate is clipped between closing bounds.
+
+        f = final_learning_rate·η/η₀
+        Δp = −clip( η·√(1−b2ᵗ)/(1−b1ᵗ) / (√v + eps), f·(1 − 1/(gamma·t+1)), f·(1 + 1/(gamma·t)) )·m − η·weight_decay·p
+
+    Args:
+      learning_rate: η, a number or a schedule.
+      b1: decay of the mean of the gradient, m.
+      b2: decay of the mean of its square, v.
+      eps: added to the root of v.
+      final_learning_rate: rate of SGD that the bounds close in on.
+      gamma: how fast the bounds close in.
+      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
+      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      base_learning_rate: η₀, what `final_learning_rate` belongs to; by default the learning rate, or its schedule at 0.
+
+    Raises:
+      ValueError: the schedule starts at 0, and no base learning rate is given.
+
+    References:
+      Luo, Xiong, Liu and Sun, Adaptive Gradient Methods with Dynamic Bound of Learning Rate, 2019,
+        https://arxiv.org/abs/1902.09843
+    """
+    final_scale = _final_scale("adabound", learning_rate, final_learning_rate, base_learning_rate)
+    return chain(
+        scale_by_adabound(b1, b2, eps, final_scale=final_scale, gamma=gamma),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+@factory(final_learning_rate=require.POSITIVE, base_learning_rate=require.POSITIVE)
+def amsbound(
+    learning_rate: ScalarOrSchedule,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    final_learning_rate: float = 0.1,
+    gamma: float = 1e-3,
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: Mask | None = None,
+    *,
+    base_learning_rate: float | None = None,
+) -> GradientTransformationExtraArgs:
+    """Descend as `adabound`, with the largest v so far in the place of v, as in `amsgrad`.
+
+    Args:
+      learning_rate: η, a number or a schedule.
+      b1: decay of the mean of the gradient.
+      b2: decay of the mean of its square.
+      eps: added to the root of the largest mean square.
+      final_learning_rate: rate of SGD that the bounds close in on.
+      gamma: how fast the bounds close in.
+      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
+      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      base_learning_rate: what `final_learning_rate` belongs to; by default the learning rate, or its schedule at 0.
+
+    Raises:
+      ValueError: the schedule starts at 0, and no base learning rate is given.
+
+    References:
+      Luo, Xiong, Liu and Sun, 2019, https://arxiv.org/abs/1902.09843
+    """
+    final_scale = _final_scale("amsbound", learning_rate, final_learning_rate, base_learning_rate)
+    return chain(
+        scale_by_amsbound(b1, b2, eps, final_scale=final_scale, gamma=gamma),
+        add_decayed_weights(weight_decay, mask),
+        scale_by_learning_rate(learning_rate),
+    )
+
+
+def _final_scale(owner: str, learning_rate: ScalarOrSchedule, final: float, base: float | None) -> Any:
+    """The final learning rate in units of the base one: bounds that follow the schedule need no more."""
+    start: Any = base
+    if start is None:
+        start = float(learning_rate(jnp.zeros((), jnp.int32))) if callable(learning_rate) else learning_rate
+    if isinstance(start, float | int) and start == 0:
+        raise ValueError(
+            f"{owner}: the learning rate starts at 0; say what final_learning_rate belongs to: base_learning_rate=..."
+        )
+    return final / start

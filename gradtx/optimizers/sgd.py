@@ -1,0 +1,67 @@
+"""Stochastic gradient descent, with momentum and with noise."""
+
+from typing import Any
+
+import jax
+
+from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory, identity
+from gradtx.transforms.momentum import trace
+from gradtx.transforms.noise import add_noise
+from gradtx.transforms.scale import scale_by_learning_rate
+
+
+@factory
+def sgd(
+    learning_rate: ScalarOrSchedule, momentum: float | None = None, nesterov: bool = False, accumulator_dtype: Any = None
+) -> GradientTransformationExtraArgs:
+    """Descend along the gradient, or along its decaying sum.
+
+        t ← g + momentum·t
+        Δp = −η·t                with `nesterov`, Δp = −η·(g + momentum·t);  without momentum, Δp = −η·g
+
+    The sum is taken before the learning rate, as in PyTorch; in Keras the learning rate is inside of it, which differs
+    where the learning rate changes.
+
+    Args:
+      learning_rate: η, a number or a schedule.
+      momentum: what is kept of the sum at each step; None for no momentum, and no state.
+      nesterov: whether to look one step ahead.
+      accumulator_dtype: dtype of the sum; by default that of the parameters, float32 at least.
+
+    References:
+      Robbins and Monro, A Stochastic Approximation Method, 1951, https://doi.org/10.1214/aoms/1177729586
+      Sutskever et al., On the importance of initialization and momentum in deep learning, 2013,
+        https://proceedings.mlr.press/v28/sutskever13.html
+    """
+    direction = identity() if momentum is None else trace(momentum, nesterov, accumulator_dtype)
+    return chain(direction, scale_by_learning_rate(learning_rate))
+
+
+@factory
+def noisy_sgd(
+    learning_rate: ScalarOrSchedule,
+    eta: float = 0.01,
+    gamma: float = 0.55,
+    key: jax.Array | int | None = None,
+    *,
+    seed: int | None = None,
+) -> GradientTransformationExtraArgs:
+    """Descend along the gradient with Gaussian noise, which fades as training goes on.
+
+        Δp = −η·(g + N(0, eta / t^gamma))
+
+    Args:
+      learning_rate: η, a number or a schedule.
+      eta: variance of the noise at the first step.
+      gamma: power at which it fades.
+      key: key of the random numbers, or the number to make it from.
+      seed: another word for `key`, a number; give one of the two.
+
+    Raises:
+      ValueError: neither `key` nor `seed` is given, or both are.
+
+    References:
+      Neelakantan et al., Adding Gradient Noise Improves Learning for Very Deep Networks, 2015,
+        https://arxiv.org/abs/1511.06807
+    """
+    return chain(add_noise(eta, gamma, key, seed=seed), scale_by_learning_rate(learning_rate))
