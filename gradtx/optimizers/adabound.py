@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx import require
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
@@ -100,9 +101,7 @@ def _final_scale(owner: str, learning_rate: ScalarOrSchedule, final: float, base
     """The final learning rate in units of the base one: bounds that follow the schedule need no more."""
     start: Any = base
     if start is None:
-        start = float(learning_rate(jnp.zeros((), jnp.int32))) if callable(learning_rate) else learning_rate
-    if isinstance(start, float | int) and start == 0:
-        raise ValueError(
-            f"{owner}: the learning rate starts at 0; say what final_learning_rate belongs to: base_learning_rate=..."
-        )
+        start = learning_rate(jnp.zeros((), jnp.int32)) if callable(learning_rate) else learning_rate
+    if not isinstance(start, Tracer) and start == 0:
+        raise ValueError(f"{owner}: the learning rate starts at 0; give the base_learning_rate that the final one belongs to.")
     return final / start
