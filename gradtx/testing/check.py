@@ -1,0 +1,35 @@
+"""Check one transformation against all laws."""
+
+from collections.abc import Iterable
+
+from gradtx.core import GradientTransformation, Params
+from gradtx.testing import arguments, buffers, dtypes, numbers, sharding, structure, tracing  # noqa: F401  (fill LAWS)
+from gradtx.testing.law import LAWS, ExtraArgs, Law
+
+
+def check_transformation(
+    tx: GradientTransformation,
+    params: Params,
+    *,
+    extra_args: ExtraArgs = None,
+    laws: Iterable[Law] | None = None,
+) -> None:
+    """Check that a transformation keeps the laws, and report all that it breaks.
+
+    Args:
+      tx: a transformation, of gradtx or not.
+      params: a small tree of parameters that it can work on, such as `sample_params()`.
+      extra_args: extra arguments that `update` requires, by name, or a function of the parameters that makes them.
+      laws: the laws to check; by default all of `LAWS`.
+
+    Raises:
+      ExceptionGroup: of one `AssertionError` for each law broken.
+    """
+    broken = []
+    for law in LAWS.values() if laws is None else laws:
+        try:
+            law(tx, params, extra_args)
+        except AssertionError as error:
+            broken.append(error)
+    if broken:
+        raise ExceptionGroup(f"{tx!r} breaks {len(broken)} {'law' if len(broken) == 1 else 'laws'}", broken)

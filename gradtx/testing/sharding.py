@@ -1,0 +1,74 @@
+"""Laws of several devices. With fewer than two, there is nothing to break."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from gradtx.core import GradientTransformation, Params
+from gradtx.testing.compare import assert_same_types, by_path
+from gradtx.testing.law import law
+from gradtx.testing.samples import gradients_like
+
+_SPLIT, _WHOLE = PartitionSpec("devices"), PartitionSpec()
+
+
+@law
+def sharding_is_kept(tx: GradientTransformation, params: Params) -> None:
+    """What is kept for a parameter lies where the parameter lies, after `init`, jitted or not, and after every update."""
+    if jax.device_count() < 2:
+        return
+    for axis_type in (AxisType.Auto, AxisType.Explicit):
+        mesh = jax.make_mesh((jax.device_count(),), ("devices",), axis_types=(axis_type,))
+        with jax.set_mesh(mesh):
+            p, g = _sharded(params, mesh), _sharded(gradients_like(params), mesh)
+            for case, init in (("init", tx.init), ("a jitted init", jax.jit(tx.init))):
+                state = init(p)
+                _assert_follows(state, p, f"{axis_type.name} mesh, {case}: state")
+            updates, state = jax.jit(tx.update)(g, state, p)
+            _assert_follows(state, p, f"{axis_type.name} mesh, update: state")
+            _assert_follows(updates, p, f"{axis_type.name} mesh, update: updates")
+
+
+@law
+def shard_map_works(tx: GradientTransformation, params: Params) -> None:
+    """Inside `shard_map` a step works on averaged gradients and whole parameters, and on a model of each device's own."""
+    if jax.device_count() < 2:
+        return
+    mesh = jax.make_mesh((jax.device_count(),), ("devices",), axis_types=(AxisType.Auto,))
+
+    def data_parallel(g: Any, state: Any, p: Any) -> Any:
+        return tx.update(jax.lax.pmean(jax.tree.map(lambda x: x[0], g), "devices"), state, p)
+
+    def independent(g: Any, p: Any) -> Any:
+        g, p = jax.tree.map(lambda x: x[0], (g, p))
+        return jax.tree.map(lambda x: x[None], tx.update(g, tx.init(p), p))
+
+    state = jax.eval_shape(tx.init, params)
+    many = jax.tree.map(lambda x: jnp.stack([x] * jax.device_count()), params)
+    whole = (_SPLIT, _WHOLE, _WHOLE)
+    _, new_state = jax.eval_shape(
+        jax.shard_map(data_parallel, mesh=mesh, in_specs=whole, out_specs=_WHOLE), many, state, params
+    )
+    assert_same_types(new_state, state, "the state in shard_map")
+    jax.eval_shape(jax.shard_map(independent, mesh=mesh, in_specs=_SPLIT, out_specs=_SPLIT), many, many)
+
+
+def _sharded(tree: Any, mesh: jax.sharding.Mesh) -> Any:
+    """Split the first axis of every leaf that divides, and lay the others out whole."""
+
+    def place(x: jax.Array) -> jax.Array:
+        divides = x.ndim and x.shape[0] and x.shape[0] % mesh.size == 0
+        return jax.device_put(x, NamedSharding(mesh, _SPLIT if divides else _WHOLE))
+
+    return jax.tree.map(place, tree)
+
+
+def _assert_follows(tree: Any, params: Any, what: str) -> None:
+    """Raise unless each leaf that stands for a parameter (its path ends like it, its shape is the same) lies as it does."""
+    for param_path, param in by_path(params).items():
+        for path, leaf in by_path(tree).items():
+            if path.endswith(param_path) and leaf.shape == param.shape:
+                follows = leaf.sharding.is_equivalent_to(param.sharding, param.ndim)
+                assert follows, f"{what}{path} has {leaf.sharding}, the parameter {param.sharding}"
