@@ -50,15 +50,22 @@ def evaluate_mask(owner: str, mask: Mask, tree: Any) -> Any:
     where = mask(tree) if _is_function(mask) else mask
     check_mask(owner, where)
     try:
-        jax.tree.structure(where).flatten_up_to(tree)
+        mask_out(where, tree)
     except ValueError as error:
-        raise ValueError(f"{owner}: {_difference(where, tree)}") from error
+        raise ValueError(f"{owner}: {error}") from error
     return where
 
 
 def mask_out(where: Any, tree: Any) -> Any:
-    """Return `tree` with a `MaskedNode` in the place of what is False in `where`."""
-    return jax.tree.map(lambda keep, node: node if keep else MaskedNode(), where, tree)
+    """Return `tree` with a `MaskedNode` in the place of what is False in `where`.
+
+    Raises:
+      ValueError: `where` does not match `tree`.
+    """
+    try:
+        return jax.tree.map(lambda keep, node: node if keep else MaskedNode(), where, tree)
+    except ValueError as error:
+        raise ValueError(_difference(where, tree)) from error
 
 
 def fill_masked(where: Any, tree: Any, original: Any) -> Any:

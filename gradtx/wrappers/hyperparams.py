@@ -1,0 +1,60 @@
+"""Which arguments of a factory are hyperparameters: told by what they are, and by what the signature says they may be."""
+
+import collections.abc
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def signature_of(factory: Callable[..., Any]) -> inspect.Signature:
+    """The signature with its annotations evaluated, if they can be."""
+    try:
+        return inspect.signature(factory, eval_str=True)
+    except Exception:  # an annotation may name anything, also what is imported for the type checker alone
+        return inspect.signature(factory)
+
+
+def is_number(value: Any, parameter: inspect.Parameter) -> bool:
+    """Whether the argument is a float or an array of floats, or an integer in the place of one."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.generic | np.ndarray | jax.Array):
+        return False
+    dtype = jnp.result_type(value)
+    if jnp.issubdtype(dtype, jnp.integer):
+        return isinstance(parameter.default, float) or float in _alternatives(parameter.annotation)
+    return jnp.issubdtype(dtype, jnp.floating)
+
+
+def is_schedule(value: Any, parameter: inspect.Parameter) -> bool:
+    """Whether the argument is a function in the place of a number."""
+    if not callable(value) or isinstance(value, type) or parameter.name == "mask" or parameter.name.endswith(("_mask", "_fn")):
+        return False
+    annotation, default = parameter.annotation, parameter.default
+    if isinstance(default, float):
+        return True
+    if isinstance(default, bool | str) or inspect.isroutine(default):
+        return False
+    if annotation is parameter.empty or annotation is Any or isinstance(annotation, str):
+        return True
+    return any(_is_numeric(_result(alternative)) for alternative in _alternatives(annotation))
+
+
+def _alternatives(annotation: Any) -> set[Any]:
+    """The members of a union; an annotation that is none stands alone."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return set().union(*(_alternatives(member) for member in typing.get_args(annotation)))
+    return {annotation}
+
+
+def _result(annotation: Any) -> Any:
+    """What a function with this annotation returns; of anything else, the annotation."""
+    return typing.get_args(annotation)[-1] if typing.get_origin(annotation) is collections.abc.Callable else annotation
+
+
+def _is_numeric(annotation: Any) -> bool:
+    return not _alternatives(annotation).isdisjoint({float, jax.Array})

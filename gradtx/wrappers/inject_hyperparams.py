@@ -1,0 +1,266 @@
+"""Keep the hyperparameters of a transformation in its state, where they can be read, written and scheduled."""
+
+import dataclasses
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    Schedule,
+    Updates,
+    factory,
+    forwards_to,
+    with_extra_args_support,
+)
+from gradtx.numerics import Count, safe_increment
+from gradtx.recipe import Recipe, Value
+from gradtx.wrappers.compiled import compiled, keep_dtypes
+from gradtx.wrappers.hyperparams import is_number, is_schedule, signature_of
+from gradtx.wrappers.recipe_of import recipe_of
+
+
+class InjectHyperparamsState(NamedTuple):
+    """What older programs take for the state of `inject_hyperparams`; it has no place for the state of schedules."""
+
+    count: Count
+    hyperparams: dict[str, Any]
+    inner_state: OptState
+
+
+class InjectStatefulHyperparamsState(NamedTuple):
+    """Steps taken, the hyperparameters of the last step, the states of those scheduled, and the inner state."""
+
+    count: Count
+    hyperparams: dict[str, Any]
+    hyperparams_states: dict[str, Any]
+    inner_state: OptState
+
+
+# --- schedules with a state -------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class StatefulSchedule(Protocol):
+    """A hyperparameter that follows a state of its own, which may depend on the extra arguments of `update`."""
+
+    def init(self) -> Any:
+        """Return the state before the first step."""
+
+    def update(self, state: Any, **extra_args: Any) -> Any:
+        """Return the state for the next step."""
+
+    def __call__(self, state: Any, **extra_args: Any) -> Any:
+        """Return the value of the hyperparameter in this step."""
+
+
+class WrappedScheduleState(NamedTuple):
+    """Steps taken."""
+
+    count: Count
+
+
+@dataclasses.dataclass(frozen=True)
+class WrappedSchedule:
+    """A function of the step as a `StatefulSchedule`: its state is the count."""
+
+    schedule_fn: Schedule
+
+    def init(self) -> WrappedScheduleState:
+        return WrappedScheduleState(jnp.zeros((), jnp.int32))
+
+    def update(self, state: WrappedScheduleState, **extra_args: Any) -> WrappedScheduleState:
+        del extra_args
+        return WrappedScheduleState(safe_increment(state.count))
+
+    def __call__(self, state: WrappedScheduleState, **extra_args: Any) -> Any:
+        del extra_args
+        return self.schedule_fn(state.count)
+
+
+# --- the wrapper ------------------------------------------------------------------------------------------------------
+
+
+class InjectedFactory(Value):
+    """A factory with the signature of another, whose transformations keep their hyperparameters in their state."""
+
+    __name__: str
+
+    def __init__(self, inner_factory: Callable[..., GradientTransformation], static_args: frozenset[str], dtype: Any):
+        functools.update_wrapper(self, inner_factory)
+        self.inner_factory = inner_factory
+        self.static_args = static_args
+        self.dtype = dtype
+
+    def __call__(self, *args: Any, **kwargs: Any) -> GradientTransformationExtraArgs:
+        recipe = Recipe(self, inspect.signature(self.inner_factory).bind(*args, **kwargs))
+        made = injected(self, recipe.arguments)
+        made.recipe = recipe
+        return made
+
+
+def inject_hyperparams(
+    inner_factory: Callable[..., GradientTransformation],
+    static_args: str | Iterable[str] = (),
+    hyperparam_dtype: Any = None,
+) -> Callable[..., GradientTransformationExtraArgs]:
+    """Make a factory whose transformations keep their hyperparameters in the state: to log, to change, to schedule.
+
+        tx = inject_hyperparams(adamw)(learning_rate=cosine_decay_schedule(1e-3, 1000), b2=0.99)
+        state = tx.init(params)
+        state.hyperparams["b2"] = 0.95                  # from the next update on
+        state.hyperparams["learning_rate"] = 1e-4       # scheduled: in the next update only
+        del state.hyperparams_states["learning_rate"]   # not scheduled any more: as b2
+
+    After an update, `state.hyperparams` holds what that update used. What is written there is used from the next update on.
+    Where a schedule goes on, it is used once, and the state shows the value of the schedule again; take the schedule out of
+    `state.hyperparams_states` to end it. From a `StatefulSchedule` of your own, take it out first: nothing tells what was
+    written from what its former state has given.
+
+    Of the arguments of `inner_factory` and its defaults, a hyperparameter is:
+
+    - a float or an array of floats, and an integer where the annotation or the default says float (not with `rank: int`);
+    - a function of the step, called a schedule: one where the annotation has room for a number or there is no annotation,
+      but none that is called `mask`, `..._mask` or `..._fn`;
+    - a `StatefulSchedule`.
+
+    All else is given to `inner_factory` as it is: what is in `static_args`, and a number that it looks at, as in an `if`.
+
+    Hyperparameters are float32 whatever the dtype of the params: in bfloat16 a decay of 0.999 is 1.
+
+    Args:
+      inner_factory: a function that returns a transformation. In each update it is called with traced hyperparameters.
+      static_args: names of arguments that are no hyperparameters.
+      hyperparam_dtype: dtype of the hyperparameters; by default float32.
+
+    Raises:
+      ValueError: `static_args` names something that `inner_factory` does not take.
+    """
+    names = (static_args,) if isinstance(static_args, str) else tuple(static_args)
+    _check_static_args(inner_factory, names)
+    made = InjectedFactory(inner_factory, frozenset(names), jnp.dtype(hyperparam_dtype or jnp.float32))
+    made.recipe = recipe_of(
+        inject_hyperparams, inner_factory=inner_factory, static_args=names, hyperparam_dtype=hyperparam_dtype
+    )
+    made.__name__ = repr(made)
+    return made
+
+
+inject_stateful_hyperparams = inject_hyperparams
+
+
+@factory
+def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> GradientTransformationExtraArgs:
+    """Make the transformation that an `InjectedFactory` returns when it is called with `arguments`."""
+    signature = inspect.signature(made_by.inner_factory)
+    parameters = signature_of(made_by.inner_factory).parameters
+    own = {name: value for name, value in arguments.items() if name not in made_by.static_args}
+    schedules = {
+        name: value if isinstance(value, StatefulSchedule) else WrappedSchedule(value)
+        for name, value in own.items()
+        if isinstance(value, StatefulSchedule) or is_schedule(value, parameters[name])
+    }
+    numbers = {name: value for name, value in own.items() if is_number(value, parameters[name])}
+
+    def build(hyperparams: Mapping[str, Any]) -> GradientTransformationExtraArgs:
+        call = inspect.BoundArguments(signature, {**arguments, **hyperparams})  # pyright: ignore[reportArgumentType]
+        return with_extra_args_support(made_by.inner_factory(*call.args, **call.kwargs))
+
+    def as_hyperparam(value: Any) -> jax.Array:
+        return jnp.array(value, made_by.dtype)  # a copy: a state that shares the caller's array could not be donated
+
+    def first_values() -> dict[str, jax.Array]:
+        firsts = {name: schedule(schedule.init()) for name, schedule in schedules.items()}
+        return {name: as_hyperparam(value) for name, value in {**numbers, **firsts}.items()}
+
+    for name in _decided_in_python(build, first_values()):
+        if name in schedules:
+            raise TypeError(f"{made_by.__name__}: {name} cannot be a schedule, as the factory looks at its value.")
+        del numbers[name]
+    inner = build({name: value for name, value in first_values().items() if name in schedules})
+
+    def init(params: Params) -> InjectStatefulHyperparamsState:
+        return InjectStatefulHyperparamsState(
+            count=jnp.zeros((), jnp.int32),
+            hyperparams=first_values(),
+            hyperparams_states={name: schedule.init() for name, schedule in schedules.items()},
+            inner_state=inner.init(params),
+        )
+
+    @forwards_to(inner, *[_ANYTHING for schedule in schedules.values() if not isinstance(schedule, WrappedSchedule)])
+    @compiled
+    def update(updates: Updates, state: InjectStatefulHyperparamsState, params: Params | None = None, **extra_args: Any):
+        _check_names(made_by.__name__, state.hyperparams.keys(), numbers.keys() | schedules.keys())
+        used = {name: as_hyperparam(value) for name, value in state.hyperparams.items()}
+        shown = dict(used)
+        states = {}
+        for name, schedule_state in state.hyperparams_states.items():
+            schedule = schedules[name]
+            shown[name] = as_hyperparam(schedule(schedule_state, **extra_args))
+            used[name] = jnp.where(_is_written(used[name], schedule, schedule_state), used[name], shown[name])
+            states[name] = schedule.update(schedule_state, **extra_args)
+        new_updates, inner_state = build(used).update(updates, state.inner_state, params, **extra_args)
+        return keep_dtypes(new_updates, updates), InjectStatefulHyperparamsState(
+            count=safe_increment(state.count),
+            hyperparams=shown,
+            hyperparams_states=states,
+            inner_state=keep_dtypes(inner_state, state.inner_state),
+        )
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+# The update of a schedule with a state takes any extra argument.
+_ANYTHING = GradientTransformation(lambda params: (), lambda updates, state, params=None, **extra_args: (updates, state))
+
+
+def _is_written(value: jax.Array, schedule: StatefulSchedule, state: Any) -> Any:
+    """Whether `value` is another than the schedule gave in the last step, beyond what rounding explains."""
+    if not isinstance(schedule, WrappedSchedule):
+        return False
+    last = schedule(WrappedScheduleState(jnp.maximum(state.count - 1, 0)))
+    return ~jnp.isclose(value, jnp.asarray(last, value.dtype), rtol=1e-5, atol=0, equal_nan=True)
+
+
+def _decided_in_python(build: Callable[..., Any], hyperparams: Mapping[str, Any]) -> list[str]:
+    """The hyperparameters whose value the factory asks for, as in an `if`: a traced one has none."""
+    return [name for name in hyperparams if not _can_be_traced(build, hyperparams, name)]
+
+
+def _can_be_traced(build: Callable[..., Any], hyperparams: Mapping[str, Any], name: str) -> bool:
+    def probe(value: jax.Array) -> None:
+        build({**hyperparams, name: value})
+
+    try:
+        jax.eval_shape(probe, hyperparams[name])
+    except (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerArrayConversionError,
+        jax.errors.TracerIntegerConversionError,
+    ):
+        return False
+    return True
+
+
+def _check_static_args(inner_factory: Callable[..., Any], names: Iterable[str]) -> None:
+    known = inspect.signature(inner_factory).parameters
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(known)}."
+            owner = getattr(inner_factory, "__name__", repr(inner_factory))
+            raise ValueError(f"inject_hyperparams: {owner} has no argument {name!r} to be static; {hint}")
+
+
+def _check_names(owner: str, got: Iterable[str], expected: Iterable[str]) -> None:
+    for name in sorted(set(got) ^ set(expected)):
+        what = "is missing in" if name in expected else "is none of those in"
+        raise ValueError(f"{owner}: {name!r} {what} state.hyperparams; the hyperparameters are {', '.join(sorted(expected))}.")

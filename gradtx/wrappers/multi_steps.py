@@ -1,0 +1,219 @@
+"""Gather the gradients of several mini-batches into one step."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import require, tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    Updates,
+    factory,
+    forwards_to,
+    with_extra_args_support,
+)
+from gradtx.numerics import Count, abs_sq, safe_increment
+from gradtx.wrappers.compiled import compiled, keep_dtypes
+from gradtx.wrappers.recipe_of import recipe_of
+
+
+class MultiStepsState(NamedTuple):
+    """Mini-steps since the last step, steps, the inner state, what was gathered, and a report on the last mini-step."""
+
+    mini_step: Count
+    gradient_step: Count
+    inner_opt_state: OptState
+    acc_grads: Updates
+    skip_state: Any
+
+
+class ShouldSkipUpdateFunction(Protocol):
+    """Decide whether a mini-batch is left out; returns a bool and a tree of arrays to report in `skip_state`."""
+
+    def __call__(self, updates: Updates, gradient_step: jax.Array, params: Params | None) -> tuple[jax.Array, Any]: ...
+
+
+def skip_not_finite(updates: Updates, gradient_step: Any, params: Params | None) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Leave out a mini-batch whose gradients hold an inf or a NaN.
+
+    Args:
+      updates: the gradients of one mini-batch.
+      gradient_step: not used.
+      params: not used.
+
+    Returns:
+      Whether to leave it out, and a dict of `should_skip` and `num_not_finite`.
+    """
+    del gradient_step, params
+    bad = [jnp.sum(~jnp.isfinite(g), dtype=jnp.int32) for g in jax.tree.leaves(updates)]
+    num_not_finite = sum(bad, start=jnp.zeros((), jnp.int32))
+    should_skip = num_not_finite > 0
+    return should_skip, {"should_skip": should_skip, "num_not_finite": num_not_finite}
+
+
+def skip_large_updates(
+    updates: Updates, gradient_step: Any, params: Params | None, max_squared_norm: Any
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Leave out a mini-batch whose gradients have a squared norm Σ|g|² of `max_squared_norm` or more, or NaN.
+
+    Give it to `MultiSteps` as `functools.partial(skip_large_updates, max_squared_norm=42.0)`.
+
+    Args:
+      updates: the gradients of one mini-batch.
+      gradient_step: not used.
+      params: not used.
+      max_squared_norm: the bound, itself left out.
+
+    Returns:
+      Whether to leave it out, and a dict of `should_skip` and `norm_squared`.
+    """
+    del gradient_step, params
+    squares = [jnp.sum(abs_sq(g.astype(_at_least_float32(g)))).astype(float) for g in jax.tree.leaves(updates)]
+    norm_squared = sum(squares, start=jnp.zeros((), float))
+    should_skip = ~(norm_squared < max_squared_norm)  # written so that NaN is skipped
+    return should_skip, {"should_skip": should_skip, "norm_squared": norm_squared}
+
+
+class MultiSteps(GradientTransformationExtraArgs):
+    """Gather gradients over k mini-steps, and let `opt` take one step with their mean (or sum).
+
+        mini-step i of k:   a ← a + (g − a)/i      u = 0 for i < k,  opt's update of a for i = k
+
+    `opt` runs only in the k-th mini-step. A mini-step that is left out counts for nothing: it is as if it had not happened.
+
+    Args:
+      opt: a transformation.
+      every_k_schedule: k, or a function of the number of steps taken that returns it.
+      use_grad_mean: False sums the gradients instead.
+      should_skip_update_fn: decides which mini-batches are left out: `skip_not_finite`, or
+        `functools.partial(skip_large_updates, max_squared_norm=...)`, or a function with their signature.
+      accumulator_dtype: in which real gradients are gathered; None for the dtype of the params, float32 at least. Complex
+        ones keep their dtype.
+
+    Raises:
+      TypeError: `every_k_schedule` is neither an integer nor a function.
+      ValueError: `every_k_schedule` is less than 1.
+    """
+
+    inner_opt: GradientTransformation
+
+    def __new__(
+        cls,
+        opt: GradientTransformation,
+        every_k_schedule: int | Callable[[jax.Array], Any],
+        use_grad_mean: bool = True,
+        should_skip_update_fn: ShouldSkipUpdateFunction | None = None,
+        accumulator_dtype: Any = jnp.float32,
+    ):
+        arguments = {
+            "opt": opt,
+            "every_k_schedule": every_k_schedule,
+            "use_grad_mean": use_grad_mean,
+            "should_skip_update_fn": should_skip_update_fn,
+            "accumulator_dtype": accumulator_dtype,
+        }
+        made = multi_steps(**arguments)
+        self = super().__new__(cls, made.init, made.update)
+        self.recipe = recipe_of(cls, **arguments)
+        self.inner_opt = opt
+        return self
+
+    def has_updated(self, state: MultiStepsState) -> jax.Array:
+        """Return whether the last mini-step (of those not left out) was one in which `opt` took a step."""
+        return (state.mini_step == 0) & (state.gradient_step > 0)
+
+    def gradient_transformation(self) -> GradientTransformationExtraArgs:
+        """Return this transformation itself, for programs written when it was none."""
+        return self
+
+
+@factory(every_k_schedule=require.AT_LEAST_ONE)
+def multi_steps(
+    opt: GradientTransformation,
+    every_k_schedule: int | Callable[[jax.Array], Any],
+    use_grad_mean: bool,
+    should_skip_update_fn: ShouldSkipUpdateFunction | None,
+    accumulator_dtype: Any,
+) -> GradientTransformationExtraArgs:
+    """Make the pair of functions of `MultiSteps`."""
+    inner = with_extra_args_support(opt)
+    every_k = _as_schedule(every_k_schedule)
+    should_skip = should_skip_update_fn or _skip_nothing
+    gather = _running_mean if use_grad_mean else _running_sum
+    tree.check_moment_dtype("MultiSteps", accumulator_dtype)
+
+    def init(params: Params) -> MultiStepsState:
+        _, report = jax.eval_shape(should_skip, params, jnp.zeros((), jnp.int32), params)
+        return MultiStepsState(
+            mini_step=jnp.zeros((), jnp.int32),
+            gradient_step=jnp.zeros((), jnp.int32),
+            inner_opt_state=inner.init(params),
+            acc_grads=_accumulator(params, accumulator_dtype),
+            skip_state=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report),
+        )
+
+    @forwards_to(inner)
+    @compiled
+    def update(updates: Updates, state: MultiStepsState, params: Params | None = None, **extra_args: Any):
+        skip, skip_state = should_skip(updates, state.gradient_step, params)
+        emit = ~skip & (state.mini_step >= every_k(state.gradient_step) - 1)
+        mini_step = safe_increment(state.mini_step)
+        acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step)[1])
+
+        def step():
+            gathered = keep_dtypes(acc_grads, updates)
+            new_updates, inner_state = inner.update(gathered, state.inner_opt_state, params, **extra_args)
+            zeros = jax.tree.map(jnp.zeros_like, acc_grads)
+            return keep_dtypes(new_updates, updates), keep_dtypes(inner_state, state.inner_opt_state), zeros
+
+        def wait():
+            return jax.tree.map(jnp.zeros_like, updates), state.inner_opt_state, acc_grads
+
+        new_updates, inner_state, acc_grads = jax.lax.cond(emit, step, wait)
+        return new_updates, MultiStepsState(
+            mini_step=jnp.where(emit, 0, jnp.where(skip, state.mini_step, mini_step)),
+            gradient_step=jnp.where(emit, safe_increment(state.gradient_step), state.gradient_step),
+            inner_opt_state=inner_state,
+            acc_grads=acc_grads,
+            skip_state=keep_dtypes(skip_state, state.skip_state),
+        )
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+def _as_schedule(every_k: Any) -> Callable[[jax.Array], jax.Array]:
+    if callable(every_k):
+        return lambda step: jnp.asarray(every_k(step)).astype(jnp.int32)
+    if not jnp.issubdtype(jnp.result_type(every_k), jnp.integer):
+        raise TypeError(f"MultiSteps: every_k_schedule is a whole number of mini-steps or a function, got {every_k!r}.")
+    return lambda step: jnp.asarray(every_k).astype(jnp.int32)
+
+
+def _skip_nothing(updates: Updates, gradient_step: Any, params: Params | None) -> tuple[jax.Array, Any]:
+    del updates, gradient_step, params
+    return jnp.zeros((), bool), ()
+
+
+@tree.lift
+def _running_mean(g, a, *, count):
+    return g, a + (g - a) / count
+
+
+@tree.lift
+def _running_sum(g, a, *, count):
+    del count
+    return g, a + g
+
+
+def _accumulator(params: Params, dtype: Any) -> Updates:
+    zeros = tree.moment_like("MultiSteps", params)
+    return jax.tree.map(lambda a: a if dtype is None or jnp.iscomplexobj(a) else tree.zeros_like(a, dtype), zeros)
+
+
+def _at_least_float32(x: jax.Array) -> Any:
+    return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.float32
