@@ -1,0 +1,138 @@
+"""Schedules that go from one value to another: constant, linear, polynomial, exponential, cosine."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import require
+from gradtx.core import Schedule, factory
+from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, elapsed, remaining, schedule
+
+
+@factory
+def constant_schedule(value: Any) -> Schedule:
+    """Return the same value at every step.
+
+    Args:
+      value: the value.
+    """
+
+    @schedule
+    def formula(count):
+        return value
+
+    return formula
+
+
+@factory(transition_steps=STEPS, transition_begin=STEPS)
+def linear_schedule(init_value: Any, end_value: Any, transition_steps: Any, transition_begin: Any = 0) -> Schedule:
+    """Go from one value to another in equal steps: the polynomial of power 1.
+
+    Args:
+      init_value: value until `transition_begin`.
+      end_value: value from `transition_begin + transition_steps` on.
+      transition_steps: how many steps the transition takes. With 0 there is none: the value stays `init_value`, which
+        programs rely on that join a warm-up of no steps to what follows it.
+      transition_begin: the step at which it begins.
+
+    Raises:
+      ValueError: a number of steps is negative.
+    """
+    return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
+
+
+@factory(power=require.NONNEGATIVE, transition_steps=STEPS, transition_begin=STEPS)
+def polynomial_schedule(
+    init_value: Any, end_value: Any, power: Any, transition_steps: Any, transition_begin: Any = 0
+) -> Schedule:
+    """Go from one value to another along a power of what is left of the transition.
+
+        r(t) = 1 − clip((t − transition_begin) / transition_steps, 0, 1)
+        f(t) = end_value + (init_value − end_value)·r(t)^power
+
+    Args:
+      init_value: value until `transition_begin`.
+      end_value: value from `transition_begin + transition_steps` on.
+      power: of the polynomial; 1 is a line, 2 falls fast first and slowly at the end.
+      transition_steps: how many steps the transition takes; 0 for no transition, where the value stays `init_value`.
+      transition_begin: the step at which it begins.
+
+    Raises:
+      ValueError: a number of steps, or the power, is negative.
+    """
+
+    @schedule
+    def formula(count):
+        return between(init_value, end_value, remaining(count, transition_begin, transition_steps) ** power)
+
+    return formula
+
+
+@factory(transition_steps=STEPS, decay_rate=require.POSITIVE, transition_begin=STEPS)
+def exponential_decay(
+    init_value: Any,
+    transition_steps: Any,
+    decay_rate: Any,
+    transition_begin: Any = 0,
+    staircase: bool = False,
+    end_value: Any = None,
+) -> Schedule:
+    """Multiply by a rate over and over: once every `transition_steps` steps, and smoothly in between.
+
+        n(t) = max(t − transition_begin, 0) / transition_steps
+        f(t) = init_value · decay_rate^n(t)
+
+    Args:
+      init_value: value until `transition_begin`.
+      transition_steps: how many steps it takes to be multiplied by `decay_rate`; 0 for never.
+      decay_rate: the factor; above 1 the value grows. For no decay write 1.
+      transition_begin: the step at which it begins.
+      staircase: whether to round n down, so that the value jumps; see also `step_decay_schedule`.
+      end_value: the least value; the largest, if `decay_rate` is at least 1. By default there is none.
+
+    Raises:
+      ValueError: a number of steps is negative, or `decay_rate` is not positive.
+    """
+
+    @schedule
+    def formula(count):
+        steps = jnp.where(transition_steps > 0, elapsed(count, transition_begin), 0)
+        period = jnp.where(transition_steps > 0, transition_steps, 1)
+        # A quotient of floats can fall below the whole number that it is.
+        periods = (steps // period).astype(float) if staircase else steps.astype(float) / period
+        value = init_value * decay_rate**periods
+        return value if end_value is None else _bounded(value, end_value, decay_rate)
+
+    return formula
+
+
+def _bounded(value: jax.Array, end_value: Any, decay_rate: Any) -> jax.Array:
+    return jnp.where(decay_rate < 1, jnp.maximum(value, end_value), jnp.minimum(value, end_value))
+
+
+@factory(decay_steps=AT_LEAST_ONE_STEP, exponent=require.NONNEGATIVE)
+def cosine_decay_schedule(init_value: Any, decay_steps: Any, alpha: Any = 0.0, exponent: Any = 1.0) -> Schedule:
+    """Fall along half a cosine: slowly at first, fast in the middle, slowly at the end.
+
+        c(t) = (1 + cos(π·min(t / decay_steps, 1))) / 2
+        f(t) = init_value · (alpha + (1 − alpha)·c(t)^exponent)
+
+    Args:
+      init_value: value at the start.
+      decay_steps: after how many steps the end is reached.
+      alpha: the value at the end as a fraction of `init_value`.
+      exponent: of the cosine.
+
+    Raises:
+      ValueError: `decay_steps` is less than 1, or `exponent` is negative.
+
+    References:
+      Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, https://arxiv.org/abs/1608.03983
+    """
+
+    @schedule
+    def formula(count):
+        return init_value * between(1, alpha, cosine(remaining(count, 0, decay_steps)) ** exponent)
+
+    return formula

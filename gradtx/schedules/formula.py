@@ -1,0 +1,54 @@
+"""What the schedules are made of: a formula of the count, and how far a transition has come."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import require
+from gradtx.core import Schedule
+
+STEPS = require.Range(low=0, high=2**31 - 1)
+"""What an int32 counter can count."""
+AT_LEAST_ONE_STEP = require.Range(low=1, high=2**31 - 1)
+FRACTION = require.Range(low=0, high=1)
+
+
+def schedule(formula: Callable[[jax.Array], Any]) -> Schedule:
+    """Make a schedule of a formula: of a count of any kind it makes floats of the default dtype, in the shape of the count."""
+
+    def value_at(count: Any) -> jax.Array:
+        # Counts and traced hyperparameters have dtypes of their own, which strict promotion would refuse to mix.
+        with jax.numpy_dtype_promotion("standard"):
+            count = jnp.asarray(count)
+            value = jnp.asarray(formula(count), float)
+            return jnp.broadcast_arrays(value, count)[0]
+
+    return value_at
+
+
+def elapsed(count: jax.Array, begin: Any) -> jax.Array:
+    """Return the steps since `begin`, 0 before; subtracted as integers, because float32 is not exact beyond 2²⁴."""
+    return jnp.maximum(count, begin) - begin
+
+
+def remaining(count: jax.Array, begin: Any, steps: Any) -> jax.Array:
+    """Return what is left of a transition: 1 until `begin`, 0 from `begin + steps` on; always 1 if it takes 0 steps.
+
+    It is exact near 0, where 1 − elapsed/steps would cancel.
+    """
+    done = jnp.minimum(elapsed(count, begin).astype(float), steps)
+    duration = jnp.where(steps > 0, steps, 1)
+    # Compiled, a division by a constant is a product with its reciprocal, and x·(1/x) need not be 1.
+    return jnp.where(done > 0, jnp.minimum((duration - done) / duration, 1), 1)
+
+
+def cosine(left: jax.Array) -> jax.Array:
+    """Return (1 − cos(π·left)) / 2, half a wave that falls from 1 to 0 with `left`; as sin², which does not cancel."""
+    return jnp.square(jnp.sin(jnp.pi / 2 * left))
+
+
+def between(start: Any, end: Any, weight: jax.Array) -> jax.Array:
+    """Return the mean of `start`, with a weight, and `end`, with the rest; exact at weights 1 and 0."""
+    return weight * start + (1 - weight) * end

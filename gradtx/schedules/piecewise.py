@@ -1,0 +1,173 @@
+"""Schedules made of pieces: jumps at given steps, values joined by lines or half cosines, other schedules in turn."""
+
+import itertools
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import require
+from gradtx.core import Schedule, factory
+from gradtx.schedules.decay import exponential_decay
+from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, elapsed, remaining, schedule
+
+Knot = tuple[Any, Any]
+"""A step, and the value there."""
+
+CURVES: Mapping[str, Callable[[jax.Array], jax.Array]] = {"linear": lambda left: left, "cosine": cosine}
+"""Weight of the value at the left end, as a function of what is left of the piece."""
+
+
+@factory
+def piecewise_constant_schedule(init_value: Any, boundaries_and_scales: Mapping[int, Any] | None = None) -> Schedule:
+    """Multiply the value by a scale at each boundary, where it stays until the next.
+
+        f(t) = init_value · ∏ {scale : boundary ≤ t}
+
+    Args:
+      init_value: value before the first boundary.
+      boundaries_and_scales: the factor for each step at which the value jumps.
+
+    Raises:
+      ValueError: a boundary or a scale is negative.
+    """
+    return _jumps(init_value, _checked("piecewise_constant_schedule", boundaries_and_scales))
+
+
+@factory(transition_steps=AT_LEAST_ONE_STEP, decay_rate=require.POSITIVE)
+def step_decay_schedule(init_value: Any, transition_steps: Any, decay_rate: Any = 0.1) -> Schedule:
+    """Multiply the value by a rate at every `transition_steps`-th step, as `StepLR` of PyTorch does.
+
+        f(t) = init_value · decay_rate^⌊t / transition_steps⌋
+
+    Args:
+      init_value: value at the start.
+      transition_steps: how many steps the value stays.
+      decay_rate: the factor.
+
+    Raises:
+      ValueError: `transition_steps` is less than 1, or `decay_rate` is not positive.
+    """
+    return exponential_decay(init_value, transition_steps, decay_rate, staircase=True)
+
+
+@factory(decay_rate=require.NONNEGATIVE)
+def multi_step_decay_schedule(init_value: Any, boundaries: Sequence[Any], decay_rate: Any = 0.1) -> Schedule:
+    """Multiply the value by the same rate at each boundary, as `MultiStepLR` of PyTorch does at its milestones.
+
+        f(t) = init_value · ∏ {decay_rate : boundary ≤ t}
+
+    Args:
+      init_value: value before the first boundary.
+      boundaries: the steps at which the value jumps, in any order; at one that is listed twice it jumps twice.
+      decay_rate: the factor.
+
+    Raises:
+      ValueError: a boundary or the rate is negative.
+    """
+    for boundary in boundaries:
+        require.in_range("multi_step_decay_schedule", "a boundary", boundary, STEPS)
+    return _jumps(init_value, [(boundary, decay_rate) for boundary in boundaries])
+
+
+def _jumps(init_value: Any, boundaries_and_scales: Sequence[tuple[Any, Any]]) -> Schedule:
+    @schedule
+    def formula(count):
+        value = jnp.asarray(init_value, float)
+        for boundary, scale in boundaries_and_scales:
+            value = jnp.where(count < boundary, value, scale * value)
+        return value
+
+    return formula
+
+
+def _checked(owner: str, boundaries_and_scales: Mapping[int, Any] | None) -> list[tuple[int, Any]]:
+    """The boundaries with their scales, in the order of the boundaries."""
+    pairs = sorted((boundaries_and_scales or {}).items())
+    for boundary, scale in pairs:
+        require.in_range(owner, "a boundary", boundary, STEPS)
+        require.in_range(owner, f"the scale at {boundary}", scale, require.NONNEGATIVE)
+    return pairs
+
+
+@factory
+def piecewise_interpolate_schedule(
+    interpolate_type: str, init_value: Any, boundaries_and_scales: Mapping[int, Any] | None = None
+) -> Schedule:
+    """Go from boundary to boundary along lines or half cosines; each boundary scales the value at the one before.
+
+    After the last boundary the value stays.
+
+    Args:
+      interpolate_type: "linear" or "cosine".
+      init_value: value at step 0.
+      boundaries_and_scales: for each boundary, the value there as a multiple of that at the boundary before.
+
+    Raises:
+      ValueError: the type is neither, or a boundary or a scale is negative.
+    """
+    if interpolate_type not in CURVES:
+        raise ValueError(
+            f"piecewise_interpolate_schedule: interpolate_type must be 'linear' or 'cosine', got {interpolate_type!r}"
+        )
+    knots = [(0, init_value)]
+    for boundary, scale in _checked("piecewise_interpolate_schedule", boundaries_and_scales):
+        knots.append((boundary, scale * knots[-1][1]))
+    return interpolated(interpolate_type, knots)
+
+
+def interpolated(interpolate_type: str, knots: Sequence[Knot]) -> Schedule:
+    """Join knots, in the order of their steps, by curves. Of knots at one step the last counts."""
+    curve = CURVES[interpolate_type]
+
+    @schedule
+    def formula(count):
+        value = knots[-1][1]
+        for (begin, start), (finish, end) in reversed(list(itertools.pairwise(knots))):
+            piece = between(start, end, curve(remaining(count, begin, finish - begin)))
+            value = jnp.where(count < finish, piece, value)
+        return value
+
+    return formula
+
+
+@factory
+def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Any]) -> Schedule:
+    """Follow one schedule after another; each counts its own steps, from 0 at the boundary where it begins.
+
+    Args:
+      schedules: functions of the step.
+      boundaries: the step at which each of them but the first begins, in ascending order. Where two are equal, the
+        schedule between them is left out: a warm-up of 0 steps is none.
+
+    Raises:
+      TypeError: one of `schedules` is not callable.
+      ValueError: `boundaries` are not one fewer than `schedules`, negative, or not in order.
+    """
+    for member in schedules:
+        if not callable(member):
+            raise TypeError(
+                f"join_schedules joins functions of the step, got {member!r}; for a number write constant_schedule."
+            )
+    if len(schedules) != len(boundaries) + 1:
+        raise ValueError(
+            f"join_schedules: {len(schedules)} schedules meet at {len(schedules) - 1} boundaries, got {len(boundaries)}: the "
+            "first begins at 0, the last never ends."
+        )
+    for earlier, later in itertools.pairwise([0, *boundaries]):
+        require.in_range("join_schedules", f"the boundary after {earlier}", later, _not_before(earlier))
+
+    @schedule
+    def formula(count):
+        value = schedules[0](count)
+        for boundary, member in zip(boundaries, schedules[1:], strict=True):
+            value = jnp.where(count < boundary, value, member(elapsed(count, boundary)))
+        return value
+
+    return formula
+
+
+def _not_before(earlier: Any) -> require.Range:
+    return STEPS._replace(low=earlier) if isinstance(earlier, numbers.Real) else STEPS

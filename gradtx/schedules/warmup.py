@@ -1,0 +1,205 @@
+"""Schedules that rise before they fall: warm-ups, single cycles, warm restarts."""
+
+import itertools
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradtx import require
+from gradtx.core import Schedule, factory
+from gradtx.schedules.decay import constant_schedule, exponential_decay, linear_schedule
+from gradtx.schedules.formula import AT_LEAST_ONE_STEP, FRACTION, STEPS, between, cosine, remaining, schedule
+from gradtx.schedules.piecewise import interpolated, join_schedules
+
+
+@factory(warmup_steps=STEPS)
+def warmup_constant_schedule(init_value: Any, peak_value: Any, warmup_steps: Any) -> Schedule:
+    """Rise along a line, then stay.
+
+    Args:
+      init_value: value at step 0.
+      peak_value: value from step `warmup_steps` on.
+      warmup_steps: how many steps the line takes; 0 for none.
+
+    Raises:
+      ValueError: `warmup_steps` is negative.
+    """
+    return _after_warmup(init_value, peak_value, warmup_steps, constant_schedule(peak_value))
+
+
+@factory(warmup_steps=STEPS, decay_steps=AT_LEAST_ONE_STEP, exponent=require.NONNEGATIVE)
+def warmup_cosine_decay_schedule(
+    init_value: Any, peak_value: Any, warmup_steps: Any, decay_steps: Any, end_value: Any = 0.0, exponent: Any = 1.0
+) -> Schedule:
+    """Rise along a line, then fall along half a cosine.
+
+        c(t) = (1 + cos(π·min((t − warmup_steps) / (decay_steps − warmup_steps), 1))) / 2
+        f(t) = end_value + (peak_value − end_value)·c(t)^exponent      for t ≥ warmup_steps
+
+    The first value is `init_value`: with 0, the first step does not move.
+
+    Args:
+      init_value: value at step 0.
+      peak_value: value at step `warmup_steps`.
+      warmup_steps: how many steps the line takes; 0 for none.
+      decay_steps: how many steps both take together: where the cosine ends, counted from step 0.
+      end_value: value from step `decay_steps` on.
+      exponent: of the cosine.
+
+    Raises:
+      ValueError: `decay_steps` is not larger than `warmup_steps`, or an argument is negative that must not be.
+
+    References:
+      Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, https://arxiv.org/abs/1608.03983
+      Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, 2017, https://arxiv.org/abs/1706.02677
+    """
+    if isinstance(warmup_steps, numbers.Real) and isinstance(decay_steps, numbers.Real) and decay_steps <= warmup_steps:
+        raise ValueError(
+            f"warmup_cosine_decay_schedule: decay_steps counts the warm-up too, so it must be above warmup_steps "
+            f"({warmup_steps}), got {decay_steps}"
+        )
+
+    @schedule
+    def decay(count):
+        return between(peak_value, end_value, cosine(remaining(count, 0, decay_steps - warmup_steps)) ** exponent)
+
+    return _after_warmup(init_value, peak_value, warmup_steps, decay)
+
+
+@factory(warmup_steps=STEPS, transition_steps=STEPS, decay_rate=require.POSITIVE, transition_begin=STEPS)
+def warmup_exponential_decay_schedule(
+    init_value: Any,
+    peak_value: Any,
+    warmup_steps: Any,
+    transition_steps: Any,
+    decay_rate: Any,
+    transition_begin: Any = 0,
+    staircase: bool = False,
+    end_value: Any = None,
+) -> Schedule:
+    """Rise along a line, then follow an `exponential_decay`, whose steps count from the end of the line.
+
+    Args:
+      init_value: value at step 0.
+      peak_value: value at step `warmup_steps`.
+      warmup_steps: how many steps the line takes; 0 for none.
+      transition_steps: see `exponential_decay`, as for what follows.
+      decay_rate: the factor.
+      transition_begin: how many steps the peak lasts.
+      staircase: whether the value jumps.
+      end_value: where the decay is cut off.
+
+    Raises:
+      ValueError: a number of steps is negative, or `decay_rate` is not positive.
+    """
+    decay = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
+    return _after_warmup(init_value, peak_value, warmup_steps, decay)
+
+
+def _after_warmup(init_value: Any, peak_value: Any, warmup_steps: Any, then: Schedule) -> Schedule:
+    return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), then], [warmup_steps])
+
+
+@factory(
+    transition_steps=AT_LEAST_ONE_STEP,
+    pct_start=FRACTION,
+    pct_final=FRACTION,
+    div_factor=require.POSITIVE,
+    final_div_factor=require.POSITIVE,
+)
+def linear_onecycle_schedule(
+    transition_steps: int,
+    peak_value: Any,
+    pct_start: float = 0.3,
+    pct_final: float = 0.85,
+    div_factor: Any = 25.0,
+    final_div_factor: Any = 10000.0,
+) -> Schedule:
+    """Rise along a line, fall along another to where it began, then along a third far below.
+
+    The value is `peak_value / div_factor` at step 0 and at `pct_final`, `peak_value` at `pct_start`, and
+    `peak_value / (div_factor · final_div_factor)` at the end.
+
+    Args:
+      transition_steps: how many steps the cycle takes.
+      peak_value: the largest value.
+      pct_start: when the peak is reached, as a fraction of the cycle.
+      pct_final: when the second line ends, as a fraction of the cycle.
+      div_factor: the peak over the first value.
+      final_div_factor: the first value over the last.
+
+    Raises:
+      ValueError: an argument is out of its range, or `pct_final` is before `pct_start`.
+
+    References:
+      Smith and Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2018,
+      https://arxiv.org/abs/1708.07120
+    """
+    if pct_final < pct_start:
+        raise ValueError(f"linear_onecycle_schedule: pct_final must be at least pct_start ({pct_start}), got {pct_final}")
+    low = peak_value / div_factor
+    knots = [
+        (0, low),
+        (int(pct_start * transition_steps), peak_value),
+        (int(pct_final * transition_steps), low),
+        (transition_steps, low / final_div_factor),
+    ]
+    return interpolated("linear", knots)
+
+
+@factory(
+    transition_steps=AT_LEAST_ONE_STEP,
+    pct_start=FRACTION,
+    div_factor=require.POSITIVE,
+    final_div_factor=require.POSITIVE,
+)
+def cosine_onecycle_schedule(
+    transition_steps: int,
+    peak_value: Any,
+    pct_start: float = 0.3,
+    div_factor: Any = 25.0,
+    final_div_factor: Any = 10000.0,
+) -> Schedule:
+    """Rise along half a cosine, then fall along another, far below where it began.
+
+    The value is `peak_value / div_factor` at step 0, `peak_value` at `pct_start`, and
+    `peak_value / (div_factor · final_div_factor)` at the end. `OneCycleLR` of PyTorch has this shape.
+
+    Args:
+      transition_steps: how many steps the cycle takes.
+      peak_value: the largest value.
+      pct_start: when the peak is reached, as a fraction of the cycle.
+      div_factor: the peak over the first value.
+      final_div_factor: the first value over the last.
+
+    Raises:
+      ValueError: an argument is out of its range.
+
+    References:
+      Smith and Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2018,
+      https://arxiv.org/abs/1708.07120
+    """
+    low = peak_value / div_factor
+    knots = [(0, low), (int(pct_start * transition_steps), peak_value), (transition_steps, low / final_div_factor)]
+    return interpolated("cosine", knots)
+
+
+@factory
+def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Any]]) -> Schedule:
+    """Start again and again: each cycle is a `warmup_cosine_decay_schedule`, and begins where the one before ends.
+
+    Args:
+      cosine_kwargs: for each cycle, the arguments of `warmup_cosine_decay_schedule` by name. The cycle lasts its
+        `decay_steps`; after the last the value stays.
+
+    Raises:
+      ValueError: there is no cycle, or a cycle has arguments out of their range.
+
+    References:
+      Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, https://arxiv.org/abs/1608.03983
+    """
+    if not cosine_kwargs:
+        raise ValueError("sgdr_schedule needs at least one cycle, got none")
+    cycles = [warmup_cosine_decay_schedule(**kwargs) for kwargs in cosine_kwargs]
+    ends = itertools.accumulate(kwargs["decay_steps"] for kwargs in cosine_kwargs)
+    return join_schedules(cycles, list(ends)[:-1])
