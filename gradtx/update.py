@@ -1,17 +1,146 @@
-"""Put updates and parameters together."""
+"""Put two trees together: parameters and updates, new tensors and old ones.
 
-from gradtx import tree
+What comes out has the dtypes and the layout of the parameters, or of the old tensors. The compiler would not see to the
+second: where the updates are sharded, as they are if the state is, it shards the sum as well, and from the second step on
+the program is another one than was asked for.
+"""
+
+import itertools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.experimental.shard_alike import shard_alike
+from jax.experimental.xla_metadata import set_xla_metadata
+
+from gradtx import require, tree
 from gradtx.core import Params, Updates
+
+
+def apply_updates(params: Params, updates: Updates) -> Params:
+    """Return `params + updates`, each leaf in the dtype and the layout of the parameter, added in float32 or wider.
+
+    Where an update is a hole, the parameter stays as it is.
+
+    Args:
+      params: a tree of arrays.
+      updates: a tree like `params`. The update of an integer is an integer, such as the zero of `set_to_zero`.
+
+    Raises:
+      TypeError: an update would have to be rounded to an integer.
+      ValueError: the trees do not match.
+    """
+    floats = jax.tree.map(lambda u: None if _is_integer(u) else u, updates, is_leaf=tree.is_hole)
+    moved = _apply_updates(floats, params)[1]
+    moved = jax.tree.map(_add_integers, updates, moved, is_leaf=tree.is_hole)
+    return jax.tree.map(_laid_out_like, params, moved)
 
 
 @tree.lift
 def _apply_updates(u, p):
-    return u, p + u
+    _refuse_truncation(u, p)
+    return u, p + _moved_to(p, u)
 
 
-def apply_updates(params: Params, updates: Updates) -> Params:
-    """Return `params + updates`, each leaf in the dtype of the parameter, added in float32 or wider.
+def _add_integers(u: Any, p: Any) -> Any:
+    """`p + u` if `u` holds integers; anything else was added before."""
+    if not _is_integer(u):
+        return p
+    if u.shape != jnp.shape(p):
+        raise ValueError(f"apply_updates: an update of shape {u.shape} for an integer parameter of shape {jnp.shape(p)}")
+    return p + u.astype(jnp.result_type(p))
 
-    Where an update is a hole, the parameter stays as it is.
+
+def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> Any:
+    """Move old tensors a part of the way to new ones: Polyak averages, target networks.
+
+        old ← step_size·new + (1 − step_size)·old
+
+    It is computed in float32 or wider and kept in the dtype of the old tensors; in bfloat16 these stand still when
+    `step_size` is below 0.002, so keep them in float32. Where the new tree has a hole, the old tensor stays.
+
+    Args:
+      new_tensors: a tree of arrays.
+      old_tensors: a tree like it.
+      step_size: how far to go, from 0 (stay) to 1 (replace).
+
+    Raises:
+      TypeError: a leaf is not a floating-point or complex array.
+      ValueError: the trees do not match.
+
+    References:
+      Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
     """
-    return _apply_updates(updates, params)[1]
+    moved = _incremental_update(new_tensors, old_tensors, step_size=step_size)[1]
+    return jax.tree.map(_laid_out_like, old_tensors, moved)
+
+
+@tree.lift
+def _incremental_update(new_tensors, old_tensors, *, step_size):
+    _refuse_truncation(new_tensors, old_tensors)
+    return new_tensors, step_size * _moved_to(old_tensors, new_tensors) + (1 - step_size) * old_tensors
+
+
+def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_period: int) -> Any:
+    """Replace old tensors by new ones when `steps` is a multiple of `update_period`; else keep them.
+
+    Arrays may be of any dtype; the result has that of the old one. Where the new tree has a hole, the old tensor stays.
+
+    Args:
+      new_tensors: a tree of arrays.
+      old_tensors: a tree like it.
+      steps: an integer, how many steps were taken.
+      update_period: an integer, after how many steps to replace.
+
+    Raises:
+      TypeError: a float would have to be rounded to an integer.
+      ValueError: `update_period` is less than 1.
+
+    References:
+      Mnih et al., Human-level control through deep reinforcement learning, 2015, https://doi.org/10.1038/nature14236
+    """
+    require.in_range("periodic_update", "update_period", update_period, require.AT_LEAST_ONE)
+    due = jnp.asarray(steps) % update_period == 0
+
+    def chosen(new: Any, old: Any) -> Any:
+        if tree.is_hole(new):
+            return old
+        new, old = jnp.asarray(new), jnp.asarray(old)
+        _refuse_truncation(new, old)
+        return _laid_out_like(old, jnp.where(due, _moved_to(old, new).astype(old.dtype), old))
+
+    return jax.tree.map(chosen, new_tensors, old_tensors, is_leaf=tree.is_hole)
+
+
+def _is_integer(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and (jnp.issubdtype(leaf.dtype, jnp.integer) or leaf.dtype == bool)
+
+
+def _refuse_truncation(new: jax.Array, old: jax.Array) -> None:
+    """Raise `TypeError` if an array of the kind of `new` (integer, real, complex) cannot be kept in the dtype of `old`."""
+    for kind in (jnp.inexact, jnp.complexfloating):
+        if jnp.issubdtype(new.dtype, kind) and not jnp.issubdtype(old.dtype, kind):
+            raise TypeError(f"{new.dtype} does not fit into {old.dtype}: part of the number would be lost without a word.")
+
+
+def _moved_to(old: jax.Array, new: jax.Array) -> jax.Array:
+    """`new` with the sharding of `old`, where that is part of its type: on a mesh with explicit axes."""
+    sharding = jax.typeof(old).sharding
+    return new if sharding.mesh.empty or jax.typeof(new).sharding == sharding else jax.reshard(new, sharding)
+
+
+def _laid_out_like(old: Any, new: Any) -> Any:
+    """`new` with the sharding of `old`, where only the compiler knows it: within `jit`, on a mesh with automatic axes."""
+    if new is old:
+        return old
+    if isinstance(new, Tracer):
+        # JAX lowers equal operations once, and would put all pairs of one shape into one group: a name keeps them apart.
+        with set_xla_metadata(pair=next(_PAIRS)):
+            return shard_alike(jnp.asarray(old), new)[1]
+    if isinstance(old, jax.Array) and old.committed and not new.sharding.is_equivalent_to(old.sharding, old.ndim):
+        return jax.device_put(new, old.sharding)
+    return new
+
+
+_PAIRS = itertools.count()
