@@ -79,18 +79,20 @@ def _remake(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
 
 def _frozen(argument: Any) -> Hashable:
     """A hashable stand-in: trees by structure and leaves, arrays by content, everything else as it compares itself."""
-    leaves, structure = jax.tree.flatten(argument, is_leaf=lambda node: isinstance(node, Value))
+    leaves, structure = jax.tree.flatten(argument, is_leaf=_has_recipe)
     return structure, tuple(_frozen_leaf(leaf) for leaf in leaves)
 
 
 def _frozen_leaf(leaf: Any) -> Hashable:
     if isinstance(leaf, Tracer):
         return "tracer", id(leaf)
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        leaf = jax.random.key_data(leaf)
-    if isinstance(leaf, jax.Array | np.ndarray):
+    if isinstance(leaf, jax.Array) and _is_key(leaf):
+        return str(leaf.dtype), leaf.shape, np.asarray(jax.random.key_data(leaf)).tobytes()
+    if isinstance(leaf, jax.Array | np.ndarray | np.generic):
         array = np.asarray(leaf)
         return str(array.dtype), array.shape, array.tobytes()
+    if isinstance(leaf, float | complex):
+        return type(leaf), repr(leaf)  # tells -0.0 from 0.0, and knows nan again
     try:
         hash(leaf)
     except TypeError:
@@ -98,10 +100,28 @@ def _frozen_leaf(leaf: Any) -> Hashable:
     return type(leaf), leaf  # the type tells 1, 1.0 and True apart, which trace differently
 
 
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+class _Shown:
+    """Prints a leaf of an argument: a function by its name (no addresses), a large array by its type, all else as it does."""
+
+    def __init__(self, leaf: Any):
+        self.leaf = leaf
+
+    def __repr__(self) -> str:
+        leaf = self.leaf
+        if isinstance(leaf, jax.Array | np.ndarray) and (leaf.ndim or _is_key(leaf)):
+            return f"{leaf.dtype}{list(leaf.shape)}"
+        if callable(leaf) and not isinstance(leaf, Value):
+            return getattr(leaf, "__qualname__", type(leaf).__name__)
+        return repr(leaf)
+
+
 def _shown(argument: Any) -> str:
-    """`repr`, but a function by its name (no addresses) and a large array by its type."""
-    if isinstance(argument, jax.Array | np.ndarray) and argument.ndim:
-        return f"{argument.dtype}{list(argument.shape)}"
-    if callable(argument) and not isinstance(argument, Value):
-        return getattr(argument, "__qualname__", type(argument).__name__)
-    return repr(argument)
+    return repr(jax.tree.map(_Shown, argument, is_leaf=_has_recipe))
+
+
+def _has_recipe(node: Any) -> bool:
+    return isinstance(node, Value) and node.recipe is not None
