@@ -257,8 +257,12 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
       *args: pairs `(name, transformation)`.
 
     Raises:
+      TypeError: an argument is not such a pair.
       ValueError: two members have the same name.
     """
+    for pair in args:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+            raise TypeError(f"named_chain takes pairs (name, transformation), got {pair!r}.")
     names = [name for name, _ in args]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"named_chain: {repeated[0]!r} names two members; every name must be its own.")
