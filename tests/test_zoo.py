@@ -1,0 +1,68 @@
+"""Nothing public escapes the tests that run on the whole zoo."""
+
+import inspect
+
+import optax
+import pytest
+import zoo
+
+import gradtx
+from gradtx import core
+
+
+def made_by_factory(thing):
+    """Whether a function was marked with `@factory`: all of them run the same wrapper."""
+    return getattr(thing, "__code__", None) is core.identity.__code__
+
+
+def transforms(thing):
+    """Whether a class makes transformations, as `MultiSteps` does."""
+    return inspect.isclass(thing) and hasattr(thing, "init") and hasattr(thing, "update")
+
+
+FACTORIES = {name for name, thing in vars(gradtx).items() if made_by_factory(thing)}
+CLASSES = {name for name, thing in vars(gradtx).items() if transforms(thing)}
+PROTOCOL = {"GradientTransformation", "GradientTransformationExtraArgs"}
+SAMPLED = {zoo.public_name(label) for label in (*zoo.TRANSFORMATIONS, *zoo.SCHEDULES)}
+
+
+def test_every_public_transformation_and_schedule_is_in_the_zoo():
+    assert FACTORIES | CLASSES - PROTOCOL <= SAMPLED
+
+
+def test_everything_in_the_zoo_is_public():
+    assert sorted(name for name in SAMPLED if not hasattr(gradtx, name)) == []
+
+
+def test_every_public_function_that_returns_a_transformation_is_a_factory():
+    returns = {name: inspect.signature(f).return_annotation for name, f in vars(gradtx).items() if inspect.isfunction(f)}
+    makers = {name for name, kind in returns.items() if inspect.isclass(kind) and issubclass(kind, core.GradientTransformation)}
+    assert makers - {"with_extra_args_support"} <= FACTORIES
+
+
+@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
+def test_each_sample_transformation_has_an_init_and_an_update(label):
+    tx = zoo.transformation(label)
+    assert callable(tx.init)
+    assert callable(tx.update)
+
+
+@pytest.mark.parametrize("label", zoo.existing(zoo.SCHEDULES))
+def test_each_sample_schedule_is_a_function_of_the_step(label):
+    assert callable(zoo.SCHEDULES[label]())
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SAMPLED if hasattr(gradtx, name) and hasattr(optax, name)))
+def test_a_name_of_optax_takes_the_arguments_of_optax(name):
+    theirs, ours = (list(inspect.signature(getattr(library, name)).parameters.values()) for library in (optax, gradtx))
+    names = [p.name for p in theirs]
+    assert [described(p) for p in ours if p.name in names] == [described(p) for p in theirs]
+    # Calls by position go on: what is added comes after.
+    first = [p.name for p in theirs if p.kind is not p.KEYWORD_ONLY]
+    assert [p.name for p in ours][: len(first)] == first
+    assert all(p.default is not p.empty for p in ours if p.name not in names)
+
+
+def described(parameter):
+    default = parameter.default
+    return parameter.name, parameter.kind, getattr(default, "__name__", repr(default))

@@ -1,0 +1,160 @@
+"""The zoo: every public transformation and every schedule once or more, with arguments to try it on.
+
+The first word of a label is the public name. Everything is made on demand, so that a name that is missing from gradtx fails
+one test (`test_zoo`) and not the import.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import gradtx
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How to make a transformation, what its `update` requires, and the laws that it need not keep, each with the reason."""
+
+    make: Callable[[], Any]
+    extra_args: Any = None
+    excused: Mapping[str, str] = field(default_factory=dict)
+
+
+def halving(step):
+    """A schedule that someone wrote without gradtx."""
+    return jnp.asarray(0.1, jnp.float32) * jnp.asarray(0.5, jnp.float32) ** step.astype(jnp.float32)
+
+
+def matrices(params):
+    """A mask as a function of the parameters."""
+    return jax.tree.map(lambda p: p.ndim == 2, params)
+
+
+def negated(updates, params):
+    """A function for `stateless`."""
+    return jax.tree.map(jnp.negative, updates)
+
+
+def doubled(g, p):
+    """A function for `stateless_with_tree_map`."""
+    return g + g
+
+
+TRANSFORMATIONS: dict[str, Sample] = {
+    # core
+    "identity": Sample(lambda: gradtx.identity()),
+    "set_to_zero": Sample(lambda: gradtx.set_to_zero()),
+    "stateless": Sample(lambda: gradtx.stateless(negated)),
+    "stateless_with_tree_map": Sample(lambda: gradtx.stateless_with_tree_map(doubled)),
+    "chain": Sample(lambda: gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-2))),
+    "chain of nothing": Sample(lambda: gradtx.chain()),
+    "named_chain": Sample(lambda: gradtx.named_chain(("momentum", gradtx.trace(0.9)), ("rate", gradtx.scale(-0.1)))),
+    # transforms
+    "trace": Sample(lambda: gradtx.trace(0.9)),
+    "trace with Nesterov": Sample(lambda: gradtx.trace(0.9, nesterov=True)),
+    "trace in bfloat16": Sample(lambda: gradtx.trace(0.5, accumulator_dtype=jnp.bfloat16)),
+    "ema": Sample(lambda: gradtx.ema(0.9)),
+    "ema without debias": Sample(lambda: gradtx.ema(0.9, debias=False)),
+    "scale": Sample(lambda: gradtx.scale(-0.5)),
+    "scale_by_schedule": Sample(lambda: gradtx.scale_by_schedule(halving)),
+    "scale_by_learning_rate": Sample(lambda: gradtx.scale_by_learning_rate(0.1)),
+    "scale_by_learning_rate with a schedule": Sample(lambda: gradtx.scale_by_learning_rate(halving)),
+    "scale_by_rss": Sample(lambda: gradtx.scale_by_rss()),
+    "scale_by_rss from zero": Sample(lambda: gradtx.scale_by_rss(0.0)),
+    "scale_by_rms": Sample(lambda: gradtx.scale_by_rms()),
+    "scale_by_rms with bias correction": Sample(lambda: gradtx.scale_by_rms(eps_in_sqrt=False, bias_correction=True)),
+    "scale_by_stddev": Sample(lambda: gradtx.scale_by_stddev()),
+    "scale_by_stddev with a short memory": Sample(lambda: gradtx.scale_by_stddev(0.5, bias_correction=True)),
+    "scale_by_adam": Sample(lambda: gradtx.scale_by_adam()),
+    "scale_by_adam with Nesterov": Sample(lambda: gradtx.scale_by_adam(mu_dtype=jnp.bfloat16, nesterov=True)),
+    "scale_by_amsgrad": Sample(lambda: gradtx.scale_by_amsgrad()),
+    "scale_by_amsgrad without bias correction": Sample(
+        lambda: gradtx.scale_by_amsgrad(bias_correction_mu=False, bias_correction_nu=False)
+    ),
+    "scale_by_adamax": Sample(lambda: gradtx.scale_by_adamax()),
+    "scale_by_radam": Sample(lambda: gradtx.scale_by_radam()),
+    "scale_by_radam with Nesterov": Sample(lambda: gradtx.scale_by_radam(nesterov=True)),
+    "scale_by_belief": Sample(lambda: gradtx.scale_by_belief()),
+    "scale_by_belief with Nesterov": Sample(lambda: gradtx.scale_by_belief(nesterov=True)),
+    "scale_by_adabound": Sample(lambda: gradtx.scale_by_adabound()),
+    "scale_by_amsbound": Sample(lambda: gradtx.scale_by_amsbound()),
+    "scale_by_yogi": Sample(lambda: gradtx.scale_by_yogi()),
+    "scale_by_lion": Sample(lambda: gradtx.scale_by_lion()),
+    "scale_by_lion smooth": Sample(lambda: gradtx.scale_by_lion(mode="smooth")),
+    "scale_by_lion refined": Sample(lambda: gradtx.scale_by_lion(mode="refined")),
+    "add_decayed_weights": Sample(lambda: gradtx.add_decayed_weights(0.1)),
+    "add_decayed_weights of matrices": Sample(lambda: gradtx.add_decayed_weights(0.1, mask=matrices)),
+    "add_decayed_weights with a schedule": Sample(lambda: gradtx.add_decayed_weights(halving)),
+    "add_noise": Sample(lambda: gradtx.add_noise(0.01, 0.55, seed=0)),
+    "clip": Sample(lambda: gradtx.clip(0.5)),
+    "clip_by_global_norm": Sample(lambda: gradtx.clip_by_global_norm(1.0)),
+    "clip_by_block_rms": Sample(lambda: gradtx.clip_by_block_rms(0.5)),
+    "adaptive_grad_clip": Sample(lambda: gradtx.adaptive_grad_clip(0.1)),
+    # wrappers
+    "masked": Sample(lambda: gradtx.masked(gradtx.adam(1e-2), matrices)),
+    "apply_if_finite": Sample(lambda: gradtx.apply_if_finite(gradtx.adam(1e-2), 3)),
+    "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
+    "inject_hyperparams": Sample(lambda: gradtx.inject_hyperparams(gradtx.adamw)(learning_rate=halving, weight_decay=0.1)),
+    # optimizers
+    "sgd": Sample(lambda: gradtx.sgd(0.1)),
+    "sgd with momentum": Sample(lambda: gradtx.sgd(halving, momentum=0.9, nesterov=True)),
+    "noisy_sgd": Sample(lambda: gradtx.noisy_sgd(0.1, seed=0)),
+    "adagrad": Sample(lambda: gradtx.adagrad(0.1)),
+    "rmsprop": Sample(lambda: gradtx.rmsprop(1e-2)),
+    "rmsprop centered with momentum": Sample(lambda: gradtx.rmsprop(1e-2, centered=True, momentum=0.9)),
+    "adam": Sample(lambda: gradtx.adam(1e-2)),
+    "adamw": Sample(lambda: gradtx.adamw(1e-2)),
+    "adamw of matrices with a schedule": Sample(lambda: gradtx.adamw(halving, weight_decay=0.1, mask=matrices)),
+    "nadam": Sample(lambda: gradtx.nadam(1e-2)),
+    "nadamw": Sample(lambda: gradtx.nadamw(1e-2)),
+    "amsgrad": Sample(lambda: gradtx.amsgrad(1e-2)),
+    "adamax": Sample(lambda: gradtx.adamax(1e-2)),
+    "adamaxw": Sample(lambda: gradtx.adamaxw(1e-2)),
+    "radam": Sample(lambda: gradtx.radam(1e-2)),
+    "adabelief": Sample(lambda: gradtx.adabelief(1e-2)),
+    "adabound": Sample(lambda: gradtx.adabound(1e-2)),
+    "amsbound": Sample(lambda: gradtx.amsbound(1e-2)),
+    "yogi": Sample(lambda: gradtx.yogi(1e-2)),
+    "lion": Sample(lambda: gradtx.lion(1e-2)),
+}
+
+SCHEDULES: dict[str, Callable[[], Any]] = {
+    "constant_schedule": lambda: gradtx.constant_schedule(0.1),
+    "linear_schedule": lambda: gradtx.linear_schedule(0.1, 0.0, 10),
+    "polynomial_schedule": lambda: gradtx.polynomial_schedule(0.1, 0.0, 2, 10),
+    "cosine_decay_schedule": lambda: gradtx.cosine_decay_schedule(0.1, 10),
+    "exponential_decay": lambda: gradtx.exponential_decay(0.1, 10, 0.5),
+    "piecewise_constant_schedule": lambda: gradtx.piecewise_constant_schedule(0.1, {5: 0.1}),
+    "step_decay_schedule": lambda: gradtx.step_decay_schedule(0.1, 5),
+    "multi_step_decay_schedule": lambda: gradtx.multi_step_decay_schedule(0.1, [5, 8]),
+    "piecewise_interpolate_schedule": lambda: gradtx.piecewise_interpolate_schedule("cosine", 0.1, {5: 0.1}),
+    "join_schedules": lambda: gradtx.join_schedules([gradtx.constant_schedule(0.1), halving], [5]),
+    "linear_onecycle_schedule": lambda: gradtx.linear_onecycle_schedule(10, 0.1),
+    "cosine_onecycle_schedule": lambda: gradtx.cosine_onecycle_schedule(10, 0.1),
+    "warmup_constant_schedule": lambda: gradtx.warmup_constant_schedule(0.0, 0.1, 5),
+    "warmup_cosine_decay_schedule": lambda: gradtx.warmup_cosine_decay_schedule(0.0, 0.1, 5, 10),
+    "warmup_exponential_decay_schedule": lambda: gradtx.warmup_exponential_decay_schedule(0.0, 0.1, 5, 10, 0.5),
+    "sgdr_schedule": lambda: gradtx.sgdr_schedule(
+        [{"init_value": 0.0, "peak_value": 0.1, "warmup_steps": 2, "decay_steps": 5, "end_value": 0.0}]
+    ),
+}
+
+
+def public_name(label: str) -> str:
+    """The name in gradtx of what a label describes."""
+    return label.split()[0]
+
+
+def existing(zoo: Mapping[str, Any]) -> list[str]:
+    """The labels whose public name gradtx has."""
+    return [label for label in zoo if hasattr(gradtx, public_name(label))]
+
+
+@functools.cache
+def transformation(label: str) -> Any:
+    """The sample transformation of a label, made once: what one test has compiled serves the next."""
+    return TRANSFORMATIONS[label].make()
