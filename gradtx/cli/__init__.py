@@ -1,0 +1,34 @@
+"""The command `gradtx`: each subcommand is a module with `add_arguments(parser)` and `run(arguments)`."""
+
+import sys
+from collections.abc import Sequence
+
+import gradtx
+from gradtx.cli import demo
+from gradtx.cli.arguments import CommandError, Parser
+
+SUBCOMMANDS = {"demo": demo}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (by default that of the process) and return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except CommandError as error:
+        print(f"gradtx {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130  # what a shell reports for an interrupted command
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="gradtx", description=gradtx.__doc__)
+    parser.add_argument("--version", action="version", version=f"gradtx {gradtx.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, module in SUBCOMMANDS.items():
+        subparser = commands.add_parser(name, help=module.__doc__, description=module.__doc__)
+        module.add_arguments(subparser)
+        subparser.set_defaults(run=module.run)
+    return parser
