@@ -27,8 +27,8 @@ def masked(
     Args:
       inner: a transformation.
       mask: a tree of bools with the structure of the params, or a prefix of it: a bool above the leaves speaks for all
-        below. Or a function that returns one; it is called with the params in `init` and with the updates in `update`, so
-        it may look at structure, names, shapes and dtypes, but not at values.
+        below. Or a function that returns one; it is called with the params and, in `update`, with the updates, so it may
+        look at structure, names and shapes, but not at values.
       mask_compatible_extra_args: whether extra arguments that have the structure of the updates are masked, too.
 
     Raises:
@@ -38,8 +38,11 @@ def masked(
     check_mask("masked", mask)
     inner = with_extra_args_support(inner)
 
+    def seen(params: Params) -> Params:
+        return mask_out(evaluate_mask("masked", mask, params), params)
+
     def init(params: Params) -> MaskedState:
-        return MaskedState(inner.init(mask_out(evaluate_mask("masked", mask, params), params)))
+        return MaskedState(inner.init(seen(params)))
 
     @forwards_to(inner)
     def update(updates: Updates, state: MaskedState, params: Params | None = None, **extra_args: Any):
@@ -52,7 +55,7 @@ def masked(
         new_updates, inner_state = inner.update(
             mask_out(where, updates),
             state.inner_state,
-            None if params is None else mask_out(where, params),
+            None if params is None else seen(params),
             **extra_args,
         )
         return fill_masked(where, new_updates, updates), MaskedState(inner_state)

@@ -163,10 +163,11 @@ def multi_steps(
         skip, skip_state = should_skip(updates, state.gradient_step, params)
         emit = ~skip & (state.mini_step >= every_k(state.gradient_step) - 1)
         mini_step = safe_increment(state.mini_step)
-        acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step)[1])
+        gathered, acc_grads = jax.lax.cond(
+            skip, lambda: (updates, state.acc_grads), lambda: gather(updates, state.acc_grads, count=mini_step)
+        )
 
         def step():
-            gathered = keep_dtypes(acc_grads, updates)
             new_updates, inner_state = inner.update(gathered, state.inner_opt_state, params, **extra_args)
             zeros = jax.tree.map(jnp.zeros_like, acc_grads)
             return keep_dtypes(new_updates, updates), keep_dtypes(inner_state, state.inner_opt_state), zeros
@@ -201,18 +202,21 @@ def _skip_nothing(updates: Updates, gradient_step: Any, params: Params | None) -
 
 @tree.lift
 def _running_mean(g, a, *, count):
-    return g, a + (g - a) / count
+    a = a + (g - a) / count
+    return a, a
 
 
 @tree.lift
 def _running_sum(g, a, *, count):
     del count
-    return g, a + g
+    a = a + g
+    return a, a
 
 
 def _accumulator(params: Params, dtype: Any) -> Updates:
-    zeros = tree.moment_like("MultiSteps", params)
-    return jax.tree.map(lambda a: a if dtype is None or jnp.iscomplexobj(a) else tree.zeros_like(a, dtype), zeros)
+    wide = jax.eval_shape(lambda: tree.moment_like("MultiSteps", params))
+    chosen = jax.tree.map(lambda a: dtype if dtype and jnp.issubdtype(a.dtype, jnp.floating) else a.dtype, wide)
+    return jax.tree.map(tree.zeros_like, params, chosen)
 
 
 def _at_least_float32(x: jax.Array) -> Any:
