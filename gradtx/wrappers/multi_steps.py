@@ -132,7 +132,7 @@ class MultiSteps(GradientTransformationExtraArgs):
         return self
 
 
-@factory(every_k_schedule=require.AT_LEAST_ONE)
+@factory
 def multi_steps(
     opt: GradientTransformation,
     every_k_schedule: int | Callable[[jax.Array], Any],
@@ -192,6 +192,7 @@ def _as_schedule(every_k: Any) -> Callable[[jax.Array], jax.Array]:
         return lambda step: jnp.asarray(every_k(step)).astype(jnp.int32)
     if not jnp.issubdtype(jnp.result_type(every_k), jnp.integer):
         raise TypeError(f"MultiSteps: every_k_schedule is a whole number of mini-steps or a function, got {every_k!r}.")
+    require.in_range("MultiSteps", "every_k_schedule", every_k, require.AT_LEAST_ONE)
     return lambda step: jnp.asarray(every_k).astype(jnp.int32)
 
 

@@ -69,7 +69,9 @@ def test_updates_and_states_equal_those_of_optax(mask):
 
 
 def test_transformations_of_optax_can_be_masked_and_masks_nest():
-    tx = masked(chain(masked(optax.scale(3.0), {"dense": True, "scale": MaskedNode()}), scale(2.0)), {"dense": True, "scale": False})
+    tx = masked(
+        chain(masked(optax.scale(3.0), {"dense": True, "scale": MaskedNode()}), scale(2.0)), {"dense": True, "scale": False}
+    )
     updates, _ = tx.update(PARAMS, tx.init(PARAMS), PARAMS)
     chex.assert_trees_all_equal(updates, {"dense": jax.tree.map(lambda p: 6 * p, PARAMS["dense"]), "scale": PARAMS["scale"]})
 
@@ -135,7 +137,10 @@ def test_a_mask_function_that_returns_arrays_is_refused():
     [
         ({"dense": True}, r"masked: the mask says nothing about \['scale'\]; it has \['dense'\]"),
         ({"dense": True, "scale": None}, r"the mask says nothing about \['scale'\]"),
-        ({"dense": True, "scale": True, "extra": True}, r"mask\['extra'\] has no counterpart in the tree, which has \['dense'\]"),
+        (
+            {"dense": True, "scale": True, "extra": True},
+            r"mask\['extra'\] has no counterpart in the tree, which has \['dense'\]",
+        ),
         ({"dense": {"kernel": True}, "scale": True}, r"the mask says nothing about \['dense'\]\['bias'\]"),
         ([True, True], r"the mask says nothing about \['dense'\]"),
     ],

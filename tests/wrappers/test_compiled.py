@@ -1,0 +1,104 @@
+"""`compiled`: one compilation outside of `jit`, nothing but a call inside."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+from gradtx.wrappers.compiled import compiled, keep_dtypes
+
+
+def counted():
+    """An `update` that adds a scaled key to its state, and a list that grows at each trace."""
+    traces = []
+
+    @compiled
+    def update(updates, state, params=None, *, value=0.0, value_fn=None, key=None):
+        traces.append(params)
+        value = value if value_fn is None else value_fn(value)
+        noise = 0.0 if key is None else jax.random.uniform(key)
+        return jax.tree.map(lambda g: g * value + noise, updates), state
+
+    return update, traces
+
+
+def double(x):
+    return 2 * x
+
+
+def test_repeated_calls_trace_once_also_with_functions_and_keys():
+    update, traces = counted()
+    for i in range(3):
+        updates, _ = update(jnp.ones(2), (), value=float(i), value_fn=double, key=jax.random.key(i))
+    assert len(traces) == 1
+    assert updates.shape == (2,)
+
+
+def test_a_bound_method_is_the_same_function_at_each_call():
+    class Model:
+        def loss(self, x):
+            return x
+
+    update, traces = counted()
+    model = Model()
+    for _ in range(3):
+        update(jnp.ones(2), (), value=1.0, value_fn=model.loss)
+    assert len(traces) == 1
+
+
+def test_another_function_is_used_when_it_is_given():
+    update, _ = counted()
+    updates = [update(jnp.ones(()), (), value=1.0, value_fn=f)[0] for f in (double, jnp.negative)]
+    chex.assert_trees_all_equal(updates, [jnp.array(2.0), jnp.array(-1.0)])
+
+
+def test_missing_params_stay_missing():
+    update, traces = counted()
+    update(jnp.ones(2), (), None, value=1.0)
+    update(jnp.ones(2), (), jnp.ones(2), value=1.0)
+    assert traces[0] is None
+    assert traces[1] is not None
+
+
+def test_functions_may_close_over_tracers():
+    update, _ = counted()
+
+    @jax.jit
+    def run(factor):
+        def body(total, _):
+            updates, _ = update(jnp.ones(()), (), value=total, value_fn=lambda x: x * factor)
+            return updates, ()
+
+        once, _ = update(jnp.ones(()), (), value=1.0, value_fn=lambda x: x * factor)
+        return jax.lax.scan(body, once, length=3)[0]
+
+    assert run(2.0) == 16.0
+    assert jax.grad(run)(2.0) == 32.0
+
+
+def test_an_update_that_closes_over_a_tracer_works_at_several_levels():
+    @jax.jit
+    def run(factor):
+        update = compiled(lambda updates, state, params=None: (updates * factor, state))
+        once, _ = update(jnp.ones(()), ())
+        again, _ = jax.lax.scan(lambda u, _: update(u, ()), once, length=2)
+        return update(again, ())[0]
+
+    assert run(2.0) == 16.0
+    chex.assert_trees_all_equal(jax.vmap(run)(jnp.array([1.0, 2.0])), jnp.array([1.0, 16.0]))
+
+
+def test_an_argument_that_is_neither_array_nor_hashable_is_refused():
+    update, _ = counted()
+
+    class Unhashable:
+        __hash__ = None
+
+    with pytest.raises((TypeError, ValueError), match="hashable"):
+        update(jnp.ones(2), (), value_fn=Unhashable())
+
+
+def test_dtypes_are_kept_and_keys_are_let_through():
+    old = {"x": jnp.ones(2, jnp.bfloat16), "key": jax.random.key(0), "n": jnp.zeros((), jnp.int32)}
+    new = {"x": jnp.ones(2), "key": jax.random.key(1), "n": jnp.ones((), jnp.int32)}
+    chex.assert_trees_all_equal_dtypes(keep_dtypes(new, old), old)

@@ -1,0 +1,216 @@
+"""`MultiSteps`: one step of several mini-batches."""
+
+import functools
+import pickle
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from gradtx.core import EmptyState, GradientTransformation, GradientTransformationExtraArgs, chain
+from gradtx.transforms.adam import scale_by_adam
+from gradtx.transforms.scale import scale
+from gradtx.tree import full_like
+from gradtx.wrappers.multi_steps import MultiSteps, MultiStepsState, skip_large_updates, skip_not_finite
+
+PARAMS = {"w": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(())}
+
+
+def growing(step):
+    return jnp.where(step < 2, 2, 3)
+
+
+def gradients(t, like=PARAMS):
+    random = np.random.default_rng(t)
+    value = {4: np.nan, 7: np.inf, 9: 100.0}.get(t, 1.0)
+    return jax.tree.map(lambda p: jnp.asarray(value * random.normal(size=p.shape), p.dtype), like)
+
+
+def trajectory(tx, steps, params=PARAMS):
+    state, out = tx.init(params), []
+    for t in range(steps):
+        updates, state = tx.update(gradients(t, params), state, params)
+        out.append((updates, state))
+    return out
+
+
+def counting(runs):
+    """The identity, which notes each run (not each trace)."""
+
+    def update(updates, state, params=None):
+        jax.debug.callback(lambda: runs.append(1))
+        return updates, state
+
+    return GradientTransformation(lambda params: EmptyState(), update)
+
+
+SKIPS = {
+    "nothing": (None, None),
+    "not finite": (skip_not_finite, optax.skip_not_finite),
+    "large": (
+        functools.partial(skip_large_updates, max_squared_norm=100.0),
+        functools.partial(optax.skip_large_updates, max_squared_norm=100.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("mean", [True, False])
+@pytest.mark.parametrize("every_k", [4, growing])
+@pytest.mark.parametrize("skip", SKIPS)
+def test_it_equals_optax(x64, every_k, mean, skip):
+    ours_skip, theirs_skip = SKIPS[skip]
+    params = jax.tree.map(lambda p: p.astype(jnp.float64), PARAMS)
+    steps = 12 if skip == "not finite" else 4  # elsewhere the NaN of step 4 goes through
+    ours = trajectory(MultiSteps(scale_by_adam(), every_k, mean, ours_skip, jnp.float64), steps, params)
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        theirs = trajectory(optax.MultiSteps(optax.scale_by_adam(), every_k, mean, theirs_skip, jnp.float64), steps, params)
+    for (updates, state), (expected, expected_state) in zip(ours, theirs, strict=True):
+        chex.assert_trees_all_close(updates, expected, rtol=1e-12)
+        chex.assert_trees_all_close(dict(state._asdict(), inner_opt_state=0), dict(expected_state._asdict(), inner_opt_state=0))
+        chex.assert_trees_all_close(jax.tree.leaves(state), jax.tree.leaves(expected_state), rtol=1e-12)
+        assert isinstance(state, MultiStepsState)
+
+
+def test_the_inner_transformation_runs_only_when_it_takes_a_step():
+    runs = []
+    trajectory(MultiSteps(counting(runs), 4), 8)
+    jax.effects_barrier()
+    assert len(runs) == 2
+
+
+def test_unjitted_calls_trace_once():
+    traces = []
+
+    def update(updates, state, params=None):
+        traces.append(1)
+        return updates, state
+
+    trajectory(MultiSteps(GradientTransformation(lambda params: EmptyState(), update), 2), 6)
+    assert len(traces) == 1
+
+
+def test_updates_are_zero_in_between_and_has_updated_tells():
+    tx = MultiSteps(scale(1.0), 3)
+    steps = trajectory(tx, 4)
+    assert [bool(tx.has_updated(state)) for _, state in steps] == [False, False, True, False]
+    assert [bool(jnp.any(updates["w"] != 0)) for updates, _ in steps] == [False, False, True, False]
+
+
+def test_a_mini_step_left_out_counts_for_nothing():
+    tx = MultiSteps(scale(1.0), 2, should_skip_update_fn=skip_not_finite)
+    state = tx.init(PARAMS)
+    for value in (1.0, np.nan, 3.0):
+        updates, state = tx.update(full_like(PARAMS, value), state)
+    chex.assert_trees_all_close(updates, full_like(PARAMS, 2.0))
+    assert state.gradient_step == 1
+
+
+@pytest.mark.parametrize(("norm", "skipped"), [(3.9, False), (4.0, True), (np.inf, True), (np.nan, True)])
+def test_large_updates_are_skipped_from_the_bound_on(norm, skipped):
+    should_skip, report = skip_large_updates(jnp.sqrt(jnp.array([norm])), 0, None, 4.0)
+    assert should_skip == report["should_skip"] == skipped
+
+
+def test_the_squared_norm_of_float16_does_not_overflow():
+    _, report = skip_large_updates(jnp.full(4, 512.0, jnp.float16), 0, None, 1.0)
+    assert report["norm_squared"] == 4 * 512.0**2
+
+
+def test_small_gradients_are_not_lost_in_low_precision():
+    params = {"w": jnp.zeros(2, jnp.bfloat16)}
+    tx = MultiSteps(scale(1.0), 512, use_grad_mean=False)
+
+    def body(state, _):
+        updates, state = tx.update({"w": jnp.ones(2, jnp.bfloat16)}, state)
+        return state, updates
+
+    _, updates = jax.lax.scan(body, tx.init(params), length=512)
+    chex.assert_trees_all_equal(updates["w"][-1], jnp.full(2, 512, jnp.bfloat16))  # a bfloat16 sum stops at 256
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [(jnp.float32, "float32"), (None, "float32"), (jnp.bfloat16, "bfloat16")])
+def test_the_accumulator_is_float32_unless_asked_otherwise(dtype, expected):
+    state = MultiSteps(scale(1.0), 2, accumulator_dtype=dtype).init({"w": jnp.zeros(2, jnp.bfloat16)})
+    assert state.acc_grads["w"].dtype == expected
+
+
+def test_complex_gradients_are_gathered_as_they_are():
+    tx = MultiSteps(scale(1.0), 2)
+    state = tx.init(jnp.zeros(2, jnp.complex64))
+    for g in (1 + 1j, 3 - 5j):
+        updates, state = tx.update(jnp.full(2, g, jnp.complex64), state)
+    chex.assert_trees_all_close(updates, jnp.full(2, 2 - 2j, jnp.complex64))
+
+
+def test_a_schedule_may_return_floats():
+    tx = MultiSteps(scale(1.0), lambda step: jnp.asarray(2.0))
+    assert [int(state.gradient_step) for _, state in trajectory(tx, 4)] == [0, 1, 1, 2]
+
+
+def test_it_is_a_transformation_in_a_chain_in_a_scan():
+    tx = chain(MultiSteps(scale_by_adam(), 2), scale(-0.1))
+    assert isinstance(MultiSteps(scale(1.0), 2), GradientTransformationExtraArgs)
+    stacked = jax.tree.map(lambda *g: jnp.stack(g), *(gradients(t) for t in range(4)))
+
+    def body(state, g):
+        updates, state = tx.update(g, state, PARAMS)
+        return state, updates
+
+    _, updates = jax.lax.scan(body, tx.init(PARAMS), stacked)
+    expected = [updates for updates, _ in trajectory(tx, 4)]
+    chex.assert_trees_all_close(updates, jax.tree.map(lambda *u: jnp.stack(u), *expected), rtol=1e-6)
+
+
+def test_members_of_a_population_take_their_steps_apart():
+    tx = MultiSteps(scale(1.0), 2, should_skip_update_fn=skip_not_finite)
+    state = jax.vmap(tx.init)(jnp.ones((2, 3)))
+    for g in (jnp.ones((2, 3)), jnp.ones((2, 3)).at[1].set(np.nan)):
+        updates, state = jax.vmap(tx.update)(g, state)
+    chex.assert_trees_all_equal(updates, jnp.array([[1.0] * 3, [0.0] * 3]))
+    chex.assert_trees_all_equal(tx.has_updated(state), jnp.array([True, False]))
+
+
+def test_it_is_a_value():
+    tx = MultiSteps(scale(2.0), 4, should_skip_update_fn=skip_not_finite)
+    assert tx == MultiSteps(scale(2.0), 4, should_skip_update_fn=skip_not_finite)
+    assert tx != MultiSteps(scale(2.0), 5, should_skip_update_fn=skip_not_finite)
+    assert len({tx, pickle.loads(pickle.dumps(tx))}) == 1
+    assert isinstance(pickle.loads(pickle.dumps(tx)), MultiSteps)
+    assert repr(tx) == "MultiSteps(scale(2.0), 4, should_skip_update_fn=skip_not_finite)"
+    assert tx.gradient_transformation() is tx
+    assert tx.inner_opt == scale(2.0)
+    init, update = tx
+    assert (init, update) == (tx.init, tx.update)
+
+
+def test_a_subclass_stays_a_subclass():
+    class Mine(MultiSteps):
+        pass
+
+    assert isinstance(Mine(scale(1.0), 2), Mine)
+    assert repr(Mine(scale(1.0), 2)) == "Mine(scale(1.0), 2)"
+
+
+def test_extra_arguments_reach_the_inner_transformation():
+    def update(updates, state, params=None, *, value):
+        return jax.tree.map(lambda g: g * value, updates), state
+
+    tx = MultiSteps(GradientTransformationExtraArgs(lambda params: (), update), 1)
+    updates, _ = tx.update(PARAMS, tx.init(PARAMS), value=2.0)
+    chex.assert_trees_all_equal(updates, jax.tree.map(lambda g: 2 * g, PARAMS))
+    with pytest.raises(TypeError, match="valeu"):
+        tx.update(PARAMS, tx.init(PARAMS), valeu=2.0)
+
+
+def test_integer_parameters_are_refused_by_path():
+    with pytest.raises(TypeError, match=r"MultiSteps: params\['step'\] has dtype int32"):
+        MultiSteps(scale(1.0), 2).init({"step": jnp.arange(3)})
+
+
+@pytest.mark.parametrize(("k", "error", "message"), [(0, ValueError, "at least 1, got 0"), (2.5, TypeError, "whole number")])
+def test_an_impossible_number_of_mini_steps_is_refused(k, error, message):
+    with pytest.raises(error, match=f"MultiSteps: every_k_schedule .*{message}"):
+        MultiSteps(scale(1.0), k)
