@@ -1,4 +1,4 @@
-"""Scalars and arrays handled with care: counters that saturate, roots with a gradient at zero, norms that do not overflow."""
+"""Scalars and arrays handled with care: counters that saturate, roots and norms with a gradient at zero."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def safe_increment(count: Any) -> jax.Array:
     else:
         raise TypeError(f"safe_increment counts integers or floats, got {count.dtype}.")
     one = jnp.ones((), count.dtype)
-    return jnp.where(count < largest, count + one, count)
+    return jnp.where(count < jnp.asarray(largest, count.dtype), count + one, count)
 
 
 def safe_int32_increment(count: Any) -> jax.Array:
@@ -42,7 +42,7 @@ def debias(decay: Any, count: jax.Array) -> jax.Array:
     """
     steps = jnp.asarray(count).astype(float)
     if isinstance(decay, int | float):
-        return -jnp.expm1(steps * math.log(decay)) if decay > 0 else jnp.ones_like(steps)
+        return -jnp.expm1(steps * math.log(decay)) if decay > 0 else 1 - decay**steps
     return 1 - jnp.asarray(decay).astype(steps.dtype) ** steps
 
 
@@ -63,7 +63,7 @@ def safe_sqrt(x: jax.Array) -> jax.Array:
 
 @safe_sqrt.defjvp
 def _safe_sqrt_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    root = jnp.sqrt(primals[0])
+    root = safe_sqrt(primals[0])  # not jnp.sqrt, whose own derivative would come back in a second one
     zero = root == 0
     return root, jnp.where(zero, 0, tangents[0] * 0.5 / jnp.where(zero, 1, root))
 

@@ -186,3 +186,31 @@ def compiled(update):
     assert memory is not None
     assert text is not None
     return memory, text
+
+
+@pytest.fixture
+def lowered():
+    """The programs that were lowered since the test began."""
+    programs = []
+
+    def note(event: str, duration_secs: float, **kwargs: str | int) -> None:
+        if event.endswith("jaxpr_to_mlir_module_duration"):
+            programs.append(kwargs)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    jax.jit(lambda: jnp.zeros(()))()
+    assert programs
+    yield programs
+    jax.monitoring.unregister_event_duration_listener(note)
+
+
+@pytest.mark.parametrize(
+    "around", [lambda f: f, jax.vmap, lambda f: lambda p, u: jax.vjp(f, p, u)[0]], ids=["plain", "vmap", "vjp"]
+)
+@each_update
+def test_what_runs_without_jit_is_not_compiled_again(update, around, lowered):
+    params = [jnp.ones((3, 4)), jnp.ones((3, 4))]
+    jax.block_until_ready(around(update)(params, params))
+    before = len(lowered)
+    jax.block_until_ready(around(update)(params, params))
+    assert len(lowered) == before
