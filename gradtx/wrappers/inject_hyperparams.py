@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from gradtx.core import (
     GradientTransformation,
@@ -177,20 +179,19 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
     def as_hyperparam(value: Any) -> jax.Array:
         return jnp.array(value, made_by.dtype)  # a copy: a state that shares the caller's array could not be donated
 
-    def first_values() -> dict[str, jax.Array]:
-        firsts = {name: schedule(schedule.init()) for name, schedule in schedules.items()}
-        return {name: as_hyperparam(value) for name, value in {**numbers, **firsts}.items()}
+    def values() -> dict[str, Any]:
+        return {**numbers, **{name: schedule(schedule.init()) for name, schedule in schedules.items()}}
 
-    for name in _decided_in_python(build, first_values()):
+    for name in _looked_at(build, values()):
         if name in schedules:
             raise TypeError(f"{made_by.__name__}: {name} cannot be a schedule, as the factory looks at its value.")
         del numbers[name]
-    inner = build({name: value for name, value in first_values().items() if name in schedules})
+    inner = build(values())
 
     def init(params: Params) -> InjectStatefulHyperparamsState:
         return InjectStatefulHyperparamsState(
             count=jnp.zeros((), jnp.int32),
-            hyperparams=first_values(),
+            hyperparams={name: as_hyperparam(value) for name, value in values().items()},
             hyperparams_states={name: schedule.init() for name, schedule in schedules.items()},
             inner_state=inner.init(params),
         )
@@ -230,17 +231,23 @@ def _is_written(value: jax.Array, schedule: StatefulSchedule, state: Any) -> Any
     return ~jnp.isclose(value, jnp.asarray(last, value.dtype), rtol=1e-5, atol=0, equal_nan=True)
 
 
-def _decided_in_python(build: Callable[..., Any], hyperparams: Mapping[str, Any]) -> list[str]:
+def _looked_at(build: Callable[..., Any], values: Mapping[str, Any]) -> list[str]:
     """The hyperparameters whose value the factory asks for, as in an `if`: a traced one has none."""
-    return [name for name in hyperparams if not _can_be_traced(build, hyperparams, name)]
+    # What is computed from a JAX array while something is traced is traced, too: with a NumPy array only `name` is.
+    known = {name: np.asarray(value) if _is_concrete(value) else value for name, value in values.items()}
+    return [name for name in known if not _can_be_traced(lambda value, name=name: build({**known, name: value}), known[name])]
 
 
-def _can_be_traced(build: Callable[..., Any], hyperparams: Mapping[str, Any], name: str) -> bool:
+def _is_concrete(value: Any) -> bool:
+    return isinstance(value, jax.Array) and not isinstance(value, Tracer)
+
+
+def _can_be_traced(build: Callable[[Any], Any], value: Any) -> bool:
     def probe(value: jax.Array) -> None:
-        build({**hyperparams, name: value})
+        build(value)
 
     try:
-        jax.eval_shape(probe, hyperparams[name])
+        jax.eval_shape(probe, value)
     except (
         jax.errors.ConcretizationTypeError,
         jax.errors.TracerArrayConversionError,

@@ -1,5 +1,7 @@
 """`apply_if_finite`: bad gradients are left out, up to a limit."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.scale import scale
 from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState, apply_if_finite
 
+foreign: Any = optax  # another library's classes are not ours to the type checker
 PARAMS = {"w": jnp.ones((2, 3)), "b": jnp.ones(())}
 VALUES = [1.0, np.nan, 2.0, np.inf, -np.inf, np.nan, np.nan, 3.0, np.nan, 4.0]
 
@@ -33,7 +36,7 @@ def test_it_equals_optax_also_where_it_gives_up(x64, limit):
     params = jax.tree.map(lambda p: p.astype(jnp.float64), PARAMS)
     ours = trajectory(apply_if_finite(scale_by_adam(), limit), params=params)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        theirs = trajectory(optax.apply_if_finite(optax.scale_by_adam(), limit), params=params)
+        theirs = trajectory(foreign.apply_if_finite(foreign.scale_by_adam(), limit), params=params)
     for (updates, state), (expected, expected_state) in zip(ours, theirs, strict=True):
         chex.assert_trees_all_close(updates, expected, rtol=1e-12)
         chex.assert_trees_all_close(jax.tree.leaves(state), jax.tree.leaves(expected_state), rtol=1e-12)
@@ -82,7 +85,7 @@ def test_unjitted_calls_trace_once():
 def test_a_transformation_that_changes_its_dtypes_is_held_to_them():
     params = jax.tree.map(lambda p: p.astype(jnp.bfloat16), PARAMS)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        tx = apply_if_finite(optax.adam(1e-2), 3)
+        tx = apply_if_finite(foreign.adam(1e-2), 3)
         state = tx.init(params)
         updates, new_state = tx.update(gradients(1.0), state, params)
     chex.assert_trees_all_equal_dtypes(new_state, state)

@@ -29,9 +29,8 @@ def double(x):
 def test_repeated_calls_trace_once_also_with_functions_and_keys():
     update, traces = counted()
     for i in range(3):
-        updates, _ = update(jnp.ones(2), (), value=float(i), value_fn=double, key=jax.random.key(i))
+        update(jnp.ones(2), (), value=float(i), value_fn=double, key=jax.random.key(i))
     assert len(traces) == 1
-    assert updates.shape == (2,)
 
 
 def test_a_bound_method_is_the_same_function_at_each_call():
@@ -92,7 +91,8 @@ def test_an_argument_that_is_neither_array_nor_hashable_is_refused():
     update, _ = counted()
 
     class Unhashable:
-        __hash__ = None
+        def __eq__(self, other):
+            return True
 
     with pytest.raises((TypeError, ValueError), match="hashable"):
         update(jnp.ones(2), (), value_fn=Unhashable())

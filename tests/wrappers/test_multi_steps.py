@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+from typing import Any
 
 import chex
 import jax
@@ -16,6 +17,7 @@ from gradtx.transforms.scale import scale
 from gradtx.tree import full_like
 from gradtx.wrappers.multi_steps import MultiSteps, MultiStepsState, skip_large_updates, skip_not_finite
 
+foreign: Any = optax  # another library's classes are not ours to the type checker
 PARAMS = {"w": jnp.arange(6.0).reshape(2, 3), "b": jnp.ones(())}
 
 
@@ -49,10 +51,10 @@ def counting(runs):
 
 SKIPS = {
     "nothing": (None, None),
-    "not finite": (skip_not_finite, optax.skip_not_finite),
+    "not finite": (skip_not_finite, foreign.skip_not_finite),
     "large": (
         functools.partial(skip_large_updates, max_squared_norm=100.0),
-        functools.partial(optax.skip_large_updates, max_squared_norm=100.0),
+        functools.partial(foreign.skip_large_updates, max_squared_norm=100.0),
     ),
 }
 
@@ -66,7 +68,7 @@ def test_it_equals_optax(x64, every_k, mean, skip):
     steps = 12 if skip == "not finite" else 4  # elsewhere the NaN of step 4 goes through
     ours = trajectory(MultiSteps(scale_by_adam(), every_k, mean, ours_skip, jnp.float64), steps, params)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        theirs = trajectory(optax.MultiSteps(optax.scale_by_adam(), every_k, mean, theirs_skip, jnp.float64), steps, params)
+        theirs = trajectory(foreign.MultiSteps(foreign.scale_by_adam(), every_k, mean, theirs_skip, jnp.float64), steps, params)
     for (updates, state), (expected, expected_state) in zip(ours, theirs, strict=True):
         chex.assert_trees_all_close(updates, expected, rtol=1e-12)
         chex.assert_trees_all_close(dict(state._asdict(), inner_opt_state=0), dict(expected_state._asdict(), inner_opt_state=0))
