@@ -14,9 +14,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 import jax
-import jax.numpy as jnp
 
-from gradtx import require
+from gradtx import require, tree
 from gradtx.recipe import Recipe, Value
 
 Params: TypeAlias = Any
@@ -300,7 +299,7 @@ def set_to_zero() -> GradientTransformationExtraArgs:
     """Replace every update by zeros, integer leaves too: what it is applied to does not move."""
 
     def update(updates: Updates, state: OptState, params: Params | None = None):
-        return jax.tree.map(jnp.zeros_like, updates), state
+        return tree.zeros_like(updates), state
 
     return GradientTransformationExtraArgs(init_empty_state, update)
 
@@ -319,9 +318,11 @@ def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransfo
 def stateless_with_tree_map(f: Callable[[jax.Array, jax.Array | None], jax.Array]) -> GradientTransformationExtraArgs:
     """Make a transformation without state of a function `f(g, p) -> u` on arrays; `p` is None without params."""
 
+    def on_leaf(g: Any, p: Any = None) -> Any:
+        return g if tree.is_hole(g) else f(g, p)
+
     def update(updates: Updates, state: OptState, params: Params | None = None):
-        if params is None:
-            return jax.tree.map(lambda g: f(g, None), updates), state
-        return jax.tree.map(f, updates, params), state
+        trees = (updates,) if params is None else (updates, params)
+        return jax.tree.map(on_leaf, *trees, is_leaf=tree.is_hole), state
 
     return GradientTransformationExtraArgs(init_empty_state, update)

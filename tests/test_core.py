@@ -140,6 +140,12 @@ def test_stateless_with_tree_map_gives_none_for_params_that_are_absent():
     chex.assert_trees_all_close(tx.update(GRADIENTS, tx.init(PARAMS), PARAMS)[0], jax.tree.map(jnp.multiply, GRADIENTS, PARAMS))
 
 
+def test_stateless_with_tree_map_leaves_holes_in_the_updates():
+    tx = gradtx.stateless_with_tree_map(lambda g, p: -g)
+    updates, _ = tx.update({"w": None, "b": GRADIENTS["b"]}, tx.init(PARAMS), PARAMS)
+    chex.assert_trees_all_equal(updates, {"w": None, "b": -GRADIENTS["b"]})
+
+
 # --- factories -------------------------------------------------------------------------------------------------------
 
 
