@@ -68,7 +68,12 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "scale_by_rms": Sample(lambda: gradtx.scale_by_rms()),
     "scale_by_rms with bias correction": Sample(lambda: gradtx.scale_by_rms(eps_in_sqrt=False, bias_correction=True)),
     "scale_by_stddev": Sample(lambda: gradtx.scale_by_stddev()),
-    "scale_by_stddev with a short memory": Sample(lambda: gradtx.scale_by_stddev(0.5, bias_correction=True)),
+    "scale_by_stddev with a short memory": Sample(
+        lambda: gradtx.scale_by_stddev(0.5, bias_correction=True),
+        excused={
+            "zero_tiny_and_huge_gradients_give_finite_updates": "a constant gradient has no deviation: g/√eps leaves float16"
+        },
+    ),
     "scale_by_adam": Sample(lambda: gradtx.scale_by_adam()),
     "scale_by_adam with Nesterov": Sample(lambda: gradtx.scale_by_adam(mu_dtype=jnp.bfloat16, nesterov=True)),
     "scale_by_amsgrad": Sample(lambda: gradtx.scale_by_amsgrad()),
@@ -88,7 +93,10 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "scale_by_lion refined": Sample(lambda: gradtx.scale_by_lion(mode="refined")),
     "add_decayed_weights": Sample(lambda: gradtx.add_decayed_weights(0.1)),
     "add_decayed_weights of matrices": Sample(lambda: gradtx.add_decayed_weights(0.1, mask=matrices)),
-    "add_decayed_weights with a schedule": Sample(lambda: gradtx.add_decayed_weights(halving)),
+    "add_decayed_weights with a schedule": Sample(
+        lambda: gradtx.add_decayed_weights(halving),
+        excused={"state_is_made_of_plain_containers": "Optax calls this state WeightDecaySchedule"},
+    ),
     "add_noise": Sample(lambda: gradtx.add_noise(0.01, 0.55, seed=0)),
     "clip": Sample(lambda: gradtx.clip(0.5)),
     "clip_by_global_norm": Sample(lambda: gradtx.clip_by_global_norm(1.0)),

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import importlib
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -297,3 +299,10 @@ def test_required_extra_arguments_are_given_to_every_law():
     testing.check_transformation(scaled, PARAMS, extra_args=lambda params: {"value": jnp.asarray(2.0)})
     with pytest.raises(ExceptionGroup, match="breaks"):
         testing.check_transformation(scaled, PARAMS)
+
+
+def test_without_chex_the_import_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "chex", None)
+    monkeypatch.delitem(sys.modules, "gradtx.testing")
+    with pytest.raises(ImportError, match=r"gradtx.testing needs chex: pip install 'gradtx\[test\]'"):
+        importlib.import_module("gradtx.testing")
