@@ -4,8 +4,6 @@ import re
 import subprocess
 from pathlib import Path
 
-import gradtx
-
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -36,8 +34,3 @@ def test_the_script_of_ci_finds_the_test_command():
         ["bash", "-c", f"{function[0]}\nreadme_test_command"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert found.stdout == 'pip install -e ".[test]" && pytest\n'
-
-
-def test_every_name_of_gradtx_that_the_text_mentions_exists():
-    for name in re.findall(r"\bgradtx\.([a-z_]\w*)", "\n".join(blocks("python"))):
-        assert hasattr(gradtx, name), name

@@ -72,7 +72,8 @@ def save_picture(path: Path, results: Mapping[str, Result], schedule: Schedule) 
 def _draw_losses(axes: Axes, results: Mapping[str, Result]) -> None:
     for color, (name, result) in zip(COLORS, results.items(), strict=False):
         label = f"{name}, {result.test_accuracy:.1%}"
-        axes.plot(_smooth(result.losses), color=color, linewidth=1.8, label=label, marker="o", markersize=4, markevery=[-1])
+        axes.plot(_smooth(result.losses), color=color, linewidth=1.8, label=label)
+        axes.plot(len(result.losses) - 1, _smooth(result.losses)[-1], "o", color=color, markersize=5, clip_on=False)
     axes.set(yscale="log", ylabel="training loss (moving mean)")
     axes.set_title("Handwritten digits", loc="left", color=INK, fontweight="bold")
     axes.legend(frameon=False, labelcolor="linecolor", title="test accuracy", alignment="left")
