@@ -1,10 +1,46 @@
-"""Trees: arithmetic, trees like another, holes, and `lift`, which carries a rule from arrays to trees."""
+"""Trees: arithmetic, search in a state, and `lift`, which carries a rule from arrays to trees."""
 
+from gradtx.tree.arithmetic import add as add
+from gradtx.tree.arithmetic import add_scale as add_scale
+from gradtx.tree.arithmetic import allclose as allclose
+from gradtx.tree.arithmetic import clip as clip
+from gradtx.tree.arithmetic import conj as conj
+from gradtx.tree.arithmetic import div as div
+from gradtx.tree.arithmetic import max as max
+from gradtx.tree.arithmetic import min as min
+from gradtx.tree.arithmetic import mul as mul
+from gradtx.tree.arithmetic import real as real
+from gradtx.tree.arithmetic import scale as scale
+from gradtx.tree.arithmetic import size as size
+from gradtx.tree.arithmetic import sub as sub
+from gradtx.tree.arithmetic import sum as sum
+from gradtx.tree.arithmetic import vdot as vdot
+from gradtx.tree.arithmetic import where as where
+from gradtx.tree.dtypes import cast as cast
+from gradtx.tree.dtypes import cast_like as cast_like
+from gradtx.tree.dtypes import dtype as dtype
 from gradtx.tree.holes import MaskedNode as MaskedNode
 from gradtx.tree.holes import is_hole as is_hole
+from gradtx.tree.holes import map_leaves as map_leaves
 from gradtx.tree.lift import lift as lift
+from gradtx.tree.like import batch_shape as batch_shape
 from gradtx.tree.like import check_moment_dtype as check_moment_dtype
 from gradtx.tree.like import full_like as full_like
 from gradtx.tree.like import moment_like as moment_like
 from gradtx.tree.like import ones_like as ones_like
+from gradtx.tree.like import placed_like as placed_like
 from gradtx.tree.like import zeros_like as zeros_like
+from gradtx.tree.moments import bias_correction as bias_correction
+from gradtx.tree.moments import update_infinity_moment as update_infinity_moment
+from gradtx.tree.moments import update_moment as update_moment
+from gradtx.tree.moments import update_moment_per_elem_norm as update_moment_per_elem_norm
+from gradtx.tree.norms import global_norm as global_norm
+from gradtx.tree.norms import norm as norm
+from gradtx.tree.placeholders import map_params as map_params
+from gradtx.tree.randomness import random_like as random_like
+from gradtx.tree.randomness import split_key_like as split_key_like
+from gradtx.tree.randomness import unwrap_random_key_data as unwrap_random_key_data
+from gradtx.tree.search import NamedTupleKey as NamedTupleKey
+from gradtx.tree.search import get as get
+from gradtx.tree.search import get_all_with_path as get_all_with_path
+from gradtx.tree.search import set as set

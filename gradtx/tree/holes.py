@@ -1,6 +1,9 @@
 """Holes: what stands in a tree for a leaf that is not there."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
+
+import jax
 
 
 class MaskedNode(NamedTuple):
@@ -10,3 +13,8 @@ class MaskedNode(NamedTuple):
 def is_hole(node: Any) -> bool:
     """Whether `node` is `None` or a masked node, of gradtx or of another library."""
     return node is None or (isinstance(node, tuple) and type(node).__name__ == "MaskedNode")
+
+
+def map_leaves(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """Apply `f` to the leaves of trees of one structure; where the first has a hole, the hole stays."""
+    return jax.tree.map(lambda x, *others: x if is_hole(x) else f(x, *others), tree, *rest, is_leaf=is_hole)

@@ -1,11 +1,13 @@
 """Trees like another one: same structure, shapes and sharding, new values."""
 
+import itertools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jax.experimental.shard_alike import shard_alike
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from gradtx.tree import mismatch
 
@@ -29,6 +31,16 @@ def zeros_like(tree: Any, dtype: Any = None) -> Any:
 def ones_like(tree: Any, dtype: Any = None) -> Any:
     """Return a tree of ones like `tree`; see `full_like`."""
     return full_like(tree, 1, dtype)
+
+
+def batch_shape(tree: Any, shape: tuple[int, ...] = ()) -> Any:
+    """Return a tree whose leaves repeat those of `tree` along new leading axes.
+
+    Args:
+      tree: a tree of arrays.
+      shape: of the new axes; a leaf of shape `s` becomes one of shape `shape + s`.
+    """
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*shape, *jnp.shape(leaf))), tree)
 
 
 def moment_like(owner: str, params: Any, dtype: Any = None, *, fill_value: float = 0.0, real: bool = False) -> Any:
@@ -63,9 +75,20 @@ def _moment_dtype(dtype: Any, real: bool) -> Any:
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
-def _full(leaf: Any, fill_value: Any, dtype: Any) -> jax.Array:
-    array = jnp.full_like(leaf, fill_value, dtype=dtype)
-    if isinstance(leaf, Tracer):
-        # A constant has no sharding of its own: without this, a state made under jit is replicated on every device.
-        return shard_alike(jax.lax.stop_gradient(leaf), array)[1]
+def placed_like(model: Any, array: jax.Array) -> jax.Array:
+    """Return `array` with the sharding of `model`, an array of its shape; under `jit` only the compiler knows it."""
+    if isinstance(model, Tracer):
+        # JAX lowers equal operations once, and would tie all leaves of one shape to each other: a number keeps them apart.
+        with set_xla_metadata(pair=next(_PAIRS)):
+            return shard_alike(jax.lax.stop_gradient(model), array)[1]
+    if isinstance(model, jax.Array) and model.committed and not isinstance(array, Tracer):
+        return jax.device_put(array, model.sharding)
     return array
+
+
+_PAIRS = itertools.count()
+
+
+def _full(leaf: Any, fill_value: Any, dtype: Any) -> jax.Array:
+    # A constant has no sharding of its own: a state made under jit would be replicated on every device.
+    return placed_like(leaf, jnp.full_like(leaf, fill_value, dtype=dtype))

@@ -1,0 +1,148 @@
+"""Arithmetic on trees, leaf by leaf, and reductions over all leaves.
+
+Some names hide Python's own within this module: `builtins` has those.
+"""
+
+import builtins
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx.tree.holes import map_leaves
+
+
+def add(tree_x: Any, tree_y: Any, *other_trees: Any) -> Any:
+    """Return the sum of two or more trees, x + y + ..."""
+    return map_leaves(lambda *leaves: functools.reduce(jnp.add, leaves), tree_x, tree_y, *other_trees)
+
+
+def sub(tree_x: Any, tree_y: Any) -> Any:
+    """Return x − y."""
+    return map_leaves(jnp.subtract, tree_x, tree_y)
+
+
+def mul(tree_x: Any, tree_y: Any) -> Any:
+    """Return x·y, entry by entry."""
+    return map_leaves(jnp.multiply, tree_x, tree_y)
+
+
+def div(tree_x: Any, tree_y: Any) -> Any:
+    """Return x/y, entry by entry."""
+    return map_leaves(jnp.divide, tree_x, tree_y)
+
+
+def scale(scalar: Any, tree: Any) -> Any:
+    """Return `scalar`·x."""
+    return map_leaves(lambda x: jnp.multiply(scalar, x), tree)
+
+
+def add_scale(tree_x: Any, scalar: Any, tree_y: Any) -> Any:
+    """Return x + `scalar`·y."""
+    return map_leaves(lambda x, y: jnp.add(x, jnp.multiply(scalar, y)), tree_x, tree_y)
+
+
+def conj(tree: Any) -> Any:
+    """Return the complex conjugate."""
+    return map_leaves(jnp.conj, tree)
+
+
+def real(tree: Any) -> Any:
+    """Return the real part."""
+    return map_leaves(jnp.real, tree)
+
+
+def clip(tree: Any, min_value: Any = None, max_value: Any = None) -> Any:
+    """Return x with every entry moved into [`min_value`, `max_value`]; None leaves a side open."""
+    return map_leaves(lambda x: jnp.clip(x, min_value, max_value), tree)
+
+
+def where(condition: Any, tree_x: Any, tree_y: Any) -> Any:
+    """Return x where the condition holds, and y elsewhere.
+
+    Args:
+      condition: a boolean scalar, or an array that broadcasts with every leaf.
+      tree_x: a tree of arrays.
+      tree_y: a tree like it.
+    """
+    return map_leaves(lambda x, y: jnp.where(condition, x, y), tree_x, tree_y)
+
+
+def sum(tree: Any, associative_reduction: bool = False) -> jax.Array:
+    """Return the sum of all entries, floats in float32 or wider; 0 of an empty tree.
+
+    Args:
+      tree: a tree of arrays.
+      associative_reduction: whether to add the sums of leaves in pairs instead of one after another.
+    """
+    return _added([jnp.sum(_wide(x)) for x in jax.tree.leaves(tree)], associative_reduction)
+
+
+def vdot(tree_x: Any, tree_y: Any) -> jax.Array:
+    """Return the inner product Σ conj(x)·y, in float32 or wider; 0 of empty trees."""
+    # A sum of products, not jnp.vdot: matrix units multiply with few digits unless told otherwise.
+    products = map_leaves(_inner_product, tree_x, tree_y)
+    return _added(jax.tree.leaves(products))
+
+
+def max(tree: Any) -> jax.Array:
+    """Return the largest entry; −inf of an empty tree."""
+    return _extreme(jnp.max, jnp.maximum, -math.inf, tree)
+
+
+def min(tree: Any) -> jax.Array:
+    """Return the smallest entry; inf of an empty tree."""
+    return _extreme(jnp.min, jnp.minimum, math.inf, tree)
+
+
+def size(tree: Any) -> int:
+    """Return the number of entries."""
+    return builtins.sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(tree))
+
+
+def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> jax.Array:
+    """Return whether |a − b| ≤ atol + rtol·|b| for all entries.
+
+    Args:
+      a: a tree of arrays.
+      b: a tree like it, whose entries are the measure.
+      rtol: how far they may be apart, relative to b.
+      atol: how far they may be apart in any case.
+      equal_nan: whether NaN is close to NaN.
+    """
+    with jax.numpy_dtype_promotion("standard"):
+        close = map_leaves(lambda x, y: jnp.allclose(x, y, rtol, atol, equal_nan), a, b)
+    return functools.reduce(jnp.logical_and, jax.tree.leaves(close), jnp.array(True))
+
+
+@jax.jit
+def _inner_product(x: Any, y: Any) -> jax.Array:
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.sum(_wide(jnp.conj(x)) * _wide(y))
+
+
+def _added(scalars: list[jax.Array], in_pairs: bool = False) -> jax.Array:
+    if not scalars:
+        return jnp.zeros(())
+    reduce = jax.tree.reduce_associative if in_pairs else jax.tree.reduce
+    with jax.numpy_dtype_promotion("standard"):  # leaves of one tree may have several dtypes
+        return reduce(jnp.add, scalars)
+
+
+def _extreme(of_array: Callable[[Any], Any], of_two: Callable[[Any, Any], Any], of_none: float, tree: Any) -> jax.Array:
+    extremes = [of_array(leaf) for leaf in jax.tree.leaves(tree) if np.size(leaf)]
+    if not extremes:
+        return jnp.array(of_none)
+    with jax.numpy_dtype_promotion("standard"):
+        return functools.reduce(of_two, extremes)
+
+
+def _wide(x: Any) -> jax.Array:
+    """`x` in float32 if its dtype is a narrower float."""
+    x = jnp.asarray(x)
+    narrow = jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 32
+    return x.astype(jnp.float32) if narrow else x

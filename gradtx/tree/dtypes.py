@@ -1,0 +1,55 @@
+"""Dtypes of trees."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.tree.holes import map_leaves
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """Return the tree with every leaf in `dtype`; None changes nothing."""
+    return tree if dtype is None else map_leaves(lambda x: jnp.asarray(x).astype(dtype), tree)
+
+
+def cast_like(tree: Any, other_tree: Any) -> Any:
+    """Return the tree with every leaf in the dtype of its counterpart in `other_tree`."""
+    return map_leaves(lambda x, like: jnp.asarray(x).astype(jnp.result_type(like)), tree, other_tree)
+
+
+def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> Any:
+    """Return the dtype of a tree, the default floating-point dtype if it is empty.
+
+    Args:
+      tree: a tree of arrays.
+      mixed_dtype_handler: what to return where leaves have several dtypes: "promote", the dtype they promote to; "highest"
+        or "lowest", the one of theirs that all others promote to, or that promotes to all others; None, an error.
+
+    Raises:
+      ValueError: leaves have several dtypes and the handler is None, or no dtype is the highest or the lowest.
+    """
+    if mixed_dtype_handler not in (None, "promote", "highest", "lowest"):
+        raise ValueError(
+            f'dtype: mixed_dtype_handler must be None, "promote", "highest" or "lowest", got {mixed_dtype_handler!r}.'
+        )
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    found = {jnp.result_type(leaf): jax.tree_util.keystr(path) for path, leaf in reversed(leaves)}
+    dtypes = list(reversed(found)) or [jnp.result_type(float)]
+    if len(dtypes) == 1:
+        return dtypes[0]
+    if mixed_dtype_handler == "promote":
+        return functools.reduce(_promoted, dtypes)
+    listed = ", ".join(f"{dtype} at {found[dtype]}" for dtype in dtypes)
+    if mixed_dtype_handler is None:
+        raise ValueError(f'dtype: leaves have several dtypes, {listed}; choose one with "promote", "highest" or "lowest".')
+    for one in dtypes:
+        if all(_promoted(one, other) == (one if mixed_dtype_handler == "highest" else other) for other in dtypes):
+            return one
+    raise ValueError(f"dtype: leaves have several dtypes, {listed}; none of them is the {mixed_dtype_handler}.")
+
+
+def _promoted(one: Any, other: Any) -> Any:
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(one, other)

@@ -1,0 +1,105 @@
+"""`map_params`: which parts of a state belong to the parameters, found by making a state of placeholders.
+
+A placeholder is a node without leaves, so whatever `init` maps over the parameters leaves it as it is, and where one shows
+up in the state that `init` makes, there is the part of a parameter.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+
+from gradtx.tree.holes import is_hole
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["position"])
+@dataclasses.dataclass(frozen=True)
+class _Placeholder:
+    """What stands for the parameters, or for a part of them, the one at `position` among all parts."""
+
+    position: int = 0
+
+
+def map_params(
+    initable: Any,
+    f: Callable[..., Any],
+    state: Any,
+    /,
+    *rest: Any,
+    transform_non_params: Callable[[Any], Any] | None = None,
+    is_leaf: Callable[[Any], bool] | None = None,
+) -> Any:
+    """Apply a function to those leaves of a state that belong to a parameter, such as moments.
+
+    To shard a state as its parameters:
+
+        map_params(optimizer, lambda _, sharding: sharding, state, shardings, transform_non_params=lambda _: replicated)
+
+    Holes stay holes, unless `is_leaf` says otherwise.
+
+    Args:
+      initable: the transformation that made the state, or its `init`.
+      f: a function of a leaf of the state, and of what the trees `rest` have for its parameter.
+      state: the state.
+      *rest: trees of the structure of the parameters.
+      transform_non_params: a function for all other leaves; by default they stay as they are.
+      is_leaf: which nodes among the parts of parameters to take for leaves, as in `jax.tree.map`.
+
+    Raises:
+      ValueError: `init` can make no state of placeholders that is like `state`.
+    """
+    init = getattr(initable, "init", initable)
+    structure, marked = _marked_state(init, state)
+
+    def transform(mark: Any, part: Any) -> Any:
+        if isinstance(mark, _Placeholder):
+            return _map_part(f, part, [structure.flatten_up_to(tree)[mark.position] for tree in rest], is_leaf)
+        return part if transform_non_params is None else jax.tree.map(transform_non_params, part)
+
+    return jax.tree.map(transform, marked, state, is_leaf=_is_placeholder)
+
+
+def _map_part(f: Callable[..., Any], part: Any, rest: list[Any], is_leaf: Callable[[Any], bool] | None) -> Any:
+    def wanted(node: Any) -> bool:
+        return is_leaf is not None and is_leaf(node)
+
+    def apply(leaf: Any, *others: Any) -> Any:
+        return leaf if is_hole(leaf) and not wanted(leaf) else f(leaf, *others)
+
+    return jax.tree.map(apply, part, *rest, is_leaf=lambda node: is_hole(node) or wanted(node))
+
+
+def _marked_state(init: Callable[[Any], Any], state: Any) -> tuple[Any, Any]:
+    """A structure of the parameters that `init` takes, and the state it makes of placeholders, which is like `state`."""
+    failure = None
+    for structure in _structures_of_params(state):
+        placeholders = [_Placeholder(position) for position in range(structure.num_leaves)]
+        try:
+            marked = init(structure.unflatten(placeholders))
+            jax.tree.map(lambda mark, part: None, marked, state, is_leaf=_is_placeholder)
+            return structure, marked
+        except Exception as error:
+            failure = failure or error
+    raise ValueError(f"map_params: init makes no such state of placeholders for the parameters: {failure}") from failure
+
+
+def _structures_of_params(state: Any) -> Iterator[Any]:
+    """Structures that the parameters may have, as seen from the state.
+
+    One placeholder for all of them is enough for most. A mask, or labels, given as a tree want parameters of the same
+    structure; then the parameters look like some part of the state, with the holes in the place of leaves.
+    """
+    yield jax.tree.structure(0)
+    yield from dict.fromkeys(_parts(jax.tree.structure(state, is_leaf=is_hole)))
+
+
+def _parts(structure: Any) -> Iterator[Any]:
+    yield structure
+    for child in structure.children():
+        yield from _parts(child)
+
+
+def _is_placeholder(node: Any) -> bool:
+    return isinstance(node, _Placeholder)

@@ -1,0 +1,132 @@
+"""Find and replace parts of a state by name: a field of a NamedTuple, a key of a dict, or the name of a NamedTuple.
+
+`set` hides Python's own within this module.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import jax
+from jax.tree_util import DictKey, GetAttrKey, keystr
+
+Path: TypeAlias = tuple[Any, ...]
+Filtering: TypeAlias = Callable[[Path, Any], bool]
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedTupleKey:
+    """The step of a path into a field of a NamedTuple: it says which NamedTuple, as the field `count` is in many."""
+
+    tuple_name: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.tuple_name}.{self.name}"
+
+
+def get_all_with_path(tree: Any, key: Any, filtering: Filtering | None = None) -> list[tuple[Path, Any]]:
+    """Return `(path, value)` for every part of a tree that is named `key`.
+
+    Args:
+      tree: a state, or any tree.
+      key: a field of a NamedTuple or dataclass, a key of a dict, or the name of a NamedTuple.
+      filtering: a function of the path and the value; what it is false for is left out. A path holds `DictKey`,
+        `SequenceKey` and `GetAttrKey` of `jax.tree_util`, and `NamedTupleKey`; `jax.tree_util.keystr` prints it.
+    """
+    return [(path, node) for path, node in _nodes((), tree) if _is_named(key, path, node, filtering)]
+
+
+def get(tree: Any, key: Any, default: Any = None, filtering: Filtering | None = None) -> Any:
+    """Return the part of a tree that is named `key`, or `default` if there is none.
+
+    Args:
+      tree: a state, or any tree.
+      key: see `get_all_with_path`.
+      default: what to return if nothing has the name.
+      filtering: see `get_all_with_path`.
+
+    Raises:
+      KeyError: several parts have the name.
+    """
+    found = get_all_with_path(tree, key, filtering)
+    if len(found) > 1:
+        raise KeyError(
+            f"get: {len(found)} values are named {key!r}: {_listed(path for path, _ in found)}. "
+            "Choose one with filtering=lambda path, value: ..., or call get_all_with_path."
+        )
+    return found[0][1] if found else default
+
+
+def set(tree: Any, filtering: Filtering | None = None, /, **kwargs: Any) -> Any:
+    """Return a tree in which every part that has one of the given names is replaced.
+
+    Args:
+      tree: a state, or any tree.
+      filtering: see `get_all_with_path`; what it is false for stays.
+      **kwargs: the new value for each name.
+
+    Raises:
+      KeyError: nothing has one of the names, or `filtering` leaves none.
+    """
+    for key in kwargs:
+        if not get_all_with_path(tree, key, filtering):
+            raise KeyError(f"set: {_why_nothing(tree, key)}")
+    return _replaced((), tree, filtering, kwargs)
+
+
+def _replaced(path: Path, node: Any, filtering: Filtering | None, values: dict[str, Any]) -> Any:
+    for key, value in values.items():
+        if _is_named(key, path, node, filtering):
+            return value
+    children, structure = _children(path, node)
+    return structure.unflatten([_replaced(*child, filtering, values) for child in children]) if children else node
+
+
+def _is_named(key: Any, path: Path, node: Any, filtering: Filtering | None) -> bool:
+    return key in (*_name(path), *_type_name(node)) and (filtering is None or bool(filtering(path, node)))
+
+
+def _nodes(path: Path, node: Any) -> Iterator[tuple[Path, Any]]:
+    """The node and all below it, from the top."""
+    yield path, node
+    for child in _children(path, node)[0]:
+        yield from _nodes(*child)
+
+
+def _children(path: Path, node: Any) -> tuple[list[tuple[Path, Any]], Any]:
+    """The nodes directly below `node`, with their paths, and its structure."""
+    below, structure = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
+    if jax.tree_util.treedef_is_leaf(structure):
+        return [], structure
+    return [((*path, _step(node, step)), child) for (step,), child in below], structure
+
+
+def _step(node: Any, step: Any) -> Any:
+    """The step as JAX has it, but with the name of the NamedTuple that is left."""
+    return next((NamedTupleKey(type_name, step.name) for type_name in _type_name(node)), step)
+
+
+def _name(path: Path) -> tuple[Any, ...]:
+    """The name that the last step of a path gives, if any."""
+    match path[-1:]:
+        case (DictKey(key=name) | NamedTupleKey(name=name) | GetAttrKey(name=name),):
+            return (name,)
+    return ()
+
+
+def _type_name(node: Any) -> tuple[str, ...]:
+    """The name of a NamedTuple's type; none of another node."""
+    return (type(node).__name__,) if isinstance(node, tuple) and hasattr(node, "_fields") else ()
+
+
+def _listed(paths: Any) -> str:
+    return ", ".join(keystr(path) or "the tree itself" for path in paths)
+
+
+def _why_nothing(tree: Any, key: str) -> str:
+    found = get_all_with_path(tree, key)
+    if found:
+        return f"filtering leaves none of the {len(found)} values that are named {key!r}: {_listed(path for path, _ in found)}."
+    names = dict.fromkeys(str(name) for path, _ in _nodes((), tree) for name in _name(path))
+    return f"nothing is named {key!r}; there are {', '.join(names) or 'no names'}."
