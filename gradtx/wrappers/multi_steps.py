@@ -163,11 +163,10 @@ def multi_steps(
         skip, skip_state = should_skip(updates, state.gradient_step, params)
         emit = ~skip & (state.mini_step >= every_k(state.gradient_step) - 1)
         mini_step = safe_increment(state.mini_step)
-        gathered, acc_grads = jax.lax.cond(
-            skip, lambda: (updates, state.acc_grads), lambda: gather(updates, state.acc_grads, count=mini_step)
-        )
+        acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step)[1])
 
         def step():
+            gathered = _in_place_of(updates, acc_grads)
             new_updates, inner_state = inner.update(gathered, state.inner_opt_state, params, **extra_args)
             zeros = jax.tree.map(jnp.zeros_like, acc_grads)
             return keep_dtypes(new_updates, updates), keep_dtypes(inner_state, state.inner_opt_state), zeros
@@ -203,15 +202,19 @@ def _skip_nothing(updates: Updates, gradient_step: Any, params: Params | None) -
 
 @tree.lift
 def _running_mean(g, a, *, count):
-    a = a + (g - a) / count
-    return a, a
+    return g, a + (g - a) / count
 
 
 @tree.lift
 def _running_sum(g, a, *, count):
     del count
-    a = a + g
-    return a, a
+    return g, a + g
+
+
+@tree.lift
+def _in_place_of(g, a):
+    del g
+    return a
 
 
 def _accumulator(params: Params, dtype: Any) -> Updates:
