@@ -6,7 +6,7 @@ up in the state that `init` makes, there is the part of a parameter.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -53,15 +53,21 @@ def map_params(
     init = getattr(initable, "init", initable)
     structure, marked = _marked_state(init, state)
 
+    def is_whole(node: Any) -> bool:
+        """Whether a node stands for all parameters, with holes in the place of some, maybe."""
+        return jax.tree.structure(node, is_leaf=_is_mark) == structure and not jax.tree.leaves(node)
+
     def transform(mark: Any, part: Any) -> Any:
+        if is_whole(mark):
+            return _map_part(f, part, rest, is_leaf)
         if isinstance(mark, _Placeholder):
             return _map_part(f, part, [structure.flatten_up_to(tree)[mark.position] for tree in rest], is_leaf)
         return part if transform_non_params is None else jax.tree.map(transform_non_params, part)
 
-    return jax.tree.map(transform, marked, state, is_leaf=_is_placeholder)
+    return jax.tree.map(transform, marked, state, is_leaf=lambda node: _is_placeholder(node) or is_whole(node))
 
 
-def _map_part(f: Callable[..., Any], part: Any, rest: list[Any], is_leaf: Callable[[Any], bool] | None) -> Any:
+def _map_part(f: Callable[..., Any], part: Any, rest: Sequence[Any], is_leaf: Callable[[Any], bool] | None) -> Any:
     def wanted(node: Any) -> bool:
         return is_leaf is not None and is_leaf(node)
 
@@ -92,7 +98,8 @@ def _structures_of_params(state: Any) -> Iterator[Any]:
     structure; then the parameters look like some part of the state, with the holes in the place of leaves.
     """
     yield jax.tree.structure(0)
-    yield from dict.fromkeys(_parts(jax.tree.structure(state, is_leaf=is_hole)))
+    parts = dict.fromkeys(_parts(jax.tree.structure(state, is_leaf=is_hole)))
+    yield from (part for part in parts if part.num_leaves)
 
 
 def _parts(structure: Any) -> Iterator[Any]:
@@ -103,3 +110,7 @@ def _parts(structure: Any) -> Iterator[Any]:
 
 def _is_placeholder(node: Any) -> bool:
     return isinstance(node, _Placeholder)
+
+
+def _is_mark(node: Any) -> bool:
+    return _is_placeholder(node) or is_hole(node)
