@@ -28,7 +28,7 @@ def assert_same_types(actual: Any, expected: Any, what: str) -> None:
         for path, leaf in by_path(actual).items()
         if type_of(leaf) != wanted[path]
     ]
-    assert not wrong, "; ".join(wrong)
+    assert not wrong, wrong[0] + (f" (and {len(wrong) - 1} more leaves)" if len(wrong) > 1 else "")
 
 
 def assert_same_values(actual: Any, expected: Any, what: str) -> None:
@@ -43,8 +43,9 @@ def assert_same_values(actual: Any, expected: Any, what: str) -> None:
 def assert_finite(tree: Any, what: str) -> None:
     """Raise unless every number in the floating-point leaves of a tree is finite."""
     for path, leaf in by_path(tree).items():
-        if jnp.issubdtype(leaf.dtype, jnp.inexact):
-            assert jnp.isfinite(leaf).all(), f"{what}{path} is not finite: {leaf}"
+        if jnp.issubdtype(leaf.dtype, jnp.inexact) and not jnp.isfinite(leaf).all():
+            kind = "NaN" if jnp.isnan(leaf).any() else "infinite numbers"
+            raise AssertionError(f"{what}{path} has {kind}")
 
 
 def is_key(leaf: Any) -> bool:
