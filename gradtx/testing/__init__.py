@@ -21,8 +21,8 @@ from gradtx.testing.dtypes import init_needs_only_shapes as init_needs_only_shap
 from gradtx.testing.dtypes import state_keeps_its_type as state_keeps_its_type
 from gradtx.testing.dtypes import strict_dtype_promotion_is_enough as strict_dtype_promotion_is_enough
 from gradtx.testing.dtypes import updates_keep_structure_shape_and_dtype as updates_keep_structure_shape_and_dtype
-from gradtx.testing.law import LAWS as LAWS
-from gradtx.testing.law import law as law
+from gradtx.testing.laws import LAWS as LAWS
+from gradtx.testing.laws import law as law
 from gradtx.testing.numbers import gradients_through_update_are_finite as gradients_through_update_are_finite
 from gradtx.testing.numbers import low_precision_computes_as_float32_does as low_precision_computes_as_float32_does
 from gradtx.testing.numbers import (

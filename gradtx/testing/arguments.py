@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.core import GradientTransformation, Params, declared_extra_args
-from gradtx.testing.law import law
+from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like, shapes_of
 
 

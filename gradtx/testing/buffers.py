@@ -6,7 +6,7 @@ import jax
 
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing.compare import by_path, is_key
-from gradtx.testing.law import law
+from gradtx.testing.laws import law
 
 
 @law

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing import arguments, buffers, dtypes, numbers, sharding, structure, tracing  # noqa: F401  (fill LAWS)
-from gradtx.testing.law import LAWS, ExtraArgs, Law
+from gradtx.testing.laws import LAWS, ExtraArgs, Law
 
 
 def check_transformation(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing.compare import assert_same_types, by_path
-from gradtx.testing.law import law
+from gradtx.testing.laws import law
 from gradtx.testing.samples import cast, shapes_of
 
 FLOATS = (jnp.float32, jnp.bfloat16, jnp.float16)

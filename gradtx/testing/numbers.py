@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing.compare import assert_finite
 from gradtx.testing.dtypes import FLOATS
-from gradtx.testing.law import law
+from gradtx.testing.laws import law
 from gradtx.testing.samples import around, cast, gradients_like
 
 _STEPS = 256  # after which an average with decay 0.9 is constant to the last digit

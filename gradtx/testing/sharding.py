@@ -8,19 +8,20 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing.compare import assert_same_types, by_path
-from gradtx.testing.law import law
+from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like
 
+_DEVICES = 2  # which divides the axes of more parameters than all devices there are
 _SPLIT, _WHOLE = PartitionSpec("devices"), PartitionSpec()
 
 
 @law
 def sharding_is_kept(tx: GradientTransformation, params: Params) -> None:
     """What is kept for a parameter lies where the parameter lies, after `init`, jitted or not, and after every update."""
-    if jax.device_count() < 2:
+    if jax.device_count() < _DEVICES:
         return
     for axis_type in (AxisType.Auto, AxisType.Explicit):
-        mesh = jax.make_mesh((jax.device_count(),), ("devices",), axis_types=(axis_type,))
+        mesh = _mesh(axis_type)
         with jax.set_mesh(mesh):
             p, g = _sharded(params, mesh), _sharded(gradients_like(params), mesh)
             for case, init in (("init", tx.init), ("a jitted init", jax.jit(tx.init))):
@@ -34,9 +35,9 @@ def sharding_is_kept(tx: GradientTransformation, params: Params) -> None:
 @law
 def shard_map_works(tx: GradientTransformation, params: Params) -> None:
     """Inside `shard_map` a step works on averaged gradients and whole parameters, and on a model of each device's own."""
-    if jax.device_count() < 2:
+    if jax.device_count() < _DEVICES:
         return
-    mesh = jax.make_mesh((jax.device_count(),), ("devices",), axis_types=(AxisType.Auto,))
+    mesh = _mesh(AxisType.Auto)
 
     def data_parallel(g: Any, state: Any, p: Any) -> Any:
         return tx.update(jax.lax.pmean(jax.tree.map(lambda x: x[0], g), "devices"), state, p)
@@ -46,13 +47,17 @@ def shard_map_works(tx: GradientTransformation, params: Params) -> None:
         return jax.tree.map(lambda x: x[None], tx.update(g, tx.init(p), p))
 
     state = jax.eval_shape(tx.init, params)
-    many = jax.tree.map(lambda x: jnp.stack([x] * jax.device_count()), params)
+    many = jax.tree.map(lambda x: jnp.stack([x] * _DEVICES), params)
     whole = (_SPLIT, _WHOLE, _WHOLE)
     _, new_state = jax.eval_shape(
         jax.shard_map(data_parallel, mesh=mesh, in_specs=whole, out_specs=_WHOLE), many, state, params
     )
     assert_same_types(new_state, state, "the state in shard_map")
     jax.eval_shape(jax.shard_map(independent, mesh=mesh, in_specs=_SPLIT, out_specs=_SPLIT), many, many)
+
+
+def _mesh(axis_type: AxisType) -> jax.sharding.Mesh:
+    return jax.make_mesh((_DEVICES,), ("devices",), axis_types=(axis_type,), devices=jax.devices()[:_DEVICES])
 
 
 def _sharded(tree: Any, mesh: jax.sharding.Mesh) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing.compare import assert_same_types, assert_same_values, is_key
-from gradtx.testing.law import law
+from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like, shapes_of
 from gradtx.tree import MaskedNode, is_hole
 

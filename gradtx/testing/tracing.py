@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing.compare import assert_same_values
-from gradtx.testing.law import law
+from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like
 
 _STEPS = 3
