@@ -180,6 +180,20 @@ def test_a_transformation_can_be_built_from_tracers():
 
 
 @pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
+def test_every_float_among_the_arguments_may_be_traced(label):
+    params = testing.sample_params()
+    made_by = zoo.transformation(label).recipe
+    floats = [name for name, argument in made_by.arguments.items() if isinstance(argument, float)]
+
+    def first_update(name, number):
+        tx = made_by.factory(**{**made_by.arguments, name: number})
+        return tx.update(params, tx.init(params), params)
+
+    for name in floats:
+        jax.eval_shape(functools.partial(first_update, name), jnp.zeros(()))
+
+
+@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_a_transformation_unpacks_into_two_plain_functions(label):
     init, update = zoo.transformation(label)
     assert inspect.isfunction(init)
