@@ -1,5 +1,7 @@
 """`map_params`, on states of gradtx and of Optax, against Optax."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,13 +11,16 @@ import pytest
 import gradtx
 from gradtx import tree
 
+foreign: Any = optax  # another library's classes are not ours to the type checker
+STATE: Any = gradtx.ScaleByAdamState  # with words in the place of arrays
+
 PARAMS = {"w": jnp.ones((3, 4)), "b": jnp.ones(4), "s": jnp.ones(())}
 NAMES = {"w": "w", "b": "b", "s": "s"}
 MASK = {"w": True, "b": False, "s": True}
 LABELS = {"w": "matrix", "b": "vector", "s": "vector"}
 
 
-def marked(optimizer, *rest, module=tree, params=PARAMS, **options):
+def marked(optimizer, *rest, module: Any = tree, params=PARAMS, **options):
     return module.map_params(
         optimizer,
         lambda leaf, *others: ("param", *others),
@@ -49,9 +54,9 @@ def test_marks_what_optax_marks_on_states_of_optax(optimizer):
 
 
 def test_moments_of_adam_are_params_and_its_count_is_not():
-    optimizer = gradtx.chain(gradtx.scale_by_adam(), optax.trace(0.9))
+    optimizer = gradtx.chain(gradtx.scale_by_adam(), foreign.trace(0.9))
     params = {name: ("param", name) for name in NAMES}
-    assert marked(optimizer, NAMES) == (gradtx.ScaleByAdamState("other", params, params), optax.TraceState(params))
+    assert marked(optimizer, NAMES) == (STATE("other", params, params), foreign.TraceState(params))
 
 
 def test_what_no_function_is_given_for_stays():
@@ -67,33 +72,31 @@ def test_init_alone_is_enough():
 
 
 def test_params_may_be_one_array():
-    assert marked(gradtx.scale_by_adam(), "p", params=jnp.ones(3)) == (
-        gradtx.ScaleByAdamState("other", ("param", "p"), ("param", "p"))
-    )
+    assert marked(gradtx.scale_by_adam(), "p", params=jnp.ones(3)) == STATE("other", ("param", "p"), ("param", "p"))
 
 
 def test_params_may_be_empty():
-    assert marked(gradtx.scale_by_adam(), {}, params={}) == gradtx.ScaleByAdamState("other", {}, {})
+    assert marked(gradtx.scale_by_adam(), {}, params={}) == STATE("other", {}, {})
 
 
 @pytest.mark.parametrize("mask", [MASK, lambda params: jax.tree.map(lambda p: p.ndim != 1, params)], ids=["tree", "function"])
-@pytest.mark.parametrize("around", [lambda tx: tx, lambda tx: gradtx.chain(optax.clip(1.0), tx)], ids=["alone", "in a chain"])
+@pytest.mark.parametrize("around", [lambda tx: tx, lambda tx: gradtx.chain(foreign.clip(1.0), tx)], ids=["alone", "in a chain"])
 def test_masked_leaves_stay_holes(mask, around):
-    state = marked(around(optax.masked(optax.scale_by_adam(), mask)), NAMES)
+    state = marked(around(foreign.masked(optax.scale_by_adam(), mask)), NAMES)
     mu = tree.get(state, "mu")
     assert mu == {"w": ("param", "w"), "b": optax.MaskedNode(), "s": ("param", "s")}
     assert tree.get(state, "count") == "other"
 
 
 def test_masked_leaves_can_be_asked_for():
-    optimizer = optax.masked(optax.scale_by_adam(), MASK)
-    options = {"is_leaf": lambda node: isinstance(node, optax.MaskedNode)}
+    optimizer = foreign.masked(optax.scale_by_adam(), MASK)
+    options: Any = {"is_leaf": lambda node: isinstance(node, optax.MaskedNode)}
     assert marked(optimizer, NAMES, **options) == marked(optimizer, NAMES, module=optax.tree, **options)
 
 
 @pytest.mark.parametrize("labels", [LABELS, lambda params: LABELS], ids=["tree", "function"])
 def test_every_part_of_a_partition_is_mapped(labels):
-    optimizer = optax.partition({"matrix": optax.adam(1.0), "vector": optax.sgd(1.0, momentum=0.9)}, labels)
+    optimizer = foreign.partition({"matrix": optax.adam(1.0), "vector": optax.sgd(1.0, momentum=0.9)}, labels)
     state = marked(gradtx.chain(optimizer), NAMES)
     assert tree.get(state, "mu") == {"w": ("param", "w"), "b": optax.MaskedNode(), "s": optax.MaskedNode()}
     assert tree.get(state, "trace") == {"w": optax.MaskedNode(), "b": ("param", "b"), "s": ("param", "s")}
