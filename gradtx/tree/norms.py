@@ -21,15 +21,16 @@ def norm(
         ord 2 (or None): √Σ|x|²        ord 1: Σ|x|        ord inf: max|x|
 
     It is finite where all entries are: a norm larger than its dtype can hold is returned as the largest number of that
-    dtype. An entry that is inf makes it inf, and NaN makes it NaN. The norm of an empty tree is 0, and where the norm is 0
-    its gradient is 0. Holes are skipped.
+    dtype. An entry that is inf makes it inf, and NaN makes it NaN. The norm of an empty tree is 0, and where the Euclidean
+    norm is 0 so is its gradient. Holes are skipped.
 
     Args:
       tree: a tree of arrays.
       ord: order of the norm: None, 1, 2, inf, or the word "inf".
       squared: whether to return the square, which may overflow.
       axis_name: axes of a mesh (or of `pmap`) to reduce over. Within `shard_map`, where a device sees its own part only,
-        the norm is then that of the whole. A leaf that `shard_map` knows to be the same all along an axis counts once.
+        the norm is then that of the whole. A leaf that `shard_map` knows to be the same all along an axis counts once; with
+        `check_vma=False` it does not know.
 
     Raises:
       ValueError: the order is another one.
@@ -173,9 +174,9 @@ def _size(axes: _Axes) -> int:
 
 def _copies(x: jax.Array, axes: _Axes) -> int:
     """How many devices along `axes` hold this same part of `x`, as far as `shard_map` tells."""
-    return _size(tuple(axis for axis in axes if _tells(axis) and axis not in jax.typeof(x).vma))
+    return _size(tuple(axis for axis in axes if _varies(lax.axis_index(axis), axis) and not _varies(x, axis)))
 
 
-def _tells(axis: str) -> bool:
-    """Whether `shard_map` keeps track of what varies along an axis, which the index of a device does."""
-    return axis in jax.typeof(lax.axis_index(axis)).vma
+def _varies(x: jax.Array, axis: str) -> bool:
+    """Whether devices along an axis hold different values, as the type says; without `check_vma` it never does."""
+    return axis in jax.typeof(x).manual_axis_type.varying
