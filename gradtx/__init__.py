@@ -3,6 +3,7 @@
 Every optimizer is a chain of small pure `(init, update)` pairs; this is the one list of what is public.
 """
 
+from gradtx import schedules as schedules
 from gradtx import tree as tree
 from gradtx.core import EmptyState as EmptyState
 from gradtx.core import GradientTransformation as GradientTransformation
@@ -44,6 +45,22 @@ from gradtx.optimizers.rmsprop import rmsprop as rmsprop
 from gradtx.optimizers.sgd import noisy_sgd as noisy_sgd
 from gradtx.optimizers.sgd import sgd as sgd
 from gradtx.optimizers.yogi import yogi as yogi
+from gradtx.schedules import constant_schedule as constant_schedule
+from gradtx.schedules import cosine_decay_schedule as cosine_decay_schedule
+from gradtx.schedules import cosine_onecycle_schedule as cosine_onecycle_schedule
+from gradtx.schedules import exponential_decay as exponential_decay
+from gradtx.schedules import join_schedules as join_schedules
+from gradtx.schedules import linear_onecycle_schedule as linear_onecycle_schedule
+from gradtx.schedules import linear_schedule as linear_schedule
+from gradtx.schedules import multi_step_decay_schedule as multi_step_decay_schedule
+from gradtx.schedules import piecewise_constant_schedule as piecewise_constant_schedule
+from gradtx.schedules import piecewise_interpolate_schedule as piecewise_interpolate_schedule
+from gradtx.schedules import polynomial_schedule as polynomial_schedule
+from gradtx.schedules import sgdr_schedule as sgdr_schedule
+from gradtx.schedules import step_decay_schedule as step_decay_schedule
+from gradtx.schedules import warmup_constant_schedule as warmup_constant_schedule
+from gradtx.schedules import warmup_cosine_decay_schedule as warmup_cosine_decay_schedule
+from gradtx.schedules import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
 from gradtx.transforms.adabelief import ScaleByBeliefState as ScaleByBeliefState
 from gradtx.transforms.adabelief import scale_by_belief as scale_by_belief
 from gradtx.transforms.adabound import scale_by_adabound as scale_by_adabound
@@ -88,9 +105,30 @@ from gradtx.transforms.weight_decay import AddDecayedWeightsState as AddDecayedW
 from gradtx.transforms.weight_decay import WeightDecaySchedule as WeightDecaySchedule
 from gradtx.transforms.weight_decay import add_decayed_weights as add_decayed_weights
 from gradtx.transforms.yogi import scale_by_yogi as scale_by_yogi
-from gradtx.tree.holes import MaskedNode as MaskedNode
+from gradtx.tree import MaskedNode as MaskedNode
+from gradtx.tree import bias_correction as bias_correction
+from gradtx.tree import global_norm as global_norm
+from gradtx.tree import map_params as tree_map_params
+from gradtx.tree import update_infinity_moment as update_infinity_moment
+from gradtx.tree import update_moment as update_moment
+from gradtx.tree import update_moment_per_elem_norm as update_moment_per_elem_norm
 from gradtx.tree.mask import MaskedState as MaskedState
 from gradtx.update import apply_updates as apply_updates
+from gradtx.update import incremental_update as incremental_update
+from gradtx.update import periodic_update as periodic_update
+from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState as ApplyIfFiniteState
+from gradtx.wrappers.apply_if_finite import apply_if_finite as apply_if_finite
+from gradtx.wrappers.inject_hyperparams import InjectHyperparamsState as InjectHyperparamsState
+from gradtx.wrappers.inject_hyperparams import InjectStatefulHyperparamsState as InjectStatefulHyperparamsState
+from gradtx.wrappers.inject_hyperparams import StatefulSchedule as StatefulSchedule
+from gradtx.wrappers.inject_hyperparams import WrappedSchedule as WrappedSchedule
+from gradtx.wrappers.inject_hyperparams import WrappedScheduleState as WrappedScheduleState
+from gradtx.wrappers.inject_hyperparams import inject_hyperparams as inject_hyperparams
 from gradtx.wrappers.masked import masked as masked
+from gradtx.wrappers.multi_steps import MultiSteps as MultiSteps
+from gradtx.wrappers.multi_steps import MultiStepsState as MultiStepsState
+from gradtx.wrappers.multi_steps import ShouldSkipUpdateFunction as ShouldSkipUpdateFunction
+from gradtx.wrappers.multi_steps import skip_large_updates as skip_large_updates
+from gradtx.wrappers.multi_steps import skip_not_finite as skip_not_finite
 
 __version__ = "0.1.0"
