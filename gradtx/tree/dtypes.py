@@ -34,14 +34,15 @@ def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> Any:
         raise ValueError(
             f'dtype: mixed_dtype_handler must be None, "promote", "highest" or "lowest", got {mixed_dtype_handler!r}.'
         )
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    found = {jnp.result_type(leaf): jax.tree_util.keystr(path) for path, leaf in reversed(leaves)}
-    dtypes = list(reversed(found)) or [jnp.result_type(float)]
+    first = {}
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        first.setdefault(jnp.result_type(leaf), jax.tree_util.keystr(path))
+    dtypes = list(first) or [jnp.result_type(float)]
     if len(dtypes) == 1:
         return dtypes[0]
     if mixed_dtype_handler == "promote":
         return functools.reduce(_promoted, dtypes)
-    listed = ", ".join(f"{dtype} at {found[dtype]}" for dtype in dtypes)
+    listed = ", ".join(f"{dtype} at {first[dtype]}" for dtype in dtypes)
     if mixed_dtype_handler is None:
         raise ValueError(f'dtype: leaves have several dtypes, {listed}; choose one with "promote", "highest" or "lowest".')
     for one in dtypes:

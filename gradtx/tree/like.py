@@ -78,9 +78,10 @@ def _moment_dtype(dtype: Any, real: bool) -> Any:
 def placed_like(model: Any, array: jax.Array) -> jax.Array:
     """Return `array` with the sharding of `model`, an array of its shape; under `jit` only the compiler knows it."""
     if isinstance(model, Tracer):
-        # JAX lowers equal operations once, and would tie all leaves of one shape to each other: a number keeps them apart.
+        # Equal operations are compiled as one, and constants too: all leaves of one shape would be laid out alike. A number
+        # keeps them apart.
         with set_xla_metadata(pair=next(_PAIRS)):
-            return shard_alike(jax.lax.stop_gradient(model), array)[1]
+            return shard_alike(jax.lax.stop_gradient(model), jax.lax.optimization_barrier(array))[1]
     if isinstance(model, jax.Array) and model.committed and not isinstance(array, Tracer):
         return jax.device_put(array, model.sharding)
     return array

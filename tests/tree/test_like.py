@@ -1,0 +1,112 @@
+"""Trees like another one."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+from gradtx import tree
+
+PARAMS = {
+    "bf16": jnp.ones((2, 3), jnp.bfloat16),
+    "f16": jnp.ones(4, jnp.float16),
+    "f32": jnp.ones(4),
+    "complex": jnp.ones((), jnp.complex64),
+}
+
+
+def start(params, **options):
+    return tree.moment_like("scale_by_test", params, **options)
+
+
+def dtypes(x):
+    return {name: leaf.dtype for name, leaf in x.items()}
+
+
+def test_moments_are_float32_or_wider():
+    wide = {"bf16": jnp.float32, "f16": jnp.float32, "f32": jnp.float32, "complex": jnp.complex64}
+    assert dtypes(start(PARAMS)) == wide
+    assert dtypes(start(PARAMS, real=True)) == {**wide, "complex": jnp.float32}
+    assert dtypes(start(PARAMS, dtype=jnp.bfloat16)) == dict.fromkeys(PARAMS, jnp.bfloat16)
+
+
+def test_moments_of_double_precision_are_in_double_precision(x64):
+    params = {"f64": jnp.ones(2), "c128": jnp.ones(2, jnp.complex128)}
+    assert dtypes(start(params)) == {"f64": jnp.float64, "c128": jnp.complex128}
+    assert dtypes(start(params, real=True)) == {"f64": jnp.float64, "c128": jnp.float64}
+
+
+def test_moments_start_at_zero_or_at_a_value_and_are_not_weakly_typed():
+    params = {"a": jnp.asarray(2.0), "b": 3.0, "hole": None}
+    for moment, value in [(start(params), 0.0), (start(params, fill_value=0.5), 0.5)]:
+        chex.assert_trees_all_equal(moment, {"a": jnp.float32(value), "b": jnp.float32(value), "hole": None})
+        assert not any(leaf.weak_type for leaf in jax.tree.leaves(moment))
+
+
+def test_moments_of_what_cannot_be_averaged_are_refused_by_path():
+    with pytest.raises(
+        TypeError, match=r"scale_by_test: params\['step'\] has dtype int32, and only floating-point and complex"
+    ):
+        start({"w": jnp.ones(2), "step": jnp.array(3)})
+    with pytest.raises(TypeError, match=r"scale_by_test: params\['act'\] is not an array but a function, tanh"):
+        start({"act": jnp.tanh})
+    with pytest.raises(
+        TypeError, match="scale_by_test: a moment needs a floating-point dtype, got int8, which would truncate it"
+    ):
+        start(PARAMS, dtype="int8")
+
+
+def test_shapes_are_enough():
+    shapes = jax.eval_shape(lambda: PARAMS)
+    for result in (jax.eval_shape(start, PARAMS), start(shapes)):
+        assert dtypes(result) == dtypes(start(PARAMS))
+        assert {name: leaf.shape for name, leaf in result.items()} == {name: leaf.shape for name, leaf in PARAMS.items()}
+    chex.assert_trees_all_equal(tree.ones_like(shapes), tree.ones_like(PARAMS))
+
+
+def test_no_two_leaves_share_a_buffer():
+    params = {"a": jnp.zeros(3), "b": jnp.zeros(3)}
+    for states in ([start(params), start(params)], jax.jit(lambda p: [start(p), start(p)])(params)):
+        leaves = jax.tree.leaves([params, states])
+        assert len({leaf.unsafe_buffer_pointer() for leaf in leaves}) == len(leaves)
+        jax.jit(lambda trees: jax.tree.map(jnp.exp, trees), donate_argnums=0)(states)
+
+
+def test_works_under_vmap_and_grad():
+    def total(params):
+        return tree.sum(start(params, fill_value=2.0)) + tree.vdot(params, params)
+
+    params = {"a": jnp.ones(3), "b": jnp.ones(())}
+    chex.assert_trees_all_equal(jax.grad(total)(params), tree.scale(2.0, params))
+    chex.assert_trees_all_equal(jax.jit(jax.grad(total))(params), tree.scale(2.0, params))
+    batch = tree.batch_shape(params, (5,))
+    chex.assert_trees_all_equal_shapes(jax.vmap(start)(batch), batch)
+    chex.assert_trees_all_equal_shapes(jax.jit(jax.vmap(start))(batch), batch)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("call", [lambda f: f, jax.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize(
+    "make", [start, tree.ones_like, lambda p: tree.zeros_like(p, jnp.bfloat16)], ids=["moment", "ones", "cast"]
+)
+def test_sharding_is_kept(make, call, axis_type):
+    mesh = jax.make_mesh((4,), ("x",), axis_types=(axis_type,))
+    with jax.set_mesh(mesh):
+        specs = {"rows": P("x", None), "columns": P(None, "x"), "both": P(), "more rows": P("x", None)}
+        params = {name: jax.device_put(jnp.zeros((8, 8)), jax.NamedSharding(mesh, spec)) for name, spec in specs.items()}
+        for name, leaf in call(make)(params).items():
+            assert leaf.sharding.is_equivalent_to(params[name].sharding, 2), name
+
+
+def test_leaves_repeat_along_new_axes():
+    chex.assert_trees_all_equal(tree.batch_shape({"a": 3.0, "b": None}, (2,)), {"a": jnp.full(2, 3.0), "b": None})
+
+
+def test_trees_like_another_are_those_of_optax():
+    for name, options in [("full_like", (7,)), ("full_like", (7, jnp.int8)), ("zeros_like", ()), ("ones_like", (jnp.float16,))]:
+        ours, theirs = getattr(tree, name)(PARAMS, *options), getattr(optax.tree, name)(PARAMS, *options)
+        chex.assert_trees_all_equal(ours, theirs)
+        chex.assert_trees_all_equal_dtypes(ours, theirs)
