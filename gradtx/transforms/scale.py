@@ -26,11 +26,6 @@ class ScaleByScheduleState(NamedTuple):
     count: Count
 
 
-@tree.lift
-def _scale(g, *, factor):
-    return factor * g
-
-
 @factory
 def scale(step_size: Any) -> GradientTransformation:
     """Multiply the updates by a number: u = step_size · g.
@@ -39,8 +34,12 @@ def scale(step_size: Any) -> GradientTransformation:
       step_size: a scalar of any sign.
     """
 
+    @tree.lift
+    def rule(g):
+        return step_size * g
+
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
-        return _scale(updates, factor=step_size), state
+        return rule(updates), state
 
     return GradientTransformation(init_empty_state, update)
 
@@ -75,11 +74,15 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule | None = None, *, fli
 
 
 def _scale_by(schedule: Schedule, sign: int) -> GradientTransformation:
+    @tree.lift
+    def rule(g, *, factor):
+        return factor * g
+
     def init(params: Params) -> ScaleByScheduleState:
         return ScaleByScheduleState(jnp.zeros((), jnp.int32))
 
     def update(updates: Updates, state: ScaleByScheduleState, params: Params | None = None):
-        updates = _scale(updates, factor=sign * schedule(state.count))
+        updates = rule(updates, factor=sign * schedule(state.count))
         return updates, ScaleByScheduleState(safe_increment(state.count))
 
     return GradientTransformation(init, update)
