@@ -114,13 +114,17 @@ def _unscaled(result: jax.Array, factor: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
-def _sum(x: jax.Array, factor: jax.Array | float, dtype: Any) -> jax.Array:
-    return jnp.sum(x.astype(dtype) * factor)
+def _sum(x: jax.Array, dtype: Any, factor: jax.Array | None = None) -> jax.Array:
+    return jnp.sum(_times(x.astype(dtype), factor))
 
 
 @functools.partial(jax.jit, static_argnames="dtype")
-def _sum_of_squares(x: jax.Array, factor: jax.Array | float, dtype: Any) -> jax.Array:
-    return jnp.sum(jnp.square(x.astype(dtype) * factor))
+def _sum_of_squares(x: jax.Array, dtype: Any, factor: jax.Array | None = None) -> jax.Array:
+    return jnp.sum(jnp.square(_times(x.astype(dtype), factor)))
+
+
+def _times(x: jax.Array, factor: jax.Array | None) -> jax.Array:
+    return x if factor is None else x * factor
 
 
 @jax.jit
@@ -156,8 +160,8 @@ def _total(
     """Add up, over all leaves and devices, what `measure` makes of each leaf multiplied by `factor`."""
     dtype = _common_dtype(leaves)
     # A factor of its own for each leaf: one factor for several would be spread to an array as large as a leaf (XLA on CPU).
-    factors = [1.0] * len(leaves) if factor is None else lax.optimization_barrier([factor] * len(leaves))
-    return _sum_over([measure(x, f, dtype=dtype) for x, f in zip(leaves, factors, strict=True)], leaves, axes)
+    factors = [None] * len(leaves) if factor is None else lax.optimization_barrier([factor] * len(leaves))
+    return _sum_over([measure(x, dtype, f) for x, f in zip(leaves, factors, strict=True)], leaves, axes)
 
 
 def _sum_over(terms: Sequence[jax.Array], leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
