@@ -15,13 +15,13 @@ def made_by_factory(thing):
     return getattr(thing, "__code__", None) is core.identity.__code__
 
 
-def transforms(thing):
-    """Whether a class makes transformations, as `MultiSteps` does."""
-    return inspect.isclass(thing) and hasattr(thing, "init") and hasattr(thing, "update")
+def is_transformation(thing):
+    """Whether the instances of a class are transformations, as those of `MultiSteps` are."""
+    return inspect.isclass(thing) and issubclass(thing, core.GradientTransformation)
 
 
 FACTORIES = {name for name, thing in vars(gradtx).items() if made_by_factory(thing)}
-CLASSES = {name for name, thing in vars(gradtx).items() if transforms(thing)}
+CLASSES = {name for name, thing in vars(gradtx).items() if is_transformation(thing)}
 PROTOCOL = {"GradientTransformation", "GradientTransformationExtraArgs"}
 SAMPLED = {zoo.public_name(label) for label in (*zoo.TRANSFORMATIONS, *zoo.SCHEDULES)}
 
