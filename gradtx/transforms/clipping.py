@@ -4,10 +4,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
-from gradtx.numerics import abs_sq, safe_root_mean_squares, safe_sqrt
+from gradtx.numerics import abs_sq, safe_sqrt
 from gradtx.require import POSITIVE
 
 ClipState = EmptyState
@@ -70,6 +71,8 @@ def clip_by_block_rms(threshold: float) -> GradientTransformation:
 
         u = g / max(1, rms(g) / threshold)
 
+    An array whose root mean square is not finite passes as it is.
+
     Args:
       threshold: the largest root mean square of an array.
 
@@ -80,7 +83,8 @@ def clip_by_block_rms(threshold: float) -> GradientTransformation:
 
     @tree.lift
     def rule(g):
-        return g / jnp.maximum(1, safe_root_mean_squares(g, 0.0) / threshold)
+        rms = tree.norm(g) / max(1, g.size) ** 0.5
+        return g / jnp.where(jnp.isfinite(rms), jnp.maximum(1, rms / threshold), 1)
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return rule(updates), state
@@ -93,6 +97,8 @@ def adaptive_grad_clip(clipping: float, eps: float = 1e-3, axis: int | tuple[int
     """Clip the gradient of each unit (a row of weights) to a fraction of the norm of its parameters.
 
         u = g · min(1, clipping · max(‖p‖, eps) / ‖g‖)       norms of each unit
+
+    A unit whose gradient has no finite norm passes as it is.
 
     Args:
       clipping: the largest norm of a gradient as a fraction of that of its parameters.
@@ -126,11 +132,14 @@ def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> ja
     if axis is None:
         vector = sum(size != 1 for size in x.shape) <= 1
         axis = tuple(range(x.ndim)) if vector else tuple(range(x.ndim - 1)) if x.ndim > 3 else 0
-    return jnp.broadcast_to(safe_sqrt(jnp.sum(abs_sq(x), axis=axis, keepdims=True)), x.shape)
+    largest = jnp.max(jnp.abs(lax.stop_gradient(x)), axis=axis, keepdims=True, initial=0)
+    scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)  # so that no square overflows or vanishes
+    norm = scale * safe_sqrt(jnp.sum(abs_sq(x / scale), axis=axis, keepdims=True))
+    return jnp.broadcast_to(jnp.where(jnp.isfinite(largest), norm, largest), x.shape)
 
 
 def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array, div_eps: float = 1e-6) -> jax.Array:
-    """Scale `grad` by max_norm / g_norm where g_norm is the larger; all arrays have one shape.
+    """Scale `grad` by max_norm / g_norm where g_norm is the larger; the shapes of the norms broadcast to that of `grad`.
 
     Args:
       g_norm: norm of each unit of the gradient.
@@ -138,4 +147,5 @@ def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array, div_e
       grad: the gradient.
       div_eps: the least norm that is divided by.
     """
-    return jnp.where(g_norm < max_norm, grad, grad * (max_norm / jnp.maximum(g_norm, div_eps)))
+    # A factor, as a choice between arrays would need all of them sharded alike.
+    return grad * jnp.where(g_norm < max_norm, 1, max_norm / jnp.maximum(g_norm, div_eps))
