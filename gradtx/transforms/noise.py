@@ -1,6 +1,6 @@
 """Gradient noise (Neelakantan et al. 2015)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
 from gradtx.numerics import Count, safe_increment
+from gradtx.tree import mismatch
+from gradtx.tree.dtypes import at_least_float32
 
 
 class AddNoiseState(NamedTuple):
@@ -24,6 +26,8 @@ def add_noise(
     """Add Gaussian noise that fades as training goes on.
 
         u = g + N(0, σ²),   σ² = eta / t^gamma
+
+    The noise is drawn in float32 or wider, with the real and the imaginary part of a complex gradient sharing its variance.
 
     Args:
       eta: variance of the noise at the first step.
@@ -47,16 +51,21 @@ def add_noise(
         return g + deviation * noise
 
     def init(params: Params) -> AddNoiseState:
+        mismatch.check_params("add_noise", params)
         return AddNoiseState(jnp.zeros((), jnp.int32), _as_key(start))
 
     def update(updates: Updates, state: AddNoiseState, params: Params | None = None):
         count = safe_increment(state.count)
         next_key, key = jax.random.split(state.rng_key)
         deviation = jnp.sqrt(eta / count.astype(float) ** gamma)
-        updates = rule(updates, tree.random_like(key, updates), deviation=deviation)
+        updates = rule(updates, tree.random_like(key, updates, _normal), deviation=deviation)
         return updates, AddNoiseState(count, next_key)
 
     return GradientTransformation(init, update)
+
+
+def _normal(key: jax.Array, shape: tuple[int, ...], dtype: Any, out_sharding: Any = None) -> jax.Array:
+    return jax.random.normal(key, shape, at_least_float32(dtype), out_sharding=out_sharding)
 
 
 def _as_key(key: jax.Array | int) -> jax.Array:

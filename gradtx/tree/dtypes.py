@@ -51,6 +51,11 @@ def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> Any:
     raise ValueError(f"dtype: leaves have several dtypes, {listed}; none of them is the {mixed_dtype_handler}.")
 
 
+def at_least_float32(dtype: Any) -> Any:
+    """Return a floating-point or complex dtype, or float32 in the place of a narrower one."""
+    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+
+
 def _promoted(one: Any, other: Any) -> Any:
     with jax.numpy_dtype_promotion("standard"):
         return jnp.promote_types(one, other)

@@ -1,0 +1,68 @@
+"""Gradient noise: its variance, its precision, its key."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+from gradtx.transforms.noise import add_noise
+
+
+def noise(like, steps=1, eta=1.0, gamma=0.0):
+    tx = add_noise(eta, gamma, seed=0)
+    g, state = jnp.zeros_like(like), tx.init(like)
+    for _ in range(steps):
+        u, state = tx.update(g, state)
+    return u
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_noise_in_low_precision_is_that_of_float32_rounded(dtype):
+    chex.assert_trees_all_equal(noise(jnp.ones(100, dtype)), noise(jnp.ones(100)).astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64, jnp.complex64, jnp.complex128])
+def test_wider_gradients_have_noise_of_their_own_dtype_as_optax_has(dtype, x64):
+    params = jnp.ones(10, dtype)
+    theirs = optax.add_noise(1.0, 0.0, 0)
+    with jax.numpy_dtype_promotion("standard"):
+        expected, _ = theirs.update(0 * params, theirs.init(params))
+    assert noise(params).dtype == dtype
+    chex.assert_trees_all_close(noise(params), expected.astype(dtype), rtol=1e-6)
+
+
+def test_the_variance_is_eta_and_fades():
+    many = jnp.ones(100_000)
+    assert jnp.var(noise(many, eta=0.25)) == pytest.approx(0.25, rel=0.02)
+    assert jnp.var(noise(many, steps=4, eta=0.25, gamma=0.5)) == pytest.approx(0.125, rel=0.02)
+    complex_noise = noise(many.astype(jnp.complex64), eta=0.25)
+    assert jnp.mean(jnp.abs(complex_noise) ** 2) == pytest.approx(0.25, rel=0.02)
+
+
+def test_every_leaf_and_every_step_has_noise_of_its_own():
+    g, tx = {"a": jnp.zeros(5), "b": jnp.zeros(5)}, add_noise(1.0, 0.0, key=3)
+    first, state = tx.update(g, tx.init(g))
+    second, _ = tx.update(g, state)
+    drawn = [*first.values(), *second.values()]
+    assert len({tuple(x.tolist()) for x in drawn}) == 4
+
+
+def test_a_key_may_be_a_number_an_old_key_or_a_new_one():
+    params = jnp.ones(3)
+    states = [add_noise(1.0, 0.0, key=key).init(params) for key in (7, jnp.asarray(7), jax.random.key(7))]
+    for state in states[1:]:
+        chex.assert_trees_all_equal(state.rng_key, states[0].rng_key)
+    old = add_noise(1.0, 0.0, key=jax.random.PRNGKey(7))
+    chex.assert_trees_all_equal(old.update(params, old.init(params))[0], params + noise_of_seed(7, params))
+
+
+def noise_of_seed(seed, params):
+    tx = add_noise(1.0, 0.0, seed=seed)
+    return tx.update(0 * params, tx.init(params))[0]
+
+
+@pytest.mark.parametrize("chosen", [{}, {"key": 0, "seed": 0}], ids=["neither", "both"])
+def test_a_key_or_a_seed_is_needed_and_not_both(chosen):
+    with pytest.raises(ValueError, match=r"add_noise needs a key for its random numbers: add_noise\(eta, gamma, key=0\)"):
+        add_noise(0.1, 0.5, **chosen)
