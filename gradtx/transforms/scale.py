@@ -1,7 +1,8 @@
 """Multiply updates by a number: a constant, a schedule, a learning rate."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree
@@ -27,7 +28,7 @@ class ScaleByScheduleState(NamedTuple):
 
 
 @factory
-def scale(step_size: Any) -> GradientTransformation:
+def scale(step_size: float | jax.Array) -> GradientTransformation:
     """Multiply the updates by a number: u = step_size · g.
 
     Args:
