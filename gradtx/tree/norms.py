@@ -12,6 +12,8 @@ from jax import lax
 AxisName: TypeAlias = str | tuple[str, ...]
 _Axes: TypeAlias = tuple[str, ...]
 
+_SMALL = 1 << 16  # elements; on CPU float32 is four times faster for arrays beyond the cache
+
 
 def norm(
     tree: Any, ord: int | float | str | None = None, squared: bool = False, *, axis_name: AxisName | None = None
@@ -61,17 +63,37 @@ def _norm(leaves: Sequence[Any], ord: Any, squared: bool, axes: _Axes) -> jax.Ar
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _euclidean(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
+    small = [x for x in leaves if x.size <= _SMALL and x.dtype != jnp.float64]
+    large = [x for x in leaves if x.size > _SMALL or x.dtype == jnp.float64]
+    if not large:
+        return _in_float64(small, axes)
+    if not small:
+        return _in_units(large, axes)
+    parts = _in_float64(small, axes), _in_units(large, axes)
+    dtype = _common_dtype(leaves)
+    return _bounded(jnp.hypot(*(part.astype(dtype) for part in parts)), jnp.maximum(*(part.astype(dtype) for part in parts)))
+
+
+def _in_float64(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
+    """Add up the squares in float64, which no square of a float32 leaves: simple, and fast for arrays that fit a cache."""
+    with jax.enable_x64(True):
+        root = jnp.sqrt(_sum_over([_sum_of_squares(x, jnp.float64) for x in leaves], leaves, axes))
+        return _bounded(root.astype(jnp.float32), root)
+
+
+def _in_units(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
     """Read the leaves once; only if their squares overflow or vanish, read them again in other units."""
     squares = _total(_sum_of_squares, leaves, axes)
     limits = jnp.finfo(squares.dtype)
     # A square that vanishes is below `tiny`: in a sum above this, all that vanished is less than the rounding.
     smallest = float(limits.tiny) / float(limits.eps) * sum(x.size for x in leaves) * _size(axes)
     factor = _power_of_two(squares > limits.max, squares < smallest, squares.dtype)
-    return lax.cond(
-        factor == 1,
-        lambda: jnp.sqrt(squares),
-        lambda: _unscaled(jnp.sqrt(_total(_sum_of_squares, leaves, axes, factor)), factor),
-    )
+
+    def in_other_units() -> jax.Array:
+        root = jnp.sqrt(_total(_sum_of_squares, leaves, axes, factor))
+        return _bounded(root / factor, root)
+
+    return lax.cond(factor == 1, lambda: jnp.sqrt(squares), in_other_units)
 
 
 @_euclidean.defjvp
@@ -90,7 +112,12 @@ def _euclidean_jvp(axes: _Axes, primals: tuple[Any], tangents: tuple[Any]) -> tu
 def _absolute(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
     total = _total(_sum, leaves, axes)
     factor = _power_of_two(jnp.isinf(total), False, total.dtype)
-    return lax.cond(factor == 1, lambda: total, lambda: _unscaled(_total(_sum, leaves, axes, factor), factor))
+
+    def in_other_units() -> jax.Array:
+        total = _total(_sum, leaves, axes, factor)
+        return _bounded(total / factor, total)
+
+    return lax.cond(factor == 1, lambda: total, in_other_units)
 
 
 def _largest(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
@@ -105,9 +132,9 @@ def _power_of_two(too_large: Any, too_small: Any, dtype: Any) -> jax.Array:
     return jnp.where(too_large, 2.0**-exponent, jnp.where(too_small, 2.0**exponent, 1.0)).astype(dtype)
 
 
-def _unscaled(result: jax.Array, factor: jax.Array) -> jax.Array:
-    """`result / factor`, the largest number where that overflows; `result` is inf only if an entry is."""
-    return jnp.where(jnp.isfinite(result), jnp.minimum(result / factor, jnp.finfo(result.dtype).max), result)
+def _bounded(result: jax.Array, original: jax.Array) -> jax.Array:
+    """`result`, or the largest number of its dtype where it has overflowed and `original` has not."""
+    return jnp.where(jnp.isfinite(original), jnp.minimum(result, jnp.finfo(result.dtype).max), result)
 
 
 # --- leaves: jitted, so that those of one shape are traced once ----------------------------------------------------------
