@@ -1,5 +1,7 @@
 """Gradient noise: its variance, its precision, its key."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,10 +10,13 @@ import pytest
 
 from gradtx.transforms.noise import add_noise
 
+foreign: Any = optax  # another library's classes are not ours to the type checker
+
 
 def noise(like, steps=1, eta=1.0, gamma=0.0):
     tx = add_noise(eta, gamma, seed=0)
-    g, state = jnp.zeros_like(like), tx.init(like)
+    u = g = jnp.zeros_like(like)
+    state = tx.init(like)
     for _ in range(steps):
         u, state = tx.update(g, state)
     return u
@@ -25,7 +30,7 @@ def test_noise_in_low_precision_is_that_of_float32_rounded(dtype):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64, jnp.complex64, jnp.complex128])
 def test_wider_gradients_have_noise_of_their_own_dtype_as_optax_has(dtype, x64):
     params = jnp.ones(10, dtype)
-    theirs = optax.add_noise(1.0, 0.0, 0)
+    theirs = foreign.add_noise(1.0, 0.0, 0)
     with jax.numpy_dtype_promotion("standard"):
         expected, _ = theirs.update(0 * params, theirs.init(params))
     assert noise(params).dtype == dtype
