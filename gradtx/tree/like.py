@@ -10,6 +10,7 @@ from jax.experimental.shard_alike import shard_alike
 from jax.experimental.xla_metadata import set_xla_metadata
 
 from gradtx.tree import mismatch
+from gradtx.tree.dtypes import at_least_float32
 
 
 def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
@@ -51,7 +52,8 @@ def moment_like(owner: str, params: Any, dtype: Any = None, *, fill_value: float
     Args:
       owner: the transformation, for the errors.
       params: a tree of floating-point or complex arrays.
-      dtype: of the moment, floating-point or complex.
+      dtype: of the moment, real or complex. Leaves of the other kind keep their own: a real dtype has no place for the
+        imaginary part, and there is no complex bfloat16.
       fill_value: the value at the start.
       real: whether the moment is real also for complex parameters, as that of |g|² is.
 
@@ -60,7 +62,7 @@ def moment_like(owner: str, params: Any, dtype: Any = None, *, fill_value: float
     """
     mismatch.check_params(owner, params)
     check_moment_dtype(owner, dtype)
-    return jax.tree.map(lambda p: _full(p, fill_value, dtype or _moment_dtype(jnp.result_type(p), real)), params)
+    return jax.tree.map(lambda p: _full(p, fill_value, _moment_dtype(jnp.result_type(p), dtype, real)), params)
 
 
 def check_moment_dtype(owner: str, dtype: Any) -> None:
@@ -69,10 +71,14 @@ def check_moment_dtype(owner: str, dtype: Any) -> None:
         raise TypeError(f"{owner}: a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it.")
 
 
-def _moment_dtype(dtype: Any, real: bool) -> Any:
-    if jnp.issubdtype(dtype, jnp.complexfloating):
-        return jnp.finfo(dtype).dtype if real else dtype
-    return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+def _moment_dtype(own: Any, wanted: Any, real: bool) -> Any:
+    """The dtype of a moment of parameters of the dtype `own`."""
+    own = jnp.finfo(own).dtype if real else own
+    return at_least_float32(own) if wanted is None or _is_complex(own) != _is_complex(wanted) else wanted
+
+
+def _is_complex(dtype: Any) -> bool:
+    return jnp.issubdtype(dtype, jnp.complexfloating)
 
 
 def placed_like(model: Any, array: jax.Array) -> jax.Array:

@@ -18,6 +18,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.numerics import Count, abs_sq, safe_increment
+from gradtx.tree.dtypes import at_least_float32
 from gradtx.wrappers.compiled import compiled, keep_dtypes
 from gradtx.wrappers.recipe_of import recipe_of
 
@@ -73,7 +74,7 @@ def skip_large_updates(
       Whether to leave it out, and a dict of `should_skip` and `norm_squared`.
     """
     del gradient_step, params
-    squares = [jnp.sum(abs_sq(g.astype(_at_least_float32(g)))).astype(float) for g in jax.tree.leaves(updates)]
+    squares = [jnp.sum(abs_sq(g.astype(at_least_float32(g.dtype)))).astype(float) for g in jax.tree.leaves(updates)]
     norm_squared = sum(squares, start=jnp.zeros((), float))
     should_skip = ~(norm_squared < max_squared_norm)  # written so that NaN is skipped
     return should_skip, {"should_skip": should_skip, "norm_squared": norm_squared}
@@ -153,7 +154,7 @@ def multi_steps(
             mini_step=jnp.zeros((), jnp.int32),
             gradient_step=jnp.zeros((), jnp.int32),
             inner_opt_state=inner.init(params),
-            acc_grads=_accumulator(params, accumulator_dtype),
+            acc_grads=tree.moment_like("MultiSteps", params, accumulator_dtype),
             skip_state=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report),
         )
 
@@ -215,13 +216,3 @@ def _running_sum(g, a, *, count):
 def _in_place_of(g, a):
     del g
     return a
-
-
-def _accumulator(params: Params, dtype: Any) -> Updates:
-    wide = jax.eval_shape(lambda: tree.moment_like("MultiSteps", params))
-    chosen = jax.tree.map(lambda a: dtype if dtype and jnp.issubdtype(a.dtype, jnp.floating) else a.dtype, wide)
-    return jax.tree.map(tree.zeros_like, params, chosen)
-
-
-def _at_least_float32(x: jax.Array) -> Any:
-    return x.dtype if jnp.finfo(x.dtype).bits >= 32 else jnp.float32

@@ -30,7 +30,14 @@ def test_moments_are_float32_or_wider():
     wide = {"bf16": jnp.float32, "f16": jnp.float32, "f32": jnp.float32, "complex": jnp.complex64}
     assert dtypes(start(PARAMS)) == wide
     assert dtypes(start(PARAMS, real=True)) == {**wide, "complex": jnp.float32}
-    assert dtypes(start(PARAMS, dtype=jnp.bfloat16)) == dict.fromkeys(PARAMS, jnp.bfloat16)
+    assert dtypes(start(PARAMS, dtype=jnp.bfloat16, real=True)) == dict.fromkeys(PARAMS, jnp.bfloat16)
+
+
+def test_a_chosen_dtype_is_for_leaves_of_its_kind():
+    real, own = {name: jnp.bfloat16 for name in PARAMS if name != "complex"}, {"complex": jnp.complex64}
+    assert dtypes(start(PARAMS, dtype=jnp.bfloat16)) == {**real, **own}
+    assert dtypes(start(PARAMS, dtype=jnp.float32)) == {**dict.fromkeys(real, jnp.float32), **own}
+    assert dtypes(start(PARAMS, dtype=jnp.complex64)) == {**dict.fromkeys(real, jnp.float32), **own}
 
 
 def test_moments_of_double_precision_are_in_double_precision(x64):
