@@ -16,7 +16,7 @@ from gradtx.core import (
     init_empty_state,
 )
 from gradtx.numerics import Count, safe_increment
-from gradtx.tree.mask import Mask, MaskedState, check_mask, evaluate_mask, fill_masked, mask_out
+from gradtx.tree.mask import Mask, through_mask
 
 AddDecayedWeightsState = EmptyState
 
@@ -42,13 +42,19 @@ def add_decayed_weights(weight_decay: ScalarOrSchedule = 0.0, mask: Mask | None 
     Args:
       weight_decay: the fraction, a number or a schedule.
       mask: a tree of bools like the parameters (or the upper part of such a tree), or a function of the parameters that
-        returns one: what is False does not decay.
+        returns one (`masked` says what it is called with): what is False does not decay.
+
+    Raises:
+      TypeError: a leaf of the mask is not a bool.
+      ValueError: the mask does not match the tree.
 
     References:
       Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101
     """
     decay = _scheduled(weight_decay) if callable(weight_decay) else _constant(weight_decay)
-    return decay if mask is None else _masked(decay, mask)
+    if mask is None:
+        return decay
+    return GradientTransformation(*through_mask("add_decayed_weights", mask, *decay))
 
 
 def _constant(weight_decay: Any) -> GradientTransformation:
@@ -65,20 +71,5 @@ def _scheduled(weight_decay: Schedule) -> GradientTransformation:
     def update(updates: Updates, state: WeightDecaySchedule, params: Params):
         updates = _add_decayed_weights(updates, params, factor=weight_decay(state.count))
         return updates, WeightDecaySchedule(safe_increment(state.count))
-
-    return GradientTransformation(init, update)
-
-
-def _masked(decay: GradientTransformation, mask: Mask) -> GradientTransformation:
-    check_mask("add_decayed_weights", mask)
-
-    def init(params: Params) -> MaskedState:
-        where = evaluate_mask("add_decayed_weights", mask, params)
-        return MaskedState(decay.init(mask_out(where, params)))
-
-    def update(updates: Updates, state: MaskedState, params: Params):
-        where = evaluate_mask("add_decayed_weights", mask, params)
-        decayed, inner_state = decay.update(mask_out(where, updates), state.inner_state, mask_out(where, params))
-        return fill_masked(where, decayed, updates), MaskedState(inner_state)
 
     return GradientTransformation(init, update)

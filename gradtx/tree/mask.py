@@ -1,9 +1,10 @@
 """Masks: trees of bools that say which leaves a transformation sees.
 
-where = evaluate_mask("add_decayed_weights", mask, updates)
+where = evaluate_mask("masked", mask, updates)
 updates = fill_masked(where, rule(mask_out(where, updates), mask_out(where, params)), updates)
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -21,6 +22,40 @@ class MaskedState(NamedTuple):
     """The state of what a mask lets through."""
 
     inner_state: Any
+
+
+def through_mask(
+    owner: str, mask: Mask, init: Callable[..., Any], update: Callable[..., Any], *, mask_extra_args: bool = False
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return the `init` and the `update` of a transformation for what `mask` lets through.
+
+    Args:
+      owner: the transformation, for the errors.
+      mask: a tree of bools, or a function that returns one; it is called with the params and, in `update`, the updates.
+      init: sees a `MaskedNode` where the mask is False.
+      update: sees it too; there, updates pass unchanged.
+      mask_extra_args: whether extra arguments that have the structure of the updates are masked, too.
+    """
+    check_mask(owner, mask)
+
+    def seen(tree: Any) -> Any:
+        return None if tree is None else mask_out(evaluate_mask(owner, mask, tree), tree)
+
+    def masked_init(params: Any) -> MaskedState:
+        return MaskedState(init(seen(params)))
+
+    @functools.wraps(update)  # so that it requires and reads what `update` does
+    def masked_update(updates: Any, state: MaskedState, params: Any = None, **extra_args: Any):
+        where = evaluate_mask(owner, mask, updates)
+        if mask_extra_args:
+            like = jax.tree.structure(updates)
+            extra_args = {
+                name: mask_out(where, arg) if jax.tree.structure(arg) == like else arg for name, arg in extra_args.items()
+            }
+        new_updates, inner_state = update(mask_out(where, updates), state.inner_state, seen(params), **extra_args)
+        return fill_masked(where, new_updates, updates), MaskedState(inner_state)
+
+    return masked_init, masked_update
 
 
 def check_mask(owner: str, mask: Mask) -> None:
