@@ -5,14 +5,10 @@ second: where the updates are sharded, as they are if the state is, it shards th
 the program is another one than was asked for.
 """
 
-import itertools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
-from jax.experimental.xla_metadata import set_xla_metadata
 
 from gradtx import require, tree
 from gradtx.core import Params, Updates
@@ -34,7 +30,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     floats = jax.tree.map(lambda u: None if _is_integer(u) else u, updates, is_leaf=tree.is_hole)
     moved = _apply_updates(floats, params)[1]
     moved = jax.tree.map(_add_integers, updates, moved, is_leaf=tree.is_hole)
-    return _keep_layout(params, moved)
+    return jax.tree.map(tree.placed_like, params, moved)
 
 
 @tree.lift
@@ -73,7 +69,7 @@ def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> An
       Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
     """
     moved = _incremental_update(new_tensors, old_tensors, step_size=step_size)[1]
-    return _keep_layout(old_tensors, moved)
+    return jax.tree.map(tree.placed_like, old_tensors, moved)
 
 
 @tree.lift
@@ -110,7 +106,7 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
         _refuse_truncation(new, old)
         return jnp.where(due, _moved_to(old, new).astype(old.dtype), old)
 
-    return _keep_layout(old_tensors, jax.tree.map(chosen, new_tensors, old_tensors, is_leaf=tree.is_hole))
+    return jax.tree.map(tree.placed_like, old_tensors, jax.tree.map(chosen, new_tensors, old_tensors, is_leaf=tree.is_hole))
 
 
 def _is_integer(leaf: Any) -> bool:
@@ -128,28 +124,3 @@ def _moved_to(old: jax.Array, new: jax.Array) -> jax.Array:
     """`new` with the sharding of `old`, where that is part of its type: on a mesh with explicit axes."""
     sharding = jax.typeof(old).sharding
     return new if sharding.mesh.empty or jax.typeof(new).sharding == sharding else jax.reshard(new, sharding)
-
-
-def _keep_layout(old: Any, new: Any) -> Any:
-    """`new` with the shardings of `old`, a tree like it."""
-    if jax.device_count() == 1:
-        return new
-    compiling = isinstance(jnp.zeros(()), Tracer)  # which no array is under vmap or grad alone
-    return jax.tree.map(_tied_to if compiling else _put_where, old, new)
-
-
-def _tied_to(old: Any, new: Any) -> jax.Array:
-    """`new` with the sharding that only the compiler knows: that of `old` on a mesh with automatic axes."""
-    # JAX lowers equal operations once, and would put all pairs of one shape into one group: a name keeps them apart.
-    with set_xla_metadata(pair=next(_PAIRS)):
-        return shard_alike(jnp.asarray(old), jnp.asarray(new))[1]
-
-
-_PAIRS = itertools.count()
-
-
-def _put_where(old: Any, new: Any) -> Any:
-    """`new` with the sharding of `old`, if both have one."""
-    if isinstance(old, Tracer) or isinstance(new, Tracer) or not isinstance(old, jax.Array) or not old.committed:
-        return new
-    return new if new.sharding.is_equivalent_to(old.sharding, old.ndim) else jax.device_put(new, old.sharding)

@@ -22,13 +22,13 @@ from gradtx.tree.dtypes import dtype as dtype
 from gradtx.tree.holes import MaskedNode as MaskedNode
 from gradtx.tree.holes import is_hole as is_hole
 from gradtx.tree.holes import map_leaves as map_leaves
+from gradtx.tree.layout import placed_like as placed_like
 from gradtx.tree.lift import lift as lift
 from gradtx.tree.like import batch_shape as batch_shape
 from gradtx.tree.like import check_moment_dtype as check_moment_dtype
 from gradtx.tree.like import full_like as full_like
 from gradtx.tree.like import moment_like as moment_like
 from gradtx.tree.like import ones_like as ones_like
-from gradtx.tree.like import placed_like as placed_like
 from gradtx.tree.like import zeros_like as zeros_like
 from gradtx.tree.moments import bias_correction as bias_correction
 from gradtx.tree.moments import update_infinity_moment as update_infinity_moment

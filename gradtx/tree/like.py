@@ -1,16 +1,14 @@
 """Trees like another one: same structure, shapes and sharding, new values."""
 
-import itertools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
-from jax.experimental.xla_metadata import set_xla_metadata
 
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
+from gradtx.tree.layout import placed_like
 
 
 def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
@@ -81,21 +79,8 @@ def _is_complex(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.complexfloating)
 
 
-def placed_like(model: Any, array: jax.Array) -> jax.Array:
-    """Return `array` with the sharding of `model`, an array of its shape; under `jit` only the compiler knows it."""
-    if isinstance(model, Tracer):
-        # Equal operations are compiled as one, and constants too: all leaves of one shape would be laid out alike. A number
-        # keeps them apart.
-        with set_xla_metadata(pair=next(_PAIRS)):
-            return shard_alike(jax.lax.stop_gradient(model), jax.lax.optimization_barrier(array))[1]
-    if isinstance(model, jax.Array) and model.committed and not isinstance(array, Tracer):
-        return jax.device_put(array, model.sharding)
-    return array
-
-
-_PAIRS = itertools.count()
-
-
 def _full(leaf: Any, fill_value: Any, dtype: Any) -> jax.Array:
-    # A constant has no sharding of its own: a state made under jit would be replicated on every device.
-    return placed_like(leaf, jnp.full_like(leaf, fill_value, dtype=dtype))
+    # A constant has no sharding of its own: a state made under jit would be replicated on every device. The barrier keeps the
+    # compiler from making one of equal constants, with one sharding for all.
+    filled = jnp.full_like(leaf, fill_value, dtype=dtype)
+    return placed_like(leaf, jax.lax.optimization_barrier(filled) if isinstance(filled, Tracer) else filled)

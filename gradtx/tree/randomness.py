@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.tree.like import placed_like
+from gradtx.tree.layout import placed_like
 
 
 def split_key_like(rng_key: jax.Array, target_tree: Any) -> Any:
