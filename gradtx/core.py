@@ -75,7 +75,9 @@ class GradientTransformationExtraArgs(GradientTransformation):
 class Function(Value):
     """A function, such as a schedule, that remembers the factory and the arguments it was made with."""
 
-    def __init__(self, function: Callable[..., Any]):
+    def __init__(self, function: Callable[..., Any], made_by: Callable[..., Any] | None = None):
+        functools.update_wrapper(self, made_by or function)
+        self.__wrapped__ = function  # whose signature it has
         self.function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -108,7 +110,7 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
     - `update` says who needs the parameters when they are missing.
 
     Args:
-      build: a function that returns a `GradientTransformation` (or a function of the step).
+      build: a function that returns a `GradientTransformation`, or a function of the step, or a `Value` without a recipe.
       **ranges: for an argument of this factory, the numbers it may be.
     """
     if build is None:
@@ -125,16 +127,19 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
             raise
         for name, range_ in allowed.items():
             require.in_range(build.__name__, name, recipe.arguments[name], range_)
-        made = build(*args, **kwargs)
-        made = _sealed(made, build.__name__) if isinstance(made, GradientTransformation) else Function(made)
+        made: Any = build(*args, **kwargs)
+        if isinstance(made, GradientTransformation):
+            made = sealed(made, build.__name__)
+        elif not (isinstance(made, Value) and made.recipe is None):
+            made = Function(made, build)
         made.recipe = recipe
         return made
 
     return remembering
 
 
-def _sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtraArgs:
-    """Give `tx.update` the contract of arguments; one that has it already is only copied."""
+def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtraArgs:
+    """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already is only copied."""
     if getattr(tx.update, "sealed", False):
         return GradientTransformationExtraArgs(tx.init, tx.update)
     parameters = inspect.signature(tx.update).parameters

@@ -48,6 +48,13 @@ class Recipe:
         return f"{self.name}({', '.join(shown)})"
 
 
+def recipe_of(factory: Callable[..., Any], **arguments: Any) -> Recipe:
+    """Return the recipe of the call `factory(**arguments)`; arguments that are their default are left out of its `repr`."""
+    signature = inspect.signature(factory)
+    chosen = {name: arg for name, arg in arguments.items() if arg is not signature.parameters[name].default}
+    return Recipe(factory, signature.bind(**chosen))
+
+
 class Value:
     """Mix-in: what carries a recipe is compared, hashed, pickled and printed by it."""
 

@@ -1,5 +1,6 @@
 """The protocol: chains, transformations without state, and the messages of what goes wrong."""
 
+import inspect
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import gradtx
 from gradtx import require
 from gradtx.core import EmptyState, GradientTransformation, factory
+from gradtx.recipe import Value
 
 PARAMS = {"w": jnp.asarray([1.0, -2.0, 3.0]), "b": jnp.asarray(0.5)}
 GRADIENTS = {"w": jnp.asarray([0.1, 0.2, -0.3]), "b": jnp.asarray(-1.0)}
@@ -185,3 +187,23 @@ def test_a_factory_of_a_factory_prints_the_outer_call():
 
     assert repr(outer(0.5)) == "outer(0.5)"
     assert repr(gradtx.scale(0.5)) == "scale(0.5)"
+
+
+def test_a_schedule_shows_its_signature_and_the_docstring_of_its_factory():
+    schedule = gradtx.cosine_decay_schedule(0.1, 10)
+    assert list(inspect.signature(schedule).parameters) == ["count"]
+    assert schedule.__doc__ == gradtx.cosine_decay_schedule.__doc__
+    assert getattr(schedule, "__name__", None) == "cosine_decay_schedule"
+
+
+def test_a_factory_leaves_a_value_without_a_recipe_as_it_is():
+    class Pair(Value):
+        pass
+
+    @factory
+    def pair(first):
+        return Pair()
+
+    assert isinstance(pair(1), Pair)
+    assert pair(1) == pair(1) != pair(2)
+    assert repr(pair(1)) == "pair(1)"

@@ -21,13 +21,13 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    sealed,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import Recipe, Value
 from gradtx.wrappers.compiled import compiled, keep_dtypes
 from gradtx.wrappers.hyperparams import is_number, is_schedule, signature_of
-from gradtx.wrappers.recipe_of import recipe_of
 
 
 class InjectHyperparamsState(NamedTuple):
@@ -94,21 +94,24 @@ class WrappedSchedule:
 class InjectedFactory(Value):
     """A factory with the signature of another, whose transformations keep their hyperparameters in their state."""
 
-    __name__: str
-
     def __init__(self, inner_factory: Callable[..., GradientTransformation], static_args: frozenset[str], dtype: Any):
-        functools.update_wrapper(self, inner_factory)
+        functools.update_wrapper(self, inner_factory, assigned=("__module__", "__doc__"))
         self.inner_factory = inner_factory
         self.static_args = static_args
         self.dtype = dtype
 
+    @property
+    def __name__(self) -> str:
+        return repr(self)
+
     def __call__(self, *args: Any, **kwargs: Any) -> GradientTransformationExtraArgs:
         recipe = Recipe(self, inspect.signature(self.inner_factory).bind(*args, **kwargs))
-        made = injected(self, recipe.arguments)
+        made = sealed(injected(self, recipe.arguments), self.__name__)
         made.recipe = recipe
         return made
 
 
+@factory
 def inject_hyperparams(
     inner_factory: Callable[..., GradientTransformation],
     static_args: str | Iterable[str] = (),
@@ -148,18 +151,12 @@ def inject_hyperparams(
     """
     names = (static_args,) if isinstance(static_args, str) else tuple(static_args)
     _check_static_args(inner_factory, names)
-    made = InjectedFactory(inner_factory, frozenset(names), jnp.dtype(hyperparam_dtype or jnp.float32))
-    made.recipe = recipe_of(
-        inject_hyperparams, inner_factory=inner_factory, static_args=names, hyperparam_dtype=hyperparam_dtype
-    )
-    made.__name__ = repr(made)
-    return made
+    return InjectedFactory(inner_factory, frozenset(names), jnp.dtype(hyperparam_dtype or jnp.float32))
 
 
 inject_stateful_hyperparams = inject_hyperparams
 
 
-@factory
 def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> GradientTransformationExtraArgs:
     """Make the transformation that an `InjectedFactory` returns when it is called with `arguments`."""
     signature = inspect.signature(made_by.inner_factory)

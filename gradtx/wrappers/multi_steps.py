@@ -13,14 +13,14 @@ from gradtx.core import (
     OptState,
     Params,
     Updates,
-    factory,
     forwards_to,
+    sealed,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, abs_sq, safe_increment
+from gradtx.recipe import recipe_of
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.wrappers.compiled import compiled, keep_dtypes
-from gradtx.wrappers.recipe_of import recipe_of
 
 
 class MultiStepsState(NamedTuple):
@@ -118,7 +118,7 @@ class MultiSteps(GradientTransformationExtraArgs):
             "should_skip_update_fn": should_skip_update_fn,
             "accumulator_dtype": accumulator_dtype,
         }
-        made = multi_steps(**arguments)
+        made = sealed(multi_steps(**arguments), "MultiSteps")
         self = super().__new__(cls, made.init, made.update)
         self.recipe = recipe_of(cls, **arguments)
         self.inner_opt = opt
@@ -133,7 +133,6 @@ class MultiSteps(GradientTransformationExtraArgs):
         return self
 
 
-@factory
 def multi_steps(
     opt: GradientTransformation,
     every_k_schedule: int | Callable[[jax.Array], Any],

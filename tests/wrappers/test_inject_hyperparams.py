@@ -384,7 +384,7 @@ def test_it_is_a_value():
 def test_injected_factories_are_values():
     assert inject_hyperparams(small_adam) == inject_hyperparams(small_adam)
     assert pickle.loads(pickle.dumps(inject_hyperparams(small_adam, "b2"))) == inject_hyperparams(small_adam, "b2")
-    assert repr(inject_hyperparams(small_adam, "b2")) == "inject_hyperparams(small_adam, ('b2',))"
+    assert repr(inject_hyperparams(small_adam, "b2")) == "inject_hyperparams(small_adam, 'b2')"
 
 
 def test_a_partial_factory_can_be_injected():
@@ -402,5 +402,5 @@ def test_extra_arguments_reach_the_inner_transformation_and_typos_are_refused():
     tx = inject_hyperparams(build)(0.5)
     updates, _ = tx.update(jnp.ones(()), tx.init(jnp.ones(())), value=4.0)
     assert updates == 2.0
-    with pytest.raises(TypeError, match="did you mean 'value'"):
+    with pytest.raises(TypeError, match=r"^inject_hyperparams\(.*build\): nothing here reads .* did you mean 'value'"):
         tx.update(jnp.ones(()), tx.init(jnp.ones(())), valeu=4.0)

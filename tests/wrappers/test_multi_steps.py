@@ -203,7 +203,7 @@ def test_extra_arguments_reach_the_inner_transformation():
     tx = MultiSteps(GradientTransformationExtraArgs(lambda params: (), update), 1)
     updates, _ = tx.update(PARAMS, tx.init(PARAMS), value=2.0)
     chex.assert_trees_all_equal(updates, jax.tree.map(lambda g: 2 * g, PARAMS))
-    with pytest.raises(TypeError, match="valeu"):
+    with pytest.raises(TypeError, match="MultiSteps: nothing here reads the extra argument 'valeu'"):
         tx.update(PARAMS, tx.init(PARAMS), valeu=2.0)
 
 
