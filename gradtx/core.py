@@ -127,15 +127,19 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
             raise
         for name, range_ in allowed.items():
             require.in_range(build.__name__, name, recipe.arguments[name], range_)
-        made: Any = build(*args, **kwargs)
-        if isinstance(made, GradientTransformation):
-            made = sealed(made, build.__name__)
-        elif not (isinstance(made, Value) and made.recipe is None):
-            made = Function(made, build)
+        made = _as_value(build(*args, **kwargs), build)
         made.recipe = recipe
         return made
 
     return remembering
+
+
+def _as_value(made: Any, build: Callable[..., Any]) -> Value:
+    """What `build` has made, as something that can be given a recipe and is shared with nobody."""
+    if isinstance(made, GradientTransformation):
+        return sealed(made, build.__name__)
+    fresh = isinstance(made, Value) and made.recipe is None
+    return made if fresh else Function(cast("Schedule", made), build)
 
 
 def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtraArgs:
