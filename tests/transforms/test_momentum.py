@@ -1,0 +1,38 @@
+"""Momentum: the dtypes of its state, and what it refuses."""
+
+import chex
+import jax.numpy as jnp
+import pytest
+
+from gradtx.transforms.momentum import EmaState, TraceState, ema, trace
+
+PARAMS = {"real": jnp.ones(2, jnp.bfloat16), "complex": jnp.ones(2, jnp.complex64)}
+
+
+@pytest.mark.parametrize(("chosen", "real"), [(None, jnp.float32), (jnp.bfloat16, jnp.bfloat16)])
+def test_sums_and_averages_of_complex_gradients_are_complex(chosen, real):
+    expected = {"real": jnp.zeros(2, real), "complex": jnp.zeros(2, jnp.complex64)}
+    chex.assert_trees_all_equal(trace(0.9, accumulator_dtype=chosen).init(PARAMS), TraceState(expected))
+    chex.assert_trees_all_equal(ema(0.9, accumulator_dtype=chosen).init(PARAMS), EmaState(jnp.int32(0), expected))
+
+
+def test_the_imaginary_part_is_summed_too():
+    tx, g = trace(0.5, accumulator_dtype=jnp.bfloat16), {"w": jnp.asarray([1 + 2j], jnp.complex64)}
+    _, state = tx.update(g, tx.init(g))
+    chex.assert_trees_all_close(tx.update(g, state)[0], {"w": 1.5 * g["w"]})
+
+
+def test_the_first_average_is_the_gradient_itself():
+    g = jnp.asarray([0.3, -2.0])
+    chex.assert_trees_all_close(ema(0.9).update(g, ema(0.9).init(g))[0], g)
+    chex.assert_trees_all_close(ema(0.9, debias=False).update(g, ema(0.9).init(g))[0], 0.1 * g, rtol=1e-6)
+
+
+def test_what_would_grow_or_truncate_is_refused():
+    with pytest.raises(ValueError, match=r"trace: decay must be above -1 and below 1, got 1"):
+        trace(1.0)
+    with pytest.raises(ValueError, match=r"ema: decay must be at least 0 and below 1, got -0\.1"):
+        ema(-0.1)
+    for name, make in (("trace", trace), ("ema", ema)):
+        with pytest.raises(TypeError, match=f"{name}: a moment needs a floating-point dtype, got int32"):
+            make(0.9, accumulator_dtype=jnp.int32)
