@@ -1,5 +1,6 @@
 """Scalars and arrays handled with care: counters that saturate, roots and norms with a gradient at zero."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -40,10 +41,15 @@ def debias(decay: Any, count: jax.Array) -> jax.Array:
     Written as `-expm1(count log(decay))`, exact where the plain formula cancels: for decay 0.999 and one step in float32
     that loses 5e-5 of the result.
     """
+    if isinstance(decay, int | float) and decay > 0:
+        return _debias(math.log(decay), count)
     steps = jnp.asarray(count).astype(float)
-    if isinstance(decay, int | float):
-        return -jnp.expm1(steps * math.log(decay)) if decay > 0 else 1 - decay**steps
     return 1 - jnp.asarray(decay).astype(steps.dtype) ** steps
+
+
+@functools.partial(jax.jit, static_argnums=0)  # one call in place of four outside of jit
+def _debias(log_decay: float, count: jax.Array) -> jax.Array:
+    return -jnp.expm1(jnp.asarray(count).astype(float) * log_decay)
 
 
 def abs_sq(x: jax.Array) -> jax.Array:
