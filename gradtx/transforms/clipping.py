@@ -139,7 +139,7 @@ def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> ja
 
 
 def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array, div_eps: float = 1e-6) -> jax.Array:
-    """Scale `grad` by max_norm / g_norm where g_norm is the larger; the shapes of the norms broadcast to that of `grad`.
+    """Scale `grad` by max_norm / g_norm where g_norm is the larger and finite; the shapes of the norms broadcast to that of `grad`.
 
     Args:
       g_norm: norm of each unit of the gradient.
@@ -148,4 +148,5 @@ def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array, div_e
       div_eps: the least norm that is divided by.
     """
     # A factor, as a choice between arrays would need all of them sharded alike.
-    return grad * jnp.where(g_norm < max_norm, 1, max_norm / jnp.maximum(g_norm, div_eps))
+    within = (g_norm < max_norm) | ~jnp.isfinite(g_norm)
+    return grad * jnp.where(within, 1, max_norm / jnp.where(within, 1, jnp.maximum(g_norm, div_eps)))
