@@ -91,7 +91,9 @@ def scale_by_amsbound(
 
 
 def _bounds(b1, b2, final_scale, gamma, count):
-    steps = gamma * count.astype(float)
+    steps = count.astype(float)
+    final_scale, gamma = (jnp.asarray(x).astype(steps.dtype) for x in (final_scale, gamma))
+    steps = gamma * steps
     return {
         "correction": jnp.sqrt(debias(b2, count)) / debias(b1, count),
         "lower": final_scale * (1 - 1 / (steps + 1)),
