@@ -76,12 +76,11 @@ class Function(Value):
     """A function, such as a schedule, that remembers the factory and the arguments it was made with."""
 
     def __init__(self, function: Callable[..., Any], made_by: Callable[..., Any] | None = None):
-        functools.update_wrapper(self, made_by or function)
-        self.__wrapped__ = function  # whose signature it has
-        self.function = function
+        functools.update_wrapper(self, made_by or function, updated=())
+        self.__wrapped__ = function  # whose signature it shows
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.function(*args, **kwargs)
+        return self.__wrapped__(*args, **kwargs)
 
 
 class EmptyState(NamedTuple):
