@@ -1,0 +1,262 @@
+"""Defects of other libraries, each with the test that would have caught it.
+
+Others are caught elsewhere, and not repeated here. On the whole zoo, by the laws (`test_laws.py`):
+
+- NaN from zero gradients in float16: `zero_tiny_and_huge_gradients_give_finite_updates`;
+- a NaN derivative at a zero gradient: `gradients_through_update_are_finite`;
+- a state that changes its dtypes with the gradients': `state_keeps_its_type`;
+- a keyword that nothing reads: `unknown_extra_arguments_are_refused`;
+- two leaves in one buffer: `fresh_state_and_params_can_be_donated`;
+- calls outside of jit that compile again: `unjitted_update_compiles_once`;
+- implicit promotion: `strict_dtype_promotion_is_enough`.
+
+And by the tests of one module:
+
+- optimizers that are not values: `test_values.py`;
+- a scheduled hyperparameter that cannot be overridden: `wrappers/test_inject_hyperparams.py`;
+- `MultiSteps` that runs its inner transformation in vain, or is no transformation: `wrappers/test_multi_steps.py`;
+- trees and shapes that do not match: `test_properties.py`.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import zoo
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import gradtx
+from gradtx import testing, tree
+
+LABELS = zoo.existing(zoo.TRANSFORMATIONS)
+STORED_IN_BFLOAT16_ON_DEMAND = {"trace in bfloat16", "scale_by_adam with Nesterov"}
+TAKES_INTEGERS = {
+    "identity",
+    "set_to_zero",
+    "stateless",
+    "stateless_with_tree_map",
+    "chain of nothing",
+    "add_decayed_weights of matrices",
+    "masked",
+}
+
+
+def mesh():
+    return jax.make_mesh((4,), ("devices",), axis_types=(AxisType.Auto,))
+
+
+def in_dtype(params, dtype):
+    return jax.tree.map(lambda p: p.astype(dtype), params)
+
+
+def updated(tx, updates, params=None):
+    """The updates of the first step."""
+    return tx.update(updates, tx.init(updates if params is None else params), params)[0]
+
+
+# --- low precision ----------------------------------------------------------------------------------------------------
+
+
+def test_the_second_moment_of_bfloat16_params_rises_and_decays_as_it_should():
+    tx = gradtx.adam(1e-3)
+    params = jnp.ones(3, jnp.bfloat16)
+    steps = 3000
+
+    def step(state, g):
+        return tx.update(g, state, params)[1], None
+
+    state, _ = jax.lax.scan(step, tx.init(params), jnp.ones((steps, 3), jnp.bfloat16))
+    np.testing.assert_allclose(state[0].nu, 1 - 0.999**steps, rtol=1e-3)
+    state, _ = jax.lax.scan(step, state, jnp.zeros((steps, 3), jnp.bfloat16))
+    np.testing.assert_allclose(state[0].nu, (1 - 0.999**steps) * 0.999**steps, rtol=1e-3)
+
+
+@pytest.mark.parametrize("label", [label for label in LABELS if label not in STORED_IN_BFLOAT16_ON_DEMAND])
+def test_no_state_is_kept_in_less_than_float32_unasked(label):
+    params = in_dtype(testing.sample_params(), jnp.bfloat16)
+    state = jax.eval_shape(zoo.transformation(label).init, params)
+    narrow = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact) and leaf.dtype.itemsize < 4]
+    assert not narrow
+
+
+def test_injected_hyperparameters_of_bfloat16_params_are_not_rounded():
+    tx = gradtx.inject_hyperparams(gradtx.adamw)(1e-3)
+    params = {"w": jnp.ones(3, jnp.bfloat16)}
+    updates, state = tx.update(params, tx.init(params), params)
+    assert state.hyperparams["b2"] == jnp.float32(0.999)
+    assert state.hyperparams["b2"].dtype == jnp.float32
+    assert jnp.isfinite(updates["w"]).all()
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_whole_step_on_bfloat16_params_with_float32_gradients_keeps_every_type(label):
+    tx = zoo.transformation(label)
+    gradients = testing.sample_params()
+    params = in_dtype(gradients, jnp.bfloat16)
+
+    def step(params, state):
+        updates, state = tx.update(gradients, state, params)
+        return gradtx.apply_updates(params, updates), state
+
+    before = (params, jax.eval_shape(tx.init, params))
+    chex.assert_trees_all_equal_shapes_and_dtypes(jax.eval_shape(step, *before), before)
+
+
+def test_clipping_in_float16_keeps_a_norm_whose_square_overflows():
+    # 1024 = √(4 · 512²), and the square is beyond the largest number of float16, 65504.
+    clipped = updated(gradtx.clip_by_global_norm(1.0), {"w": jnp.full(4, 512, jnp.float16)})
+    chex.assert_trees_all_equal(clipped, {"w": jnp.full(4, 0.5, jnp.float16)})
+
+
+def test_an_integer_moment_is_refused():
+    for make in (gradtx.adam, gradtx.adamw, gradtx.nadam, gradtx.lion):
+        with pytest.raises(TypeError, match="a moment needs a floating-point dtype, got int8"):
+            make(1e-3, mu_dtype="int8")
+
+
+def test_a_moment_may_be_stored_in_float8():
+    tx = gradtx.adam(0.1, mu_dtype=jnp.float8_e4m3fn)
+    params = jnp.zeros(3)
+    state = tx.init(params)
+    for _ in range(5):
+        updates, state = tx.update(jnp.ones(3), state, params)
+        np.testing.assert_allclose(updates, -0.1, rtol=2**-4)  # half a digit of float8_e4m3fn
+    assert state[0].mu.dtype == jnp.float8_e4m3fn
+
+
+# --- numbers at the edges ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "clip", [gradtx.clip(1.0), gradtx.clip_by_global_norm(1.0), gradtx.clip_by_block_rms(1.0), gradtx.adaptive_grad_clip(1.0)]
+)
+def test_clipping_does_not_turn_infinity_into_nan(clip):
+    gradients = {"w": jnp.asarray([1.0, jnp.inf, -jnp.inf])}
+    assert not jnp.isnan(updated(clip, gradients, gradients)["w"]).any()
+
+
+def test_clipping_by_the_global_norm_lets_infinity_pass_as_it_is():
+    gradients = {"w": jnp.asarray([1.0, jnp.inf]), "b": jnp.ones(2)}
+    chex.assert_trees_all_equal(updated(gradtx.clip_by_global_norm(1.0), gradients), gradients)
+
+
+@pytest.mark.parametrize("clip", [gradtx.clip_by_global_norm, gradtx.clip_by_block_rms, gradtx.adaptive_grad_clip])
+@pytest.mark.parametrize("magnitude", [1e20, 1e30])
+def test_clipping_keeps_the_direction_of_gradients_whose_square_overflows(clip, magnitude):
+    params = {"w": jnp.ones(2)}
+    expected = updated(clip(0.5), {"w": jnp.asarray([300.0, -400.0])}, params)
+    clipped = updated(clip(0.5), {"w": magnitude * jnp.asarray([3.0, -4.0])}, params)
+    chex.assert_trees_all_close(clipped, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_a_spike_whose_square_overflows_makes_no_nan(label):
+    tx, params = zoo.transformation(label), testing.sample_params()
+    state = tx.init(params)
+    for magnitude in (1e20, 1e30, 1.0):
+        updates, state = tx.update(tree.scale(magnitude, testing.sample_params()), state, params)
+        assert not any(jnp.isnan(u).any() for u in jax.tree.leaves(updates))
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.95, 0.99, 0.999])
+def test_the_variance_of_one_gradient_is_not_below_zero(decay):
+    # With bias correction it is g² − g², which rounding takes below zero for one gradient in four.
+    gradients = jnp.asarray(np.random.default_rng(0).normal(size=1000), jnp.float32)
+    for tx in (
+        gradtx.rmsprop(1e-2, decay=decay, centered=True, bias_correction=True),
+        gradtx.scale_by_stddev(decay, eps=0.0, eps_in_sqrt=False, bias_correction=True),
+    ):
+        assert not jnp.isnan(updated(tx, gradients)).any()
+
+
+# --- memory and devices -----------------------------------------------------------------------------------------------
+
+
+def test_clipping_before_an_optimizer_needs_no_copy_of_the_gradients():
+    tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-3))
+    params = [jax.ShapeDtypeStruct((1024, 1024), jnp.float32)] * 4
+
+    def step(params, state, gradients):
+        updates, state = tx.update(gradients, state, params)
+        return gradtx.apply_updates(params, updates), state
+
+    compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, jax.eval_shape(tx.init, params), params).compile()
+    analysis = compiled.memory_analysis()
+    assert analysis is not None
+    assert analysis.temp_size_in_bytes < 0.05 * 4 * 1024**2 * 4
+
+
+def test_within_shard_map_clipping_knows_the_norm_of_the_whole():
+    clip = gradtx.clip_by_global_norm(1.0, axis_name="devices")
+    gradients = {"w": jnp.arange(8.0), "b": jnp.arange(4.0)}
+    sharded = jax.shard_map(lambda g: updated(clip, g), mesh=mesh(), in_specs=P("devices"), out_specs=P("devices"))
+    clipped = jax.jit(sharded)(gradients)
+    np.testing.assert_allclose(tree.norm(clipped), 1.0, rtol=1e-6)
+    chex.assert_trees_all_close(clipped, updated(gradtx.clip_by_global_norm(1.0), gradients), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "label", ["adamw", "lion", "trace", "rmsprop centered with momentum", "inject_hyperparams", "MultiSteps"]
+)
+def test_a_jitted_init_gives_each_of_several_leaves_of_one_shape_its_own_sharding(label):
+    layouts = {"columns": P(None, "devices"), "rows": P("devices"), "whole": P()}
+    params = {name: jax.device_put(jnp.ones((4, 4)), NamedSharding(mesh(), layout)) for name, layout in layouts.items()}
+    state = jax.jit(zoo.transformation(label).init)(params)
+    kept = [(path[-1], leaf) for path, leaf in jax.tree.leaves_with_path(state) if leaf.shape == (4, 4)]
+    assert len(kept) >= len(params)
+    for key, leaf in kept:
+        assert leaf.sharding.is_equivalent_to(params[key.key].sharding, leaf.ndim)
+
+
+def test_replicated_params_stay_so_though_the_state_is_sharded():
+    tx = gradtx.adamw(1e-3)
+    params = {"w": jax.device_put(jnp.ones((4, 4)), NamedSharding(mesh(), P()))}
+    split = NamedSharding(mesh(), P("devices"))
+    state = jax.tree.map(lambda x: jax.device_put(x, split) if x.ndim else x, tx.init(params))
+
+    @jax.jit
+    def step(params, state):
+        updates, state = tx.update(params, state, params)
+        return gradtx.apply_updates(params, updates), state
+
+    params, state = step(params, state)
+    assert params["w"].sharding.is_fully_replicated
+    assert state[0].mu["w"].sharding.is_equivalent_to(split, 2)
+
+
+# --- use --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("label", [label for label in LABELS if label not in TAKES_INTEGERS])
+def test_an_integer_leaf_is_refused_by_path(label):
+    tx = zoo.transformation(label)
+    params = {"w": jnp.ones((2, 3)), "steps": jnp.arange(3)}
+    with pytest.raises(TypeError, match=r"\['steps'\] has dtype int32"):
+        updated(tx, params, params)
+
+
+@pytest.mark.parametrize("label", sorted(TAKES_INTEGERS))
+def test_what_takes_an_integer_leaf_does_not_make_a_fraction_of_it(label):
+    params = {"w": jnp.ones((2, 3)), "steps": jnp.arange(3)}
+    steps = updated(zoo.transformation(label), params, params)["steps"]
+    assert steps.dtype == jnp.int32
+    assert jnp.array_equal(steps, steps[1] * params["steps"])
+
+
+@pytest.mark.parametrize("label", [label for label in LABELS if "learning_rate" in zoo.transformation(label).recipe.arguments])
+def test_every_learning_rate_takes_a_schedule(label):
+    recipe = zoo.transformation(label).recipe
+    tx = recipe.factory(**{**recipe.arguments, "learning_rate": gradtx.linear_schedule(0.1, 0.0, 10)})
+    params = testing.sample_params()
+    testing.check_transformation(tx, params, laws=[testing.state_keeps_its_type])
+
+
+def test_the_learning_rate_of_a_step_can_be_read():
+    tx = gradtx.inject_hyperparams(gradtx.adamw)(gradtx.linear_schedule(0.5, 0.0, 4))
+    params = {"w": jnp.ones(3)}
+    state = tx.init(params)
+    for expected in (0.5, 0.375, 0.25):
+        _, state = tx.update(params, state, params)
+        assert state.hyperparams["learning_rate"] == expected
