@@ -139,10 +139,10 @@ def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> ja
 
 
 def unitwise_clip(g_norm: jax.Array, max_norm: jax.Array, grad: jax.Array, div_eps: float = 1e-6) -> jax.Array:
-    """Scale `grad` by max_norm / g_norm where g_norm is the larger and finite; the shapes of the norms broadcast to that of `grad`.
+    """Scale `grad` by max_norm / g_norm where g_norm is the larger and finite.
 
     Args:
-      g_norm: norm of each unit of the gradient.
+      g_norm: norm of each unit of the gradient, in a shape that broadcasts to that of `grad`.
       max_norm: the largest it may be.
       grad: the gradient.
       div_eps: the least norm that is divided by.
