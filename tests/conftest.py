@@ -13,3 +13,8 @@ def x64():
     """Compute in float64 within the test."""
     with jax.enable_x64(True):
         yield
+
+
+def pytest_make_parametrize_id(val):
+    """Name a test by its arguments, functions by their names: an address would differ between worker processes."""
+    return getattr(val, "__name__", None) if callable(val) else None

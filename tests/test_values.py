@@ -108,7 +108,6 @@ def test_a_default_that_is_written_out_and_a_keyword_change_nothing():
         (jax.random.key(0), jax.random.key_data(jax.random.key(0))),
         (zoo.matrices, zoo.halving),
     ],
-    ids=str,
 )
 def test_arguments_that_trace_differently_make_different_values(one, two):
     assert scale_by_table(one) != scale_by_table(two)

@@ -58,7 +58,9 @@ def test_a_bool_above_the_leaves_speaks_for_all_below():
     chex.assert_trees_all_equal(updates, PARAMS)
 
 
-@pytest.mark.parametrize("mask", [True, False, matrices, {"dense": False, "scale": True}], ids=repr)
+@pytest.mark.parametrize(
+    "mask", [True, False, matrices, {"dense": False, "scale": True}], ids=["all", "none", "function", "prefix"]
+)
 def test_updates_and_states_equal_those_of_optax(mask):
     ours = masked(scale_by_adam(), mask)
     theirs = foreign.masked(foreign.scale_by_adam(), mask)
