@@ -3,14 +3,24 @@
 import jax
 import jax.numpy as jnp
 
-from gradtx.core import GradientTransformation, Params, declared_extra_args
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    chain,
+    declared_extra_args,
+)
 from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like, shapes_of
 
 
 @law
 def protocol_extra_arguments_pass(tx: GradientTransformation, params: Params) -> None:
-    """`value`, `grad`, `value_fn`, `grad_fn` and `key` may be given to anything: the training loop need not know who reads."""
+    """`value`, `grad`, `value_fn`, `grad_fn` and `key` may be given to anything: the training loop need not know who reads.
+
+    A pair that claims no support of extra arguments is tried in a chain, which supports them.
+    """
+    tx = tx if isinstance(tx, GradientTransformationExtraArgs) else chain(tx)
     read = declared_extra_args(tx.update) or frozenset()
     gradients = gradients_like(params)
     extra = {

@@ -186,7 +186,7 @@ def is_not_called_state():
 
 
 def takes_no_extra_arguments():
-    return GradientTransformation(lambda params: EmptyState(), lambda u, s, p=None: (u, s))
+    return GradientTransformationExtraArgs(lambda params: EmptyState(), lambda u, s, p=None: (u, s))
 
 
 def claims_to_refuse():
