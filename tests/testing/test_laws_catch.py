@@ -15,7 +15,7 @@ from jax.core import Tracer
 
 import gradtx
 from gradtx import testing
-from gradtx.core import EmptyState, GradientTransformation, GradientTransformationExtraArgs
+from gradtx.core import EmptyState, GradientTransformationExtraArgs
 
 PARAMS = testing.sample_params()
 
