@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
-from gradtx.transforms.adam import debias_mean, init_adam_state
+from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt
+from gradtx.transforms.adam import debias_mean, gathered_weights, init_adam_state
 
 
 class ScaleByBeliefState(NamedTuple):
@@ -49,14 +49,7 @@ def scale_by_belief(
 
     def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
         count = safe_increment(state.count)
-        updates, mu, nu = rule(
-            updates,
-            state.mu,
-            state.nu,
-            debias1=debias(b1, count),
-            next_debias1=debias(b1, safe_increment(count)),
-            debias2=debias(b2, count),
-        )
+        updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count))
         return updates, ScaleByBeliefState(count, mu, nu)
 
     return GradientTransformation(init, update)

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree
@@ -22,6 +23,15 @@ def init_adam_state(owner: str, params: Params, mu_dtype: Any = None) -> ScaleBy
     mu = tree.moment_like(owner, params, mu_dtype)
     nu = tree.moment_like(owner, params, real=True)
     return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
+
+
+def gathered_weights(b1: Any, b2: Any, count: Count) -> dict[str, jax.Array]:
+    """Return 1−b1ᵗ, 1−b1ᵗ⁺¹ and 1−b2ᵗ: what the means m and v are divided by."""
+    return {
+        "debias1": debias(b1, count),
+        "next_debias1": debias(b1, safe_increment(count)),
+        "debias2": debias(b2, count),
+    }
 
 
 def debias_mean(g, m, b1, debias1, next_debias1, nesterov: bool):
@@ -76,14 +86,7 @@ def scale_by_adam(
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
-        updates, mu, nu = rule(
-            updates,
-            state.mu,
-            state.nu,
-            debias1=debias(b1, count),
-            next_debias1=debias(b1, safe_increment(count)),
-            debias2=debias(b2, count),
-        )
+        updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count))
         return updates, ScaleByAdamState(count, mu, nu)
 
     return GradientTransformation(init, update)

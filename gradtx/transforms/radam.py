@@ -4,8 +4,8 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt
-from gradtx.transforms.adam import ScaleByAdamState, debias_mean, init_adam_state
+from gradtx.numerics import abs_sq, safe_increment, safe_sqrt
+from gradtx.transforms.adam import ScaleByAdamState, debias_mean, gathered_weights, init_adam_state
 
 
 @factory
@@ -60,18 +60,9 @@ def scale_by_radam(
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
-        debias2 = debias(b2, count)
-        trusted, rectification = rectify(count, debias2)
-        updates, mu, nu = rule(
-            updates,
-            state.mu,
-            state.nu,
-            debias1=debias(b1, count),
-            next_debias1=debias(b1, safe_increment(count)),
-            debias2=debias2,
-            trusted=trusted,
-            rectification=rectification,
-        )
+        weights = gathered_weights(b1, b2, count)
+        trusted, rectification = rectify(count, weights["debias2"])
+        updates, mu, nu = rule(updates, state.mu, state.nu, **weights, trusted=trusted, rectification=rectification)
         return updates, ScaleByAdamState(count, mu, nu)
 
     return GradientTransformation(init, update)
