@@ -167,7 +167,7 @@ def table(case: Case, contenders: dict[str, Contender]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", default=list(CASES), choices=list(CASES), metavar="a|b|c")
+    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
     console = Console()
     for name in parser.parse_args().cases:
         contenders = compete(CASES[name])
