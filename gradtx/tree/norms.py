@@ -12,8 +12,6 @@ from jax import lax
 AxisName: TypeAlias = str | tuple[str, ...]
 _Axes: TypeAlias = tuple[str, ...]
 
-_SMALL = 1 << 16  # elements; on CPU float32 is four times faster for arrays beyond the cache
-
 
 def norm(
     tree: Any, ord: int | float | str | None = None, squared: bool = False, *, axis_name: AxisName | None = None
@@ -22,14 +20,15 @@ def norm(
 
         ord 2 (or None): √Σ|x|²        ord 1: Σ|x|        ord inf: max|x|
 
-    It is finite where all entries are: a norm larger than its dtype can hold is returned as the largest number of that
-    dtype. An entry that is inf makes it inf, and NaN makes it NaN. The norm of an empty tree is 0, and where the Euclidean
-    norm is 0 so is its gradient. Holes are skipped.
+    Sums are taken in float64, so that no square of a smaller dtype overflows or vanishes. A norm larger than its dtype can
+    hold is returned as the largest number of that dtype; of float64 entries themselves, squares beyond 1e±308 are lost. An
+    entry that is inf makes the norm inf, and NaN makes it NaN. The norm of an empty tree is 0, and where the Euclidean norm
+    is 0 so is its gradient. Holes are skipped.
 
     Args:
       tree: a tree of arrays.
       ord: order of the norm: None, 1, 2, inf, or the word "inf".
-      squared: whether to return the square, which may overflow.
+      squared: whether to return the square.
       axis_name: axes of a mesh (or of `pmap`) to reduce over. Within `shard_map`, where a device sees its own part only,
         the norm is then that of the whole. A leaf that `shard_map` knows to be the same all along an axis counts once; with
         `check_vma=False` it does not know.
@@ -48,52 +47,23 @@ def global_norm(updates: Any) -> jax.Array:
     return norm(updates)
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))  # without it, `cond` compiles again on every call
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def _norm(leaves: Sequence[Any], ord: Any, squared: bool, axes: _Axes) -> jax.Array:
     leaves = [_floating(leaf) for leaf in leaves]
     if ord in (None, 2):
         leaves = [part for x in leaves for part in _real_and_imaginary(x)]
         return _total(_sum_of_squares, leaves, axes) if squared else _euclidean(leaves, axes)
-    result = (_absolute if ord == 1 else _largest)([jnp.abs(x) for x in leaves], axes)
+    leaves = [jnp.abs(x) for x in leaves]
+    result = _total(_sum, leaves, axes) if ord == 1 else _largest(leaves, axes)
     return jnp.square(result) if squared else result
 
 
-# --- the three norms, of real leaves -------------------------------------------------------------------------------------
+# --- norms of real leaves ------------------------------------------------------------------------------------------------
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _euclidean(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
-    small = [x for x in leaves if x.size <= _SMALL and x.dtype != jnp.float64]
-    large = [x for x in leaves if x.size > _SMALL or x.dtype == jnp.float64]
-    if not large:
-        return _in_float64(small, axes)
-    if not small:
-        return _in_units(large, axes)
-    parts = _in_float64(small, axes), _in_units(large, axes)
-    dtype = _common_dtype(leaves)
-    return _bounded(jnp.hypot(*(part.astype(dtype) for part in parts)), jnp.maximum(*(part.astype(dtype) for part in parts)))
-
-
-def _in_float64(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
-    """Add up the squares in float64, which no square of a float32 leaves: simple, and fast for arrays that fit a cache."""
-    with jax.enable_x64(True):
-        root = jnp.sqrt(_sum_over([_sum_of_squares(x, jnp.float64) for x in leaves], leaves, axes))
-        return _bounded(root.astype(jnp.float32), root)
-
-
-def _in_units(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
-    """Read the leaves once; only if their squares overflow or vanish, read them again in other units."""
-    squares = _total(_sum_of_squares, leaves, axes)
-    limits = jnp.finfo(squares.dtype)
-    # A square that vanishes is below `tiny`: in a sum above this, all that vanished is less than the rounding.
-    smallest = float(limits.tiny) / float(limits.eps) * sum(x.size for x in leaves) * _size(axes)
-    factor = _power_of_two(squares > limits.max, squares < smallest, squares.dtype)
-
-    def in_other_units() -> jax.Array:
-        root = jnp.sqrt(_total(_sum_of_squares, leaves, axes, factor))
-        return _bounded(root / factor, root)
-
-    return lax.cond(factor == 1, lambda: jnp.sqrt(squares), in_other_units)
+    return _total(_sum_of_squares, leaves, axes, root=True)
 
 
 @_euclidean.defjvp
@@ -101,23 +71,10 @@ def _euclidean_jvp(axes: _Axes, primals: tuple[Any], tangents: tuple[Any]) -> tu
     """d‖x‖ = Σ x dx / ‖x‖, and 0 at 0."""
     leaves, changes = primals[0], tangents[0]
     result = _euclidean(leaves, axes)
-    root = float(jnp.finfo(result.dtype).max) ** 0.5
-    # The compiler multiplies by 1/‖x‖, which vanishes where ‖x‖ is near the largest number.
-    factor = _power_of_two(result > root, result < 1 / root, result.dtype)
-    inverse = 1 / jnp.where(result == 0, 1, result * factor)
-    slopes = [_sum_of_products(x, dx, factor, inverse) for x, dx in zip(leaves, changes, strict=True)]
-    return result, _sum_over(slopes, leaves, axes)
-
-
-def _absolute(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
-    total = _total(_sum, leaves, axes)
-    factor = _power_of_two(jnp.isinf(total), False, total.dtype)
-
-    def in_other_units() -> jax.Array:
-        total = _total(_sum, leaves, axes, factor)
-        return _bounded(total / factor, total)
-
-    return lax.cond(factor == 1, lambda: total, in_other_units)
+    with jax.enable_x64(True):
+        slopes = _sum_over([_sum_of_products(x, dx) for x, dx in zip(leaves, changes, strict=True)], leaves, axes)
+        slope = slopes / jnp.where(result == 0, 1, result).astype(slopes.dtype)
+        return result, slope.astype(result.dtype)
 
 
 def _largest(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
@@ -126,37 +83,37 @@ def _largest(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
     return lax.pmax(largest, axes) if axes else largest
 
 
-def _power_of_two(too_large: Any, too_small: Any, dtype: Any) -> jax.Array:
-    """A factor that rounds nothing and brings what is too large, or too small, to be squared to the middle of the range."""
-    exponent = jnp.finfo(dtype).maxexp * 5 // 8  # 80 for float32: 2¹²⁸ becomes 2⁴⁸, and 2⁻¹²⁶ becomes 2⁻⁴⁶
-    return jnp.where(too_large, 2.0**-exponent, jnp.where(too_small, 2.0**exponent, 1.0)).astype(dtype)
+def _total(
+    measure: Callable[[jax.Array], jax.Array], leaves: Sequence[jax.Array], axes: _Axes, *, root: bool = False
+) -> jax.Array:
+    """Add up `measure` over leaves and devices in float64, which no square of a float32 leaves, large or small.
 
-
-def _bounded(result: jax.Array, original: jax.Array) -> jax.Array:
-    """`result`, or the largest number of its dtype where it has overflowed and `original` has not."""
-    return jnp.where(jnp.isfinite(original), jnp.minimum(result, jnp.finfo(result.dtype).max), result)
+    The other way, to look for the largest entry first and to compute in units of it, reads all leaves twice.
+    """
+    dtype = _common_dtype(leaves)
+    with jax.enable_x64(True):
+        total = _sum_over([measure(x) for x in leaves], leaves, axes)
+        total = jnp.sqrt(total) if root else total
+        largest = jnp.finfo(dtype).max
+        return jnp.where(jnp.isfinite(total), jnp.minimum(total, float(largest)), total).astype(dtype)
 
 
 # --- leaves: jitted, so that those of one shape are traced once ----------------------------------------------------------
 
 
-@functools.partial(jax.jit, static_argnames="dtype")
-def _sum(x: jax.Array, dtype: Any, factor: jax.Array | None = None) -> jax.Array:
-    return jnp.sum(_times(x.astype(dtype), factor))
-
-
-@functools.partial(jax.jit, static_argnames="dtype")
-def _sum_of_squares(x: jax.Array, dtype: Any, factor: jax.Array | None = None) -> jax.Array:
-    return jnp.sum(jnp.square(_times(x.astype(dtype), factor)))
-
-
-def _times(x: jax.Array, factor: jax.Array | None) -> jax.Array:
-    return x if factor is None else x * factor
+@jax.jit
+def _sum(x: jax.Array) -> jax.Array:
+    return jnp.sum(x.astype(jnp.float64))
 
 
 @jax.jit
-def _sum_of_products(x: jax.Array, dx: jax.Array, factor: jax.Array, inverse: jax.Array) -> jax.Array:
-    return jnp.sum(x.astype(factor.dtype) * factor * inverse * dx.astype(factor.dtype))
+def _sum_of_squares(x: jax.Array) -> jax.Array:
+    return jnp.sum(jnp.square(x.astype(jnp.float64)))
+
+
+@jax.jit
+def _sum_of_products(x: jax.Array, dx: jax.Array) -> jax.Array:
+    return jnp.sum(x.astype(jnp.float64) * dx.astype(jnp.float64))
 
 
 @jax.jit
@@ -179,16 +136,6 @@ def _common_dtype(leaves: Sequence[jax.Array]) -> Any:
 
 
 # --- sums over leaves and devices ----------------------------------------------------------------------------------------
-
-
-def _total(
-    measure: Callable[..., jax.Array], leaves: Sequence[jax.Array], axes: _Axes, factor: jax.Array | None = None
-) -> jax.Array:
-    """Add up, over all leaves and devices, what `measure` makes of each leaf multiplied by `factor`."""
-    dtype = _common_dtype(leaves)
-    # A factor of its own for each leaf: one factor for several would be spread to an array as large as a leaf (XLA on CPU).
-    factors = [None] * len(leaves) if factor is None else lax.optimization_barrier([factor] * len(leaves))
-    return _sum_over([measure(x, dtype, f) for x, f in zip(leaves, factors, strict=True)], leaves, axes)
 
 
 def _sum_over(terms: Sequence[jax.Array], leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
