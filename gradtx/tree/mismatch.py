@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import all_leaves, keystr, tree_flatten_with_path
 
 from gradtx.tree.holes import is_hole
 
@@ -24,14 +25,11 @@ def refuse(leaf: Sequence[Any]) -> None:
 def explain(owner: str, names: Sequence[str], trees: Sequence[Any]) -> None:
     """Raise an error that names the first leaf, by path, for which a rule cannot work; return if there is none."""
     words = [_WORDS.get(name, f"state {name}") for name in names]
-    lead, first = words[0], dict(_leaves(trees[0]))
-    for path, leaf in first.items():
+    for path, leaf in _leaves(trees[0]):
         if not is_hole(leaf):
-            _check_float(owner, f"{lead}{path}", leaf)
+            _check_float(owner, f"{words[0]}{path}", leaf)
     for word, tree in zip(words[1:], trees[1:], strict=False):
-        _check_same(owner, lead, first, word, dict(_leaves(tree)))
-        if jax.tree.structure(trees[0], is_leaf=is_hole) != jax.tree.structure(tree, is_leaf=is_hole):
-            _check_containers(owner, lead, trees[0], word, tree)
+        _check_same(owner, words[0], trees[0], word, tree)
 
 
 def check_params(owner: str, params: Any) -> None:
@@ -42,8 +40,8 @@ def check_params(owner: str, params: Any) -> None:
 
 
 def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_hole)[0]:
-        yield jax.tree_util.keystr(path), leaf
+    for path, leaf in tree_flatten_with_path(tree, is_leaf=is_hole)[0]:
+        yield keystr(path), leaf
 
 
 def _check_float(owner: str, where: str, leaf: Any) -> None:
@@ -60,35 +58,42 @@ def _check_float(owner: str, where: str, leaf: Any) -> None:
         )
 
 
-def _check_same(owner: str, lead: str, first: dict[str, Any], word: str, second: dict[str, Any]) -> None:
-    holes = tuple(path for path, leaf in first.items() if is_hole(leaf))
-    for path, leaf in first.items():
-        if is_hole(leaf):
-            continue
-        if path not in second:
-            raise ValueError(f"{owner}: {lead}{path} has no counterpart in {word}, {_has(second)}.{_advice(word)}")
-        other = second[path]
-        if is_hole(other):
-            raise ValueError(f"{owner}: {lead}{path} is an array, but {word}{path} is a hole ({other!r}).{_advice(word)}")
+def _check_same(owner: str, lead: str, first: Any, word: str, second: Any, path: str = "") -> None:
+    """Raise by path unless `second` has the containers and the shapes of `first`, wherever that has no hole."""
+    if is_hole(first):
+        return
+    here, there = f"{lead}{path}", f"{word}{path}"
+    if is_hole(second):
+        raise ValueError(f"{owner}: {here} is {_kind(first)}, but {there} is a hole ({second!r}).{_advice(word)}")
+    if all_leaves([first, second]):
         if word == "params":
-            _check_float(owner, f"{word}{path}", other)
-        if not hasattr(other, "shape") or np.shape(other) != np.shape(leaf):
-            got = f"shape {np.shape(other)}" if hasattr(other, "shape") else _kind(other)
-            raise ValueError(f"{owner}: {lead}{path} has shape {np.shape(leaf)}, but {word}{path} has {got}.{_advice(word)}")
-    for path in second:
-        if path not in first and not path.startswith(holes):
-            raise ValueError(f"{owner}: {word}{path} has no counterpart in {lead}, {_has(first)}.{_advice(word)}")
+            _check_float(owner, there, second)
+        if np.shape(first) != np.shape(second):
+            raise ValueError(
+                f"{owner}: {here} has shape {np.shape(first)}, but {there} has shape {np.shape(second)}.{_advice(word)}"
+            )
+    elif type(first) is not type(second):
+        raise ValueError(f"{owner}: {here} is {_kind(first)}, but {there} is {_kind(second)}.{_advice(word)}")
+    else:
+        ours, theirs = _children(first), _children(second)
+        for step in ours:
+            if step not in theirs:
+                raise ValueError(f"{owner}: {here}{step} has no counterpart in {there}, which {_has(theirs)}.{_advice(word)}")
+        for step in theirs:
+            if step not in ours:
+                raise ValueError(f"{owner}: {there}{step} has no counterpart in {here}, which {_has(ours)}.{_advice(word)}")
+        for step, child in ours.items():
+            _check_same(owner, lead, child, word, theirs[step], path + step)
 
 
-def _check_containers(owner: str, lead: str, first: Any, word: str, second: Any) -> None:
-    one, two = jax.tree.structure(first, is_leaf=is_hole), jax.tree.structure(second, is_leaf=is_hole)
-    if not any(is_hole(leaf) for leaf in jax.tree.leaves(first, is_leaf=is_hole)):
-        raise ValueError(f"{owner}: {lead} and {word} are made of different containers: {one} and {two}.{_advice(word)}")
+def _children(node: Any) -> dict[str, Any]:
+    below = tree_flatten_with_path(node, is_leaf=lambda child: child is not node)[0]
+    return {keystr(step): child for step, child in below}
 
 
-def _has(leaves: dict[str, Any]) -> str:
-    paths = [path or "one array" for path in leaves]
-    return f"which has {', '.join(paths[:5])}{', ...' if len(paths) > 5 else ''}" if paths else "which is empty"
+def _has(children: dict[str, Any]) -> str:
+    steps = list(children)
+    return f"has {', '.join(steps[:5])}{', ...' if len(steps) > 5 else ''}" if steps else "is empty"
 
 
 def _advice(word: str) -> str:
@@ -98,4 +103,6 @@ def _advice(word: str) -> str:
 
 
 def _kind(value: Any) -> str:
+    if hasattr(value, "shape"):
+        return "an array"
     return f"a function, {value.__name__}" if hasattr(value, "__name__") else f"a {type(value).__name__}"
