@@ -12,15 +12,13 @@ from jax.experimental.xla_metadata import set_xla_metadata
 
 def placed_like(model: Any, array: jax.Array) -> jax.Array:
     """Return `array` with the sharding of `model`, an array of its shape; under `jit` only the compiler knows it."""
-    if not isinstance(model, jax.Array):  # a number, or a shape alone
+    if jax.device_count() == 1 or not isinstance(model, jax.Array):  # a number, or a shape alone
         return array
     compiling = isinstance(jnp.zeros(()), Tracer)  # which no array is under vmap or grad alone
     return _tied_to(model, array) if compiling else _put_where(model, array)
 
 
 def _tied_to(model: jax.Array, array: jax.Array) -> jax.Array:
-    if jax.device_count() == 1:
-        return array
     # JAX lowers equal operations once, and would put all pairs of one shape into one group: a number keeps them apart. Its
     # path in the tree would not do, as there are as many trees in a program as there are models.
     with set_xla_metadata(pair=next(_PAIRS)):

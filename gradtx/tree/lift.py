@@ -56,8 +56,8 @@ def lift(rule: Callable[..., Any]) -> Callable[..., Any]:
         with jax.numpy_dtype_promotion("standard"):
             results = rule(*(_cast(x, wide) for x in leaf), **{name: _cast(x, wide) for name, x in scalars.items()})
         if isinstance(results, tuple):
-            return tuple(new.astype(old.dtype) for new, old in zip(results, leaf, strict=False))
-        return results.astype(leaf[0].dtype)
+            return tuple(_like(owner, new, old) for new, old in zip(results, leaf, strict=False))
+        return _like(owner, results, leaf[0])
 
     on_leaf.__name__ = owner  # the name that profilers and compiled code show
     compiled = jax.jit(on_leaf)
@@ -111,3 +111,11 @@ def _cast(x: Any, dtype: Any) -> Any:
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         return x.astype(jnp.complex128 if dtype == jnp.float64 else jnp.complex64)
     return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+
+def _like(owner: str, new: jax.Array, old: jax.Array) -> jax.Array:
+    """`new` in the dtype of `old`, which must hold numbers of its kind: rounding is expected, truncation is not."""
+    for kind in (jnp.inexact, jnp.complexfloating):
+        if jnp.issubdtype(new.dtype, kind) and not jnp.issubdtype(old.dtype, kind):
+            raise TypeError(f"{owner}: a result of dtype {new.dtype} cannot replace an array of dtype {old.dtype}.")
+    return new.astype(old.dtype)

@@ -88,7 +88,8 @@ def _total(
 ) -> jax.Array:
     """Add up `measure` over leaves and devices in float64, which no square of a float32 leaves, large or small.
 
-    The other way, to look for the largest entry first and to compute in units of it, reads all leaves twice.
+    The other way, to look for the largest entry first and to compute in units of it, reads all leaves twice. (A TPU emulates
+    float64 by pairs of float32, with the range of these: there, a norm above 1.8e19 is inf.)
     """
     dtype = _common_dtype(leaves)
     with jax.enable_x64(True):

@@ -262,3 +262,14 @@ def test_an_error_of_the_rule_itself_is_not_hidden():
         tree.lift(broken)(PARAMS)
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         scale_by_test(PARAMS, PARAMS, factor=0.5)
+
+
+def test_a_result_that_would_be_truncated_is_refused():
+    @tree.lift
+    def rule(g, m):
+        return g, m + g
+
+    with pytest.raises(TypeError, match="a result of dtype float32 cannot replace an array of dtype int32"):
+        rule(jnp.ones(3), jnp.arange(3))
+    with pytest.raises(TypeError, match="a result of dtype complex64 cannot replace an array of dtype float32"):
+        rule(jnp.ones(3, jnp.complex64), jnp.ones(3))
