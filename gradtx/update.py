@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import Params, Updates
+from gradtx.tree.dtypes import truncates
 
 
 def apply_updates(params: Params, updates: Updates) -> Params:
@@ -101,7 +102,8 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
         if tree.is_hole(new):
             return old
         new, old = jnp.asarray(new), jnp.asarray(old)
-        _refuse_truncation(new, old)
+        if truncates(new.dtype, old.dtype):
+            raise TypeError(f"{new.dtype} does not fit into {old.dtype}: part of the number would be lost without a word.")
         return jnp.where(due, _moved_to(old, new).astype(old.dtype), old)
 
     return jax.tree.map(tree.placed_like, old_tensors, jax.tree.map(chosen, new_tensors, old_tensors, is_leaf=tree.is_hole))
@@ -109,13 +111,6 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
 
 def _is_integer(leaf: Any) -> bool:
     return hasattr(leaf, "dtype") and (jnp.issubdtype(leaf.dtype, jnp.integer) or leaf.dtype == bool)
-
-
-def _refuse_truncation(new: jax.Array, old: jax.Array) -> None:
-    """Raise `TypeError` if an array of the kind of `new` (integer, real, complex) cannot be kept in the dtype of `old`."""
-    for kind in (jnp.inexact, jnp.complexfloating):
-        if jnp.issubdtype(new.dtype, kind) and not jnp.issubdtype(old.dtype, kind):
-            raise TypeError(f"{new.dtype} does not fit into {old.dtype}: part of the number would be lost without a word.")
 
 
 def _moved_to(old: jax.Array, new: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """Dtypes of trees."""
 
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -54,6 +55,18 @@ def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> Any:
 def at_least_float32(dtype: Any) -> Any:
     """Return a floating-point or complex dtype, or float32 in the place of a narrower one."""
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+
+
+def working_dtype(arrays: Iterable[jax.Array]) -> Any:
+    """Return the dtype to compute with arrays in: float64 if one of them has that precision, else float32."""
+    double = any(jnp.issubdtype(x.dtype, jnp.inexact) and jnp.finfo(x.dtype).bits == 64 for x in arrays)
+    return jnp.float64 if double else jnp.float32
+
+
+def truncates(new: Any, old: Any) -> bool:
+    """Whether the dtype `old` has no place for numbers of the kind of `new`, as integers have none for a fraction."""
+    kinds = (jnp.inexact, jnp.complexfloating)
+    return any(jnp.issubdtype(new, kind) and not jnp.issubdtype(old, kind) for kind in kinds)
 
 
 def _promoted(one: Any, other: Any) -> Any:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.tree import mismatch
+from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
 
 
@@ -51,7 +52,7 @@ def lift(rule: Callable[..., Any]) -> Callable[..., Any]:
 
     def on_leaf(*leaf: jax.Array, **scalars: jax.Array) -> Any:
         mismatch.refuse(leaf)
-        wide = _at_least_float32(leaf)
+        wide = working_dtype(leaf)
         # All arrays have one precision here; what is left to promote is real with complex, which strict promotion refuses.
         with jax.numpy_dtype_promotion("standard"):
             results = rule(*(_cast(x, wide) for x in leaf), **{name: _cast(x, wide) for name, x in scalars.items()})
@@ -99,11 +100,6 @@ def _filled(results: list[Any], rows: list[tuple[Any, ...]], position: int, k: i
     ]
 
 
-def _at_least_float32(arrays: tuple[jax.Array, ...]) -> Any:
-    double = any(jnp.issubdtype(x.dtype, jnp.inexact) and jnp.finfo(x.dtype).bits == 64 for x in arrays)
-    return jnp.float64 if double else jnp.float32
-
-
 def _cast(x: Any, dtype: Any) -> Any:
     """Floats to `dtype`, complex numbers to the complex dtype of its precision; integers, booleans and keys as they are."""
     if not hasattr(x, "dtype"):
@@ -115,7 +111,6 @@ def _cast(x: Any, dtype: Any) -> Any:
 
 def _like(owner: str, new: jax.Array, old: jax.Array) -> jax.Array:
     """`new` in the dtype of `old`, which must hold numbers of its kind: rounding is expected, truncation is not."""
-    for kind in (jnp.inexact, jnp.complexfloating):
-        if jnp.issubdtype(new.dtype, kind) and not jnp.issubdtype(old.dtype, kind):
-            raise TypeError(f"{owner}: a result of dtype {new.dtype} cannot replace an array of dtype {old.dtype}.")
+    if truncates(new.dtype, old.dtype):
+        raise TypeError(f"{owner}: a result of dtype {new.dtype} cannot replace an array of dtype {old.dtype}.")
     return new.astype(old.dtype)

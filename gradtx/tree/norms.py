@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx.tree.dtypes import working_dtype
+
 AxisName: TypeAlias = str | tuple[str, ...]
 _Axes: TypeAlias = tuple[str, ...]
 
@@ -78,7 +80,7 @@ def _euclidean_jvp(axes: _Axes, primals: tuple[Any], tangents: tuple[Any]) -> tu
 
 
 def _largest(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
-    dtype = _common_dtype(leaves)
+    dtype = working_dtype(leaves)
     largest = functools.reduce(lax.max, [_max(x).astype(dtype) for x in leaves])
     return lax.pmax(largest, axes) if axes else largest
 
@@ -91,7 +93,7 @@ def _total(
     The other way, to look for the largest entry first and to compute in units of it, reads all leaves twice. (A TPU emulates
     float64 by pairs of float32, with the range of these: there, a norm above 1.8e19 is inf.)
     """
-    dtype = _common_dtype(leaves)
+    dtype = working_dtype(leaves)
     with jax.enable_x64(True):
         total = _sum_over([measure(x) for x in leaves], leaves, axes)
         total = jnp.sqrt(total) if root else total
@@ -129,11 +131,6 @@ def _floating(leaf: Any) -> jax.Array:
 
 def _real_and_imaginary(x: jax.Array) -> Iterator[jax.Array]:
     yield from (x.real, x.imag) if jnp.iscomplexobj(x) else (x,)
-
-
-def _common_dtype(leaves: Sequence[jax.Array]) -> Any:
-    double = any(x.dtype == jnp.float64 for x in leaves)
-    return jnp.dtype(jnp.float64 if double else jnp.float32)
 
 
 # --- sums over leaves and devices ----------------------------------------------------------------------------------------
