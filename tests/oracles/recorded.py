@@ -1,0 +1,61 @@
+"""Compare a transformation with a trajectory that another library has left in tests/golden."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import problem
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def read(name: str) -> dict[str, np.ndarray]:
+    """Return the arrays of `tests/golden/<name>.npz` by their labels."""
+    with np.load(GOLDEN / f"{name}.npz") as file:
+        return dict(file)
+
+
+def run(tx: Any, scale: float = 1.0, extra_args: Any = None) -> np.ndarray:
+    """Return the parameters after each step of `problem.KEPT`, a row a step, in float64.
+
+    Args:
+      tx: a transformation.
+      scale: of the gradients.
+      extra_args: arrays by name with an entry for each step, which `update` is given.
+    """
+    params = jax.tree.map(jnp.asarray, problem.start())
+    steps = [jax.tree.map(jnp.asarray, step) for step in problem.gradients(scale)]
+    inputs = jax.tree.map(lambda *each: jnp.stack(each), *steps), {k: jnp.asarray(v) for k, v in (extra_args or {}).items()}
+
+    def step(carry: Any, given: Any) -> Any:
+        params, state = carry
+        updates, state = tx.update(given[0], state, params, **given[1])
+        params = jax.tree.map(lambda p, u: p + u, params, updates)
+        return (params, state), params
+
+    _, path = jax.jit(lambda carry: jax.lax.scan(step, carry, inputs))((params, tx.init(params)))
+    kept = np.array(problem.KEPT) - 1
+    return np.concatenate([np.asarray(path[name])[kept].reshape(len(kept), -1) for name in problem.SHAPES], axis=1)
+
+
+def difference(tx: Any, recorded: np.ndarray, scale: float = 1.0, extra_args: Any = None) -> float:
+    """Return the largest difference of a parameter at any kept step, relative to the largest movement."""
+    movement = np.max(np.abs(recorded - problem.flat(problem.start())))
+    return float(np.max(np.abs(run(tx, scale, extra_args) - recorded)) / movement)
+
+
+def assert_moves_as_recorded(
+    tx: Any, recorded: np.ndarray, scale: float = 1.0, extra_args: Any = None, rtol: float = 1e-12
+) -> None:
+    """Raise unless `tx` moves as the other library did, to `rtol` of the largest movement.
+
+    Args:
+      tx: a transformation.
+      recorded: the parameters after each step of `problem.KEPT`, a row a step, in the order of `problem.SHAPES`.
+      scale: of the gradients.
+      extra_args: as in `run`.
+      rtol: relative to the largest movement.
+    """
+    assert difference(tx, recorded, scale, extra_args) <= rtol
