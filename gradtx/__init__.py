@@ -262,6 +262,7 @@ from gradtx.transforms.distance_over_gradients import scale_by_distance_over_gra
 from gradtx.transforms.factored_rms import FactoredState as FactoredState
 from gradtx.transforms.factored_rms import scale_by_factored_rms as scale_by_factored_rms
 from gradtx.transforms.linesearch import value_and_grad_from_state as value_and_grad_from_state
+from gradtx.transforms.momentum import TraceWithCountState as TraceWithCountState
 from gradtx.transforms.monitoring import MonitorState as MonitorState
 from gradtx.transforms.monitoring import SnapshotState as SnapshotState
 from gradtx.transforms.monitoring import measure_with_ema as measure_with_ema
@@ -270,6 +271,8 @@ from gradtx.transforms.monitoring import snapshot as snapshot
 from gradtx.transforms.muon import MuonDimensionNumbers as MuonDimensionNumbers
 from gradtx.transforms.muon import MuonState as MuonState
 from gradtx.transforms.muon import scale_by_muon as scale_by_muon
+from gradtx.transforms.nadam import ScaleByNadamState as ScaleByNadamState
+from gradtx.transforms.nadam import scale_by_nadam as scale_by_nadam
 from gradtx.transforms.novograd import ScaleByNovogradState as ScaleByNovogradState
 from gradtx.transforms.novograd import scale_by_novograd as scale_by_novograd
 from gradtx.transforms.optimistic_gradient import ScaleByOptimisticGradientState as ScaleByOptimisticGradientState
@@ -289,6 +292,8 @@ from gradtx.transforms.zoom_linesearch import ZoomLinesearchInfo as ZoomLinesear
 from gradtx.transforms.zoom_linesearch import scale_by_zoom_linesearch as scale_by_zoom_linesearch
 from gradtx.tree.gradient import scale_gradient as scale_gradient
 from gradtx.tree.mask import Mask as MaskOrFn
+from gradtx.wrappers.averaged import AveragedState as AveragedState
+from gradtx.wrappers.averaged import averaged as averaged
 from gradtx.wrappers.conditionally import ConditionallyMaskState as ConditionallyMaskState
 from gradtx.wrappers.conditionally import ConditionallyTransformState as ConditionallyTransformState
 from gradtx.wrappers.conditionally import ConditionFn as ConditionFn

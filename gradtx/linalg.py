@@ -9,11 +9,14 @@ from jax import lax
 
 from gradtx import tree
 from gradtx.numerics import abs_sq, safe_sqrt
+from gradtx.tree.dtypes import at_least_float32
 
 PRECONDITIONINGS = ("frobenius", "spectral", "aol", "schatten")
 
 
-def orthogonalize(x: jax.Array, coefficients: jax.Array, preconditioning: str = "frobenius", eps: float = 1e-8) -> jax.Array:
+def orthogonalize(
+    x: jax.Array, coefficients: jax.Array, preconditioning: str = "frobenius", eps: float = 1e-8, dtype: Any = None
+) -> jax.Array:
     """Return nearly the orthogonal factor UVᵀ of x = UΣVᵀ, by Newton-Schulz iterations, which need matrix products alone.
 
         X₀ = x / (‖x‖ + eps)
@@ -25,6 +28,8 @@ def orthogonalize(x: jax.Array, coefficients: jax.Array, preconditioning: str = 
       preconditioning: how to bring the singular values below 1: by the Frobenius norm, the spectral norm, the Schatten 4-norm
         ‖xxᵀ‖^½, or "aol", which divides each row by the root of the sum of its row in |xxᵀ|.
       eps: added to the norm of a matrix, or the least that a row is divided by: zeros stay zeros.
+      dtype: of the matrices while they are iterated, and of the result; by default that of x. The products of bfloat16 matrices
+        are summed in float32.
 
     Raises:
       ValueError: `preconditioning` is another word.
@@ -43,12 +48,20 @@ def orthogonalize(x: jax.Array, coefficients: jax.Array, preconditioning: str = 
     tall = x.shape[-2] > x.shape[-1]
     x = _transposed(x) if tall else x  # so that A is the smaller of the two products
 
-    def iterate(x: jax.Array, abc: jax.Array) -> tuple[jax.Array, None]:
-        a, b, c = abc.astype(jnp.finfo(x.dtype).dtype)
-        gram = x @ _adjoint(x)
-        return a * x + (b * gram + c * gram @ gram) @ x, None
+    x = _preconditioned(x, preconditioning, eps)
+    x = x if dtype is None else x.astype(dtype)
+    wide = at_least_float32(x.dtype)
 
-    x, _ = lax.scan(iterate, _preconditioned(x, preconditioning, eps), coefficients)
+    def product(x: jax.Array, y: jax.Array) -> jax.Array:
+        return jnp.matmul(x, y, preferred_element_type=wide)
+
+    def iterate(x: jax.Array, abc: jax.Array) -> tuple[jax.Array, None]:
+        a, b, c = abc.astype(jnp.finfo(wide).dtype)
+        gram = product(x, _adjoint(x)).astype(x.dtype)
+        polynomial = (b * gram.astype(wide) + c * product(gram, gram)).astype(x.dtype)
+        return (a * x.astype(wide) + product(polynomial, x)).astype(x.dtype), None
+
+    x, _ = lax.scan(iterate, x, coefficients)
     return _transposed(x) if tall else x
 
 

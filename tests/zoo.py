@@ -116,6 +116,7 @@ TRANSFORMATIONS: dict[str, Sample] = {
     # transforms
     "trace": Sample(lambda: gradtx.trace(0.9)),
     "trace with Nesterov": Sample(lambda: gradtx.trace(0.9, nesterov=True)),
+    "trace with dampening": Sample(lambda: gradtx.trace(0.9, dampening=0.5)),
     "trace in bfloat16": Sample(lambda: gradtx.trace(0.5, accumulator_dtype=jnp.bfloat16)),
     "ema": Sample(lambda: gradtx.ema(0.9)),
     "ema without debias": Sample(lambda: gradtx.ema(0.9, debias=False)),
@@ -124,6 +125,7 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "scale_by_learning_rate": Sample(lambda: gradtx.scale_by_learning_rate(0.1)),
     "scale_by_learning_rate with a schedule": Sample(lambda: gradtx.scale_by_learning_rate(halving)),
     "scale_by_rss": Sample(lambda: gradtx.scale_by_rss()),
+    "scale_by_rss with eps outside": Sample(lambda: gradtx.scale_by_rss(0.0, 1e-10, eps_in_sqrt=False)),
     "scale_by_rss from zero": Sample(lambda: gradtx.scale_by_rss(0.0)),
     "scale_by_rms": Sample(lambda: gradtx.scale_by_rms()),
     "scale_by_rms with bias correction": Sample(lambda: gradtx.scale_by_rms(eps_in_sqrt=False, bias_correction=True)),
@@ -140,7 +142,11 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "scale_by_amsgrad without bias correction": Sample(
         lambda: gradtx.scale_by_amsgrad(bias_correction_mu=False, bias_correction_nu=False)
     ),
+    "scale_by_amsgrad of raw squares": Sample(lambda: gradtx.scale_by_amsgrad(max_before_debias=True)),
+    "scale_by_amsgrad with all debiased": Sample(lambda: gradtx.scale_by_amsgrad(debias_eps=True)),
     "scale_by_adamax": Sample(lambda: gradtx.scale_by_adamax()),
+    "scale_by_adamax with eps outside": Sample(lambda: gradtx.scale_by_adamax(eps_in_max=False)),
+    "scale_by_nadam": Sample(lambda: gradtx.scale_by_nadam()),
     "scale_by_radam": Sample(lambda: gradtx.scale_by_radam()),
     "scale_by_radam with Nesterov": Sample(lambda: gradtx.scale_by_radam(nesterov=True)),
     "scale_by_belief": Sample(lambda: gradtx.scale_by_belief()),
@@ -192,6 +198,9 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "scale_by_sm3 with decay": Sample(lambda: gradtx.scale_by_sm3(b2=0.9)),
     "scale_by_optimistic_gradient": Sample(lambda: gradtx.scale_by_optimistic_gradient()),
     "scale_by_factored_rms": Sample(lambda: gradtx.scale_by_factored_rms()),
+    "scale_by_factored_rms of last axes": Sample(
+        lambda: gradtx.scale_by_factored_rms(min_dim_size_to_factor=1, epsilon=0.0, last_axes=True, floor=1e-7)
+    ),
     "scale_by_factored_rms of small matrices": Sample(lambda: gradtx.scale_by_factored_rms(min_dim_size_to_factor=2)),
     "scale_by_param_block_norm": Sample(lambda: gradtx.scale_by_param_block_norm()),
     "scale_by_param_block_rms": Sample(lambda: gradtx.scale_by_param_block_rms()),
@@ -239,6 +248,7 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "conditionally_transform": Sample(lambda: gradtx.conditionally_transform(gradtx.adam(1e-2), every_second)),
     "conditionally_mask": Sample(lambda: gradtx.conditionally_mask(gradtx.adam(1e-2), every_second)),
     "conditionally_mask by a value": Sample(lambda: gradtx.conditionally_mask(gradtx.adam(1e-2), large, True)),
+    "averaged": Sample(lambda: gradtx.averaged(gradtx.adam(1e-2), 0.1, overwrite_every=3)),
     "lookahead": Sample(lambda: synced(gradtx.lookahead(gradtx.adam(1e-2), 2, 0.5, reset_state=True))),
     "flatten": Sample(lambda: gradtx.flatten(gradtx.adam(1e-2))),
     "split_real_and_imaginary": Sample(lambda: gradtx.split_real_and_imaginary(gradtx.adam(1e-2))),

@@ -16,15 +16,18 @@ class ScaleByRssState(NamedTuple):
 
 
 @factory
-def scale_by_rss(initial_accumulator_value: float = 0.1, eps: float = 1e-7) -> GradientTransformation:
+def scale_by_rss(
+    initial_accumulator_value: float = 0.1, eps: float = 1e-7, *, eps_in_sqrt: bool = True
+) -> GradientTransformation:
     """Divide the gradient by the root of the sum of all its squares.
 
         s ← s + |g|²
-        u = g / √(s + eps)       and 0 where s = 0
+        u = g / √(s + eps)       or, without `eps_in_sqrt`, u = g / (√s + eps); 0 where s = 0
 
     Args:
       initial_accumulator_value: s at the start.
-      eps: added inside of the root.
+      eps: bounds the step where the sum is small.
+      eps_in_sqrt: whether eps is inside of the root (as in TensorFlow and Keras) or outside (as in the paper and in PyTorch).
 
     References:
       Duchi, Hazan and Singer, Adaptive Subgradient Methods for Online Learning and Stochastic Optimization, 2011,
@@ -34,7 +37,8 @@ def scale_by_rss(initial_accumulator_value: float = 0.1, eps: float = 1e-7) -> G
     @tree.lift
     def rule(g, s):
         s = s + abs_sq(g)
-        return g / jnp.where(s > 0, safe_sqrt(s + eps), 1), s
+        root = safe_sqrt(s + eps) if eps_in_sqrt else safe_sqrt(s) + eps
+        return g / jnp.where(s > 0, root, 1), s
 
     def init(params: Params) -> ScaleByRssState:
         return ScaleByRssState(tree.moment_like("scale_by_rss", params, fill_value=initial_accumulator_value, real=True))

@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from gradtx import tree
@@ -25,13 +24,16 @@ def init_adam_state(owner: str, params: Params, mu_dtype: Any = None) -> ScaleBy
     return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
 
 
-def gathered_weights(b1: Any, b2: Any, count: Count) -> dict[str, jax.Array]:
-    """Return 1−b1ᵗ, 1−b1ᵗ⁺¹ and 1−b2ᵗ: what the means m and v are divided by."""
-    return {
-        "debias1": debias(b1, count),
-        "next_debias1": debias(b1, safe_increment(count)),
-        "debias2": debias(b2, count),
-    }
+def gathered_weights(b1: Any, b2: Any, count: Count, debias_eps: bool = False) -> dict[str, Any]:
+    """Return 1−b1ᵗ, 1−b1ᵗ⁺¹ and 1−b2ᵗ: what the means m and v are divided by.
+
+    With `debias_eps`, v is not to be divided, so that what is added to it is no exception: √(1−b2ᵗ) divides the first two.
+    """
+    debias1, next_debias1, debias2 = debias(b1, count), debias(b1, safe_increment(count)), debias(b2, count)
+    if not debias_eps:
+        return {"debias1": debias1, "next_debias1": next_debias1, "debias2": debias2}
+    root = safe_sqrt(debias2)
+    return {"debias1": debias1 / root, "next_debias1": next_debias1 / root, "debias2": 1.0}
 
 
 def debias_mean(g, m, b1, debias1, next_debias1, nesterov: bool):
@@ -48,6 +50,7 @@ def scale_by_adam(
     mu_dtype: Any = None,
     *,
     nesterov: bool = False,
+    debias_eps: bool = False,
 ) -> GradientTransformation:
     """Divide the mean of the gradient by the root of the mean of its square.
 
@@ -55,7 +58,12 @@ def scale_by_adam(
         v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
         u = m̂ / (√(v̂ + eps_root) + eps)
 
-    With `nesterov`, m̂ = b1·m/(1−b1ᵗ⁺¹) + (1−b1)·g/(1−b1ᵗ), which looks one step ahead.
+    With `nesterov`, m̂ = b1·m/(1−b1ᵗ⁺¹) + (1−b1)·g/(1−b1ᵗ), which looks one step ahead. With `debias_eps`
+
+        u = √(1−b2ᵗ) · m̂ / (√(v + eps_root) + eps)
+
+    the order of operations that the end of the paper's section 2 proposes, whose epsilon counts for more at first: where
+    gradients are as small as it is, the first steps are shorter by up to √(1−b2).
 
     Args:
       b1: decay of the mean of the gradient.
@@ -64,6 +72,8 @@ def scale_by_adam(
       eps_root: added inside of the root.
       mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
       nesterov: whether to use Nesterov's momentum.
+      debias_eps: whether the bias correction covers eps too, as in TensorFlow and Keras; not so in the paper's algorithm and in
+        PyTorch.
 
     Raises:
       ValueError: a decay is not in [0, 1), or an eps is negative.
@@ -86,7 +96,7 @@ def scale_by_adam(
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
-        updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count))
+        updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count, debias_eps))
         return updates, ScaleByAdamState(count, mu, nu)
 
     return GradientTransformation(init, update)

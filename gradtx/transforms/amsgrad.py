@@ -6,8 +6,8 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
-from gradtx.transforms.adam import init_adam_state
+from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt
+from gradtx.transforms.adam import gathered_weights, init_adam_state
 
 
 class ScaleByAmsgradState(NamedTuple):
@@ -33,6 +33,9 @@ def scale_by_amsgrad(
     mu_dtype: Any = None,
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
+    *,
+    max_before_debias: bool = False,
+    debias_eps: bool = False,
 ) -> GradientTransformation:
     """Divide the mean of the gradient by the root of the largest mean of its square so far.
 
@@ -41,6 +44,11 @@ def scale_by_amsgrad(
         w ← max(w, v̂)
         u = m̂ / (√(w + eps_root) + eps)
 
+    With `max_before_debias` it is the maximum that is corrected, so that the large v̂ of the first steps are not kept:
+
+        w ← max(w, v)
+        u = m̂ / (√(w / (1−b2ᵗ) + eps_root) + eps)
+
     Args:
       b1: decay of the mean of the gradient.
       b2: decay of the mean of its square.
@@ -48,29 +56,34 @@ def scale_by_amsgrad(
       eps_root: added inside of the root.
       mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
       bias_correction_mu: False uses m in place of m̂.
-      bias_correction_nu: False uses v in place of v̂ (PyTorch takes the maximum of v and corrects it afterwards: neither).
+      bias_correction_nu: False uses v in place of v̂.
+      max_before_debias: whether to take the maximum of v and to correct it afterwards, as PyTorch and Keras do.
+      debias_eps: whether the bias correction covers eps too, as in Keras; see `scale_by_adam`. It implies `max_before_debias`.
 
     References:
       Reddi, Kale and Kumar, On the Convergence of Adam and Beyond, 2018, https://openreview.net/forum?id=ryQu7f-RZ
     """
     tree.check_moment_dtype("scale_by_amsgrad", mu_dtype)
+    if (max_before_debias or debias_eps) and not (bias_correction_mu and bias_correction_nu):
+        raise ValueError("scale_by_amsgrad: max_before_debias and debias_eps need the bias corrections, of mu and of nu.")
 
     @tree.lift
     def rule(g, m, v, v_max, *, debias1, debias2):
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         mean = m / debias1 if bias_correction_mu else m
-        v_max = jnp.maximum(v_max, v / debias2 if bias_correction_nu else v)
-        return mean / (safe_sqrt(v_max + eps_root) + eps), m, v, v_max
+        v_max = jnp.maximum(v_max, v / debias2 if bias_correction_nu and not max_before_debias else v)
+        largest = v_max / debias2 if max_before_debias else v_max
+        return mean / (safe_sqrt(largest + eps_root) + eps), m, v, v_max
 
     def init(params: Params) -> ScaleByAmsgradState:
         return init_amsgrad_state("scale_by_amsgrad", params, mu_dtype)
 
     def update(updates: Updates, state: ScaleByAmsgradState, params: Params | None = None):
         count = safe_increment(state.count)
-        updates, mu, nu, nu_max = rule(
-            updates, state.mu, state.nu, state.nu_max, debias1=debias(b1, count), debias2=debias(b2, count)
-        )
+        weights = gathered_weights(b1, b2, count, debias_eps)
+        del weights["next_debias1"]
+        updates, mu, nu, nu_max = rule(updates, state.mu, state.nu, state.nu_max, **weights)
         return updates, ScaleByAmsgradState(count, mu, nu, nu_max)
 
     return GradientTransformation(init, update)

@@ -35,6 +35,9 @@ def scale_by_factored_rms(
     min_dim_size_to_factor: int = 128,
     epsilon: float = 1e-30,
     decay_rate_fn: Callable[[jax.Array, float], jax.Array] = _decay_rate_pow,
+    *,
+    last_axes: bool = False,
+    floor: float | None = None,
 ) -> GradientTransformation:
     """Divide the gradient by its root mean square, of which large matrices keep the means of rows and columns alone.
 
@@ -44,7 +47,7 @@ def scale_by_factored_rms(
         u = g / √(R·C / mean(R))
 
     An array is factored along its two largest axes, if the smaller has at least `min_dim_size_to_factor` entries. Any other
-    keeps v ← d·v + (1−d)·(|g|² + epsilon), and u = g / √v.
+    keeps v ← d·v + (1−d)·(|g|² + epsilon), and u = g / √v. With a `floor`, u = g / max(√(R·C / max(mean(R), floor)), floor).
 
     Args:
       factored: whether to factor at all.
@@ -54,13 +57,15 @@ def scale_by_factored_rms(
       min_dim_size_to_factor: the least size of an axis to factor.
       epsilon: added to each square.
       decay_rate_fn: d as a function of the step and of `decay_rate`.
+      last_axes: whether to factor along the last two axes, as PyTorch and Keras do, and not along the two largest.
+      floor: the least root that is divided by; what PyTorch has in place of `epsilon`.
 
     References:
       Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018, https://arxiv.org/abs/1804.04235
     """
 
     def axes(shape: tuple[int, ...]) -> tuple[int, int] | None:
-        return _factored_axes(shape, min_dim_size_to_factor) if factored else None
+        return _factored_axes(shape, min_dim_size_to_factor, last_axes) if factored else None
 
     @tree.lift(same_shapes=False)
     def rule(g, v_row, v_col, v, *, decay):
@@ -68,15 +73,17 @@ def scale_by_factored_rms(
         largest = axes(g.shape)
         if largest is None:
             v = decay * v + (1 - decay) * square
-            return g / safe_sqrt(v), v_row, v_col, v
+            return g / (safe_sqrt(v) if floor is None else jnp.maximum(safe_sqrt(v), floor)), v_row, v_col, v
         rows, columns = largest
         v_row = saturated(decay * v_row + (1 - decay) * jnp.mean(square, axis=columns))
         v_col = saturated(decay * v_col + (1 - decay) * jnp.mean(square, axis=rows))
         rows_in_v_row = rows - (columns < rows)
         # A quotient of roots: squares of 1e-30, which the derivative of a quotient of means has, would underflow.
         row_mean = saturated(jnp.mean(v_row, axis=rows_in_v_row, keepdims=True))
-        row_root = safe_sqrt(v_row) / safe_sqrt(row_mean)
-        u = g / jnp.expand_dims(row_root, columns) / jnp.expand_dims(safe_sqrt(v_col), rows)
+        row_mean = row_mean if floor is None else jnp.maximum(row_mean, floor)
+        row_root = jnp.expand_dims(safe_sqrt(v_row) / safe_sqrt(row_mean), columns)
+        col_root = jnp.expand_dims(safe_sqrt(v_col), rows)
+        u = g / row_root / col_root if floor is None else g / jnp.maximum(row_root * col_root, floor)
         return u, v_row, v_col, v
 
     def init(params: Params) -> FactoredState:
@@ -93,12 +100,13 @@ def scale_by_factored_rms(
     return GradientTransformation(init, update)
 
 
-def _factored_axes(shape: tuple[int, ...], min_size: int) -> tuple[int, int] | None:
-    """The two largest axes, the largest last; None if there are no two of at least `min_size`."""
+def _factored_axes(shape: tuple[int, ...], min_size: int, last: bool) -> tuple[int, int] | None:
+    """The two largest axes, the largest last, or the two last; None if not both have at least `min_size` entries."""
     if len(shape) < 2:
         return None
-    *_, rows, columns = (int(axis) for axis in np.argsort(shape, kind="stable"))
-    return (rows, columns) if shape[rows] >= min_size else None
+    order = range(len(shape)) if last else np.argsort(shape, kind="stable")
+    *_, rows, columns = (int(axis) for axis in order)
+    return (rows, columns) if min(shape[rows], shape[columns]) >= min_size else None
 
 
 def _start(zero: jax.Array, largest: tuple[int, int] | None) -> tuple[jax.Array, jax.Array, jax.Array]:

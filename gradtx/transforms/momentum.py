@@ -15,17 +15,30 @@ class TraceState(NamedTuple):
     trace: Updates
 
 
+class TraceWithCountState(NamedTuple):
+    """Steps taken, decaying sum of the updates."""
+
+    count: Count
+    trace: Updates
+
+
 @factory(decay=require.MOMENTUM)
-def trace(decay: float, nesterov: bool = False, accumulator_dtype: Any = None) -> GradientTransformation:
+def trace(
+    decay: float, nesterov: bool = False, accumulator_dtype: Any = None, *, dampening: float | None = None
+) -> GradientTransformation:
     """Replace the updates by their decaying sum, as a heavy ball does (not an average: it is 1/(1−decay) larger).
 
         t ← g + decay·t
         u = t                    or, with `nesterov`, u = g + decay·t
 
+    With `dampening`, t ← (1−dampening)·g + decay·t after the first step, which stays t ← g as in PyTorch; the state then counts
+    the steps.
+
     Args:
       decay: what is kept of the sum at each step, in (−1, 1).
       nesterov: whether to look one step ahead.
       accumulator_dtype: dtype of the sum; by default that of the parameters, float32 at least.
+      dampening: what is left out of each gradient but the first.
 
     References:
       Polyak, Some methods of speeding up the convergence of iteration methods, 1964,
@@ -36,16 +49,20 @@ def trace(decay: float, nesterov: bool = False, accumulator_dtype: Any = None) -
     tree.check_moment_dtype("trace", accumulator_dtype)
 
     @tree.lift
-    def rule(g, t):
-        t = g + decay * t
+    def rule(g, t, *, weight=None):
+        t = (g if weight is None else weight * g) + decay * t
         return g + decay * t if nesterov else t, t
 
-    def init(params: Params) -> TraceState:
-        return TraceState(tree.moment_like("trace", params, accumulator_dtype))
+    def init(params: Params) -> TraceState | TraceWithCountState:
+        trace = tree.moment_like("trace", params, accumulator_dtype)
+        return TraceWithCountState(jnp.zeros((), jnp.int32), trace) if dampening is not None else TraceState(trace)
 
-    def update(updates: Updates, state: TraceState, params: Params | None = None):
-        updates, trace = rule(updates, state.trace)
-        return updates, TraceState(trace)
+    def update(updates: Updates, state: TraceState | TraceWithCountState, params: Params | None = None):
+        if not isinstance(state, TraceWithCountState):
+            updates, trace = rule(updates, state.trace)
+            return updates, TraceState(trace)
+        updates, trace = rule(updates, state.trace, weight=jnp.where(state.count == 0, 1, 1 - dampening))
+        return updates, TraceWithCountState(safe_increment(state.count), trace)
 
     return GradientTransformation(init, update)
 

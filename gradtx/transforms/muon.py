@@ -55,6 +55,8 @@ def scale_by_muon(
     adaptive: bool = False,
     preconditioning: str = "frobenius",
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
+    bias_correction: bool = True,
+    ns_dtype: Any = None,
 ) -> GradientTransformation:
     """Replace the mean of the gradient by the nearest matrix whose singular values are all 1.
 
@@ -73,6 +75,9 @@ def scale_by_muon(
       preconditioning: how to scale before the iterations; see `orthogonalize`.
       weight_dimension_numbers: a tree like the parameters of `MuonDimensionNumbers`, or a function that makes one of them; by
         default each array is a matrix (inputs, outputs).
+      bias_correction: whether to divide the mean by the weight gathered so far. The direction of m is the same without; that of
+        Nesterov's momentum is not.
+      ns_dtype: dtype of the iterations, such as bfloat16; by default that of the mean.
 
     Raises:
       ValueError: the coefficients are not of this form, a word is unknown, or an array has other axes than said.
@@ -96,7 +101,7 @@ def scale_by_muon(
     @tree.lift(same_shapes=False)
     def rule(m, *, coefficients):
         whole = gathered(m)
-        u = orthogonalize(whole, coefficients, preconditioning, eps)
+        u = orthogonalize(whole, coefficients, preconditioning, eps, ns_dtype).astype(whole.dtype)
         u = u * jnp.sum(jnp.real(jnp.conj(whole) * u), axis=(-2, -1), keepdims=True) if adaptive else u
         return (typed_like(m, u),)
 
@@ -105,7 +110,9 @@ def scale_by_muon(
 
     def update(updates: Updates, state: MuonState, params: Params | None = None):
         count = safe_increment(state.count)
-        weights = {"debias1": debias(beta, count), "next_debias1": debias(beta, safe_increment(count))}
+        weights = {"debias1": 1.0, "next_debias1": 1.0}
+        if bias_correction:
+            weights = {"debias1": debias(beta, count), "next_debias1": debias(beta, safe_increment(count))}
         wide = tree.map_leaves(lambda g: g.astype(at_least_float32(g.dtype)), updates)
         means, mu = mean(wide, state.mu, **weights)
         coefficients = state.ns_coeffs if state.ns_coeffs.ndim == 2 else jnp.tile(state.ns_coeffs, (ns_steps, 1))

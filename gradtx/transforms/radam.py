@@ -17,6 +17,7 @@ def scale_by_radam(
     threshold: float = 5.0,
     *,
     nesterov: bool = False,
+    debias_eps: bool = False,
 ) -> GradientTransformation:
     """Rescale as Adam, with the step shortened while the mean square rests on few samples.
 
@@ -33,6 +34,7 @@ def scale_by_radam(
       eps_root: added inside of the root.
       threshold: the ρ (an effective number of samples) from which on the mean square is trusted.
       nesterov: whether to use Nesterov's momentum, as in `scale_by_adam`.
+      debias_eps: whether the bias correction covers eps too, as in PyTorch; see `scale_by_adam`.
 
     References:
       Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020, https://arxiv.org/abs/1908.03265
@@ -62,6 +64,8 @@ def scale_by_radam(
         count = safe_increment(state.count)
         weights = gathered_weights(b1, b2, count)
         trusted, rectification = rectify(count, weights["debias2"])
+        if debias_eps:
+            rectification, weights["debias2"] = rectification * safe_sqrt(weights["debias2"]), 1.0
         updates, mu, nu = rule(updates, state.mu, state.nu, **weights, trusted=trusted, rectification=rectification)
         return updates, ScaleByAdamState(count, mu, nu)
 

@@ -1,0 +1,69 @@
+"""NAdam, Adam with Nesterov's momentum and a schedule of it (Dozat 2016)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.require import NONNEGATIVE
+from gradtx.transforms.adam import init_adam_state
+
+
+class ScaleByNadamState(NamedTuple):
+    """Steps taken, mean of the gradient, mean of its square, product of all momenta so far."""
+
+    count: Count
+    mu: Updates
+    nu: Updates
+    momentum_product: jax.Array
+
+
+@factory(momentum_decay=NONNEGATIVE)
+def scale_by_nadam(
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, mu_dtype: Any = None, *, momentum_decay: float = 0.004
+) -> GradientTransformation:
+    """Rescale as Adam with Nesterov's momentum, which rises from half of b1 to b1 while training.
+
+        m ← b1·m + (1−b1)·g
+        v ← b2·v + (1−b2)·|g|²
+        μₜ = b1·(1 − ½·0.96^(t·momentum_decay)),   Π ← Π·μₜ
+        u = (μₜ₊₁·m/(1−Π·μₜ₊₁) + (1−μₜ)·g/(1−Π)) / (√(v/(1−b2ᵗ)) + eps)
+
+    `scale_by_adam` with `nesterov` has the constant momentum b1, the limit of large `momentum_decay`.
+
+    Args:
+      b1: decay of the mean of the gradient, and the momentum in the end.
+      b2: decay of the mean of its square.
+      eps: added outside of the root.
+      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+      momentum_decay: how fast the momentum rises; 0.004 in PyTorch and in the paper, 1 in Keras.
+
+    References:
+      Dozat, Incorporating Nesterov Momentum into Adam, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
+    """
+    tree.check_moment_dtype("scale_by_nadam", mu_dtype)
+
+    @tree.lift
+    def rule(g, m, v, *, m_weight, g_weight, debias2):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * abs_sq(g)
+        return (m_weight * m + g_weight * g) / (safe_sqrt(v / debias2) + eps), m, v
+
+    def momentum(count: jax.Array) -> jax.Array:
+        return b1 * (1 - 0.5 * 0.96 ** (count.astype(float) * momentum_decay))
+
+    def init(params: Params) -> ScaleByNadamState:
+        return ScaleByNadamState(*init_adam_state("scale_by_nadam", params, mu_dtype), momentum_product=jnp.ones((), float))
+
+    def update(updates: Updates, state: ScaleByNadamState, params: Params | None = None):
+        count = safe_increment(state.count)
+        now, ahead = momentum(count), momentum(safe_increment(count))
+        product = state.momentum_product * now
+        weights = {"m_weight": ahead / (1 - product * ahead), "g_weight": (1 - now) / (1 - product)}
+        updates, mu, nu = rule(updates, state.mu, state.nu, **weights, debias2=debias(b2, count))
+        return updates, ScaleByNadamState(count, mu, nu, product)
+
+    return GradientTransformation(init, update)
