@@ -15,7 +15,12 @@ PRECONDITIONINGS = ("frobenius", "spectral", "aol", "schatten")
 
 
 def orthogonalize(
-    x: jax.Array, coefficients: jax.Array, preconditioning: str = "frobenius", eps: float = 1e-8, dtype: Any = None
+    x: jax.Array,
+    coefficients: jax.Array,
+    preconditioning: str = "frobenius",
+    eps: float = 1e-8,
+    dtype: Any = None,
+    eps_as_floor: bool = False,
 ) -> jax.Array:
     """Return nearly the orthogonal factor UVᵀ of x = UΣVᵀ, by Newton-Schulz iterations, which need matrix products alone.
 
@@ -28,8 +33,9 @@ def orthogonalize(
       preconditioning: how to bring the singular values below 1: by the Frobenius norm, the spectral norm, the Schatten 4-norm
         ‖xxᵀ‖^½, or "aol", which divides each row by the root of the sum of its row in |xxᵀ|.
       eps: added to the norm of a matrix, or the least that a row is divided by: zeros stay zeros.
-      dtype: of the matrices while they are iterated, and of the result; by default that of x. The products of bfloat16 matrices
-        are summed in float32.
+      dtype: of the matrices while they are iterated, and of the result; by default, and for complex x, that of x. The products of
+        bfloat16 matrices are summed in float32.
+      eps_as_floor: whether eps is the least that is divided by, also by a norm.
 
     Raises:
       ValueError: `preconditioning` is another word.
@@ -48,32 +54,33 @@ def orthogonalize(
     tall = x.shape[-2] > x.shape[-1]
     x = _transposed(x) if tall else x  # so that A is the smaller of the two products
 
-    x = _preconditioned(x, preconditioning, eps)
-    x = x if dtype is None else x.astype(dtype)
-    wide = at_least_float32(x.dtype)
+    dtype = x.dtype if dtype is None or jnp.iscomplexobj(x) else dtype
+    wide = at_least_float32(dtype)
+    x = _preconditioned(x.astype(dtype).astype(wide), preconditioning, eps, eps_as_floor, dtype).astype(dtype)
 
     def product(x: jax.Array, y: jax.Array) -> jax.Array:
         return jnp.matmul(x, y, preferred_element_type=wide)
 
     def iterate(x: jax.Array, abc: jax.Array) -> tuple[jax.Array, None]:
         a, b, c = abc.astype(jnp.finfo(wide).dtype)
-        gram = product(x, _adjoint(x)).astype(x.dtype)
-        polynomial = (b * gram.astype(wide) + c * product(gram, gram)).astype(x.dtype)
-        return (a * x.astype(wide) + product(polynomial, x)).astype(x.dtype), None
+        gram = product(x, _adjoint(x)).astype(dtype)
+        polynomial = (b * gram.astype(wide) + c * product(gram, gram)).astype(dtype)
+        return (a * x.astype(wide) + product(polynomial, x)).astype(dtype), None
 
     x, _ = lax.scan(iterate, x, coefficients)
     return _transposed(x) if tall else x
 
 
-def _preconditioned(x: jax.Array, preconditioning: str, eps: float) -> jax.Array:
+def _preconditioned(x: jax.Array, preconditioning: str, eps: float, eps_as_floor: bool, dtype: Any) -> jax.Array:
     # In units of the largest entry, where no square overflows or vanishes; the result does not depend on the unit.
     largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=(-2, -1), keepdims=True))
     unit = jnp.where(largest == 0, 1, largest)
     x, eps_in_unit = x / unit, eps / unit
-    if preconditioning == "frobenius":
-        return x / (_frobenius(x) + eps_in_unit)
-    if preconditioning == "spectral":
-        return x / (jnp.linalg.norm(x, ord=2, axis=(-2, -1), keepdims=True) + eps_in_unit)
+    if preconditioning in ("frobenius", "spectral"):
+        norm = _frobenius(x) if preconditioning == "frobenius" else jnp.linalg.norm(x, ord=2, axis=(-2, -1), keepdims=True)
+        if dtype != x.dtype:  # a norm is rounded as all that is iterated is
+            norm = (norm * unit).astype(dtype).astype(x.dtype) / unit
+        return x / (jnp.maximum(norm, eps_in_unit) if eps_as_floor else norm + eps_in_unit)
     gram = x @ _adjoint(x)
     if preconditioning == "schatten":
         return x / jnp.maximum(safe_sqrt(_frobenius(gram)), eps_in_unit)

@@ -50,6 +50,7 @@ RANGES: Mapping[str, Range] = {
     "eps": NONNEGATIVE,
     "eps_root": NONNEGATIVE,
     "learning_rate": NONNEGATIVE,
+    "lr": NONNEGATIVE,
     "weight_decay": NONNEGATIVE,
     "initial_accumulator_value": NONNEGATIVE,
     "initial_scale": NONNEGATIVE,
@@ -57,6 +58,7 @@ RANGES: Mapping[str, Range] = {
 
 _ADVICE = {
     "learning_rate": "; to ascend, negate the gradients",
+    "lr": "; to ascend, negate the gradients",
 }
 
 

@@ -4,25 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
     Params,
     ScalarOrSchedule,
-    Updates,
     chain,
     factory,
-    stateless,
 )
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.adam import scale_by_adam
-from gradtx.transforms.muon import Coefficients, MuonDimensionNumbers, scale_by_muon
+from gradtx.transforms.muon import Coefficients, MuonDimensionNumbers, scale_by_matrix_shape, scale_by_muon
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.mask import Mask
-from gradtx.tree.matrices import is_numbers, numbers_of, sizes
+from gradtx.tree.matrices import is_numbers
 from gradtx.wrappers.partition import partition
 
 
@@ -107,11 +104,6 @@ def muon(
     def labels(tree: Any) -> Any:
         return jax.tree.map(lambda number: "adam" if number is None else "muon", numbers(tree), is_leaf=is_numbers)
 
-    def scaled(updates: Updates, params: Params | None) -> Updates:
-        leaves, structure = jax.tree.flatten(updates)
-        own = numbers_of("muon", numbers, updates, MuonDimensionNumbers())
-        return structure.unflatten(g * _width(g, number, consistent_rms) for g, number in zip(leaves, own, strict=True))
-
     matrices = chain(
         scale_by_muon(
             ns_coeffs,
@@ -124,7 +116,7 @@ def muon(
             preconditioning=preconditioning,
             weight_dimension_numbers=numbers,
         ),
-        stateless(scaled),
+        scale_by_matrix_shape(numbers, consistent_rms),
         add_decayed_weights(weight_decay, weight_decay_mask),
         scale_by_learning_rate(learning_rate),
     )
@@ -134,10 +126,3 @@ def muon(
         scale_by_learning_rate(learning_rate if adam_learning_rate is None else adam_learning_rate),
     )
     return partition({"muon": matrices, "adam": others}, labels)
-
-
-def _width(g: jax.Array, number: Any, consistent_rms: float | None) -> jax.Array:
-    inputs, outputs = sizes(g.shape, number)
-    if consistent_rms is None:
-        return jnp.asarray(max(1, outputs / max(1, inputs)) ** 0.5, g.dtype)
-    return jnp.asarray(max(inputs, outputs) ** 0.5 * consistent_rms, g.dtype)

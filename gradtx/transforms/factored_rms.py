@@ -1,7 +1,7 @@
 """The factored second moment of Adafactor (Shazeer & Stern 2018)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +37,7 @@ def scale_by_factored_rms(
     decay_rate_fn: Callable[[jax.Array, float], jax.Array] = _decay_rate_pow,
     *,
     last_axes: bool = False,
-    floor: float | None = None,
+    floor: float | Literal["machine epsilon"] | None = None,
 ) -> GradientTransformation:
     """Divide the gradient by its root mean square, of which large matrices keep the means of rows and columns alone.
 
@@ -58,7 +58,8 @@ def scale_by_factored_rms(
       epsilon: added to each square.
       decay_rate_fn: d as a function of the step and of `decay_rate`.
       last_axes: whether to factor along the last two axes, as PyTorch and Keras do, and not along the two largest.
-      floor: the least root that is divided by; what PyTorch has in place of `epsilon`.
+      floor: the least root that is divided by, as PyTorch has it in place of `epsilon`; "machine epsilon" for that of the dtype
+        it computes in.
 
     References:
       Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018, https://arxiv.org/abs/1804.04235
@@ -70,20 +71,21 @@ def scale_by_factored_rms(
     @tree.lift(same_shapes=False)
     def rule(g, v_row, v_col, v, *, decay):
         square = abs_sq(g) + epsilon
+        least = jnp.finfo(g.dtype).eps if floor == "machine epsilon" else floor
         largest = axes(g.shape)
         if largest is None:
             v = decay * v + (1 - decay) * square
-            return g / (safe_sqrt(v) if floor is None else jnp.maximum(safe_sqrt(v), floor)), v_row, v_col, v
+            return g / (safe_sqrt(v) if least is None else jnp.maximum(safe_sqrt(v), least)), v_row, v_col, v
         rows, columns = largest
         v_row = saturated(decay * v_row + (1 - decay) * jnp.mean(square, axis=columns))
         v_col = saturated(decay * v_col + (1 - decay) * jnp.mean(square, axis=rows))
         rows_in_v_row = rows - (columns < rows)
         # A quotient of roots: squares of 1e-30, which the derivative of a quotient of means has, would underflow.
         row_mean = saturated(jnp.mean(v_row, axis=rows_in_v_row, keepdims=True))
-        row_mean = row_mean if floor is None else jnp.maximum(row_mean, floor)
+        row_mean = row_mean if least is None else jnp.maximum(row_mean, least)
         row_root = jnp.expand_dims(safe_sqrt(v_row) / safe_sqrt(row_mean), columns)
         col_root = jnp.expand_dims(safe_sqrt(v_col), rows)
-        u = g / row_root / col_root if floor is None else g / jnp.maximum(row_root * col_root, floor)
+        u = g / row_root / col_root if least is None else g / jnp.maximum(row_root * col_root, least)
         return u, v_row, v_col, v
 
     def init(params: Params) -> FactoredState:

@@ -58,7 +58,7 @@ def trace(
         return TraceWithCountState(jnp.zeros((), jnp.int32), trace) if dampening is not None else TraceState(trace)
 
     def update(updates: Updates, state: TraceState | TraceWithCountState, params: Params | None = None):
-        if not isinstance(state, TraceWithCountState):
+        if dampening is None or not isinstance(state, TraceWithCountState):
             updates, trace = rule(updates, state.trace)
             return updates, TraceState(trace)
         updates, trace = rule(updates, state.trace, weight=jnp.where(state.count == 0, 1, 1 - dampening))

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree
-from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
 from gradtx.linalg import PRECONDITIONINGS, orthogonalize
 from gradtx.numerics import Count, debias, safe_increment
-from gradtx.require import AT_LEAST_ONE, DECAY
+from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.adam import debias_mean
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import gathered, typed_like
-from gradtx.tree.matrices import DimensionNumbers, as_matrices, from_matrices, numbers_of
+from gradtx.tree.matrices import DimensionNumbers, as_matrices, from_matrices, numbers_of, sizes
 
 Coefficients: TypeAlias = str | tuple[float, float, float] | Sequence[tuple[float, float, float]]
 
@@ -57,6 +57,7 @@ def scale_by_muon(
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
     bias_correction: bool = True,
     ns_dtype: Any = None,
+    eps_as_floor: bool = False,
 ) -> GradientTransformation:
     """Replace the mean of the gradient by the nearest matrix whose singular values are all 1.
 
@@ -78,6 +79,7 @@ def scale_by_muon(
       bias_correction: whether to divide the mean by the weight gathered so far. The direction of m is the same without; that of
         Nesterov's momentum is not.
       ns_dtype: dtype of the iterations, such as bfloat16; by default that of the mean.
+      eps_as_floor: whether eps is the least that is divided by, and not added to it.
 
     Raises:
       ValueError: the coefficients are not of this form, a word is unknown, or an array has other axes than said.
@@ -101,12 +103,14 @@ def scale_by_muon(
     @tree.lift(same_shapes=False)
     def rule(m, *, coefficients):
         whole = gathered(m)
-        u = orthogonalize(whole, coefficients, preconditioning, eps, ns_dtype).astype(whole.dtype)
+        u = orthogonalize(whole, coefficients, preconditioning, eps, ns_dtype, eps_as_floor).astype(whole.dtype)
         u = u * jnp.sum(jnp.real(jnp.conj(whole) * u), axis=(-2, -1), keepdims=True) if adaptive else u
         return (typed_like(m, u),)
 
     def init(params: Params) -> MuonState:
-        return MuonState(jnp.zeros((), jnp.int32), tree.moment_like("scale_by_muon", params, mu_dtype), jnp.array(rows, float))
+        mu = tree.moment_like("scale_by_muon", params, mu_dtype)
+        numbers_of("scale_by_muon", weight_dimension_numbers, mu, MuonDimensionNumbers())  # raises if they do not fit
+        return MuonState(jnp.zeros((), jnp.int32), mu, jnp.array(rows, float))
 
     def update(updates: Updates, state: MuonState, params: Params | None = None):
         count = safe_increment(state.count)
@@ -121,6 +125,46 @@ def scale_by_muon(
         return tree.cast_like(from_matrices(matrices, means, numbers), updates), MuonState(count, mu, state.ns_coeffs)
 
     return GradientTransformation(init, update)
+
+
+@factory(consistent_rms=NONNEGATIVE)
+def scale_by_matrix_shape(
+    weight_dimension_numbers: Any | Callable[[Params], Any] | None = None, consistent_rms: float | None = None
+) -> GradientTransformation:
+    """Multiply the update of each matrix by √max(1, outputs/inputs), or by consistent_rms·√max(inputs, outputs).
+
+    Applied to orthogonal matrices, the first keeps what a step changes in the outputs of a layer the same for layers of all
+    widths; the second makes the root mean square of every update `consistent_rms`.
+
+    Args:
+      weight_dimension_numbers: which axes are inputs and outputs; see `scale_by_muon`.
+      consistent_rms: None for the first factor; 0.2 is usual for the second, about the root mean square of Adam's updates.
+
+    Raises:
+      ValueError: a parameter has no dimension numbers, or other axes than they say.
+
+    References:
+      Bernstein and Newhouse, Old Optimizer, New Norm: An Anthology, 2024, https://arxiv.org/abs/2409.20325
+      Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982
+    """
+
+    @tree.lift
+    def rule(g, *, factor):
+        return factor * g
+
+    def factor(shape: tuple[int, ...], number: Any) -> Any:
+        inputs, outputs = sizes(shape, number)
+        if consistent_rms is None:
+            return max(1, outputs / max(1, inputs)) ** 0.5
+        return max(inputs, outputs) ** 0.5 * consistent_rms
+
+    def update(updates: Updates, state: EmptyState, params: Params | None = None):
+        leaves, structure = jax.tree.flatten(updates)
+        numbers = numbers_of("scale_by_matrix_shape", weight_dimension_numbers, updates, MuonDimensionNumbers())
+        scaled = (rule(g, factor=factor(g.shape, number)) for g, number in zip(leaves, numbers, strict=True))
+        return structure.unflatten(scaled), state
+
+    return GradientTransformation(init_empty_state, update)
 
 
 def _rows(ns_coeffs: Any) -> np.ndarray:

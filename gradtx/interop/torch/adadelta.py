@@ -1,0 +1,30 @@
+"""torch.optim.Adadelta."""
+
+from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
+from gradtx.interop.torch.composition import composed
+from gradtx.require import DECAY
+from gradtx.transforms.adadelta import scale_by_adadelta
+
+
+@factory(rho=DECAY)
+def adadelta(
+    lr: ScalarOrSchedule = 1.0,
+    rho: float = 0.9,
+    eps: float = 1e-6,
+    weight_decay: ScalarOrSchedule = 0,
+    *,
+    maximize: bool = False,
+) -> GradientTransformationExtraArgs:
+    """Descend as torch's Adadelta does: `scale_by_adadelta`, with the learning rate 1 of the paper.
+
+    Args:
+      lr: learning rate, a number or a schedule.
+      rho: decay of both means.
+      eps: added inside of both roots.
+      weight_decay: factor of the penalty.
+      maximize: whether to ascend.
+
+    Raises:
+      ValueError: a number is out of its range.
+    """
+    return composed(scale_by_adadelta(rho, eps), lr=lr, weight_decay=weight_decay, maximize=maximize)

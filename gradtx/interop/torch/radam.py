@@ -1,0 +1,32 @@
+"""torch.optim.RAdam."""
+
+from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
+from gradtx.interop.torch.composition import b1_and_b2, composed, scheduled
+from gradtx.transforms.radam import scale_by_radam
+
+
+@factory
+def radam(
+    lr: ScalarOrSchedule = 1e-3,
+    betas: tuple[ScalarOrSchedule, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: ScalarOrSchedule = 0,
+    decoupled_weight_decay: bool = False,
+    *,
+    maximize: bool = False,
+) -> GradientTransformationExtraArgs:
+    """Descend as torch's RAdam does: `scale_by_radam` whose eps is added to √v before the bias is corrected.
+
+    Args:
+      lr: learning rate, a number or a schedule.
+      betas: decays of the means of the gradient and of its square.
+      eps: added outside of the root, before the correction.
+      weight_decay: factor of the penalty, or of the decay.
+      decoupled_weight_decay: whether the weight decay is that of AdamW.
+      maximize: whether to ascend.
+
+    Raises:
+      ValueError: a number is out of its range.
+    """
+    direction = scheduled(scale_by_radam, **b1_and_b2("radam", betas), eps=eps, debias_eps=True)
+    return composed(direction, lr=lr, weight_decay=weight_decay, decoupled=decoupled_weight_decay, maximize=maximize)

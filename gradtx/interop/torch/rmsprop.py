@@ -1,0 +1,44 @@
+"""torch.optim.RMSprop."""
+
+from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
+from gradtx.interop.torch.composition import composed, is_zero, scheduled
+from gradtx.require import DECAY, NONNEGATIVE
+from gradtx.transforms.momentum import trace
+from gradtx.transforms.rmsprop import scale_by_rms, scale_by_stddev
+
+
+@factory(alpha=DECAY, momentum=NONNEGATIVE)
+def rmsprop(
+    lr: ScalarOrSchedule = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: ScalarOrSchedule = 0,
+    momentum: ScalarOrSchedule = 0,
+    centered: bool = False,
+    *,
+    maximize: bool = False,
+) -> GradientTransformationExtraArgs:
+    """Descend as torch's RMSprop does.
+
+        v ← alpha·v + (1−alpha)·g²
+        t ← g / (√v + eps) + momentum·t
+        Δp = −lr·t
+
+    In Optax and Keras eps is inside of the root, the decay is 0.9, and the momentum sums steps that have their learning rate
+    already.
+
+    Args:
+      lr: learning rate, a number or a schedule.
+      alpha: decay of the mean of the square.
+      eps: added outside of the root.
+      weight_decay: factor of the penalty.
+      momentum: what is kept of t, a number or a schedule.
+      centered: whether to divide by the standard deviation, √(v − m²) + eps, in place of √v + eps.
+      maximize: whether to ascend.
+
+    Raises:
+      ValueError: a number is out of its range.
+    """
+    rescaled = (scale_by_stddev if centered else scale_by_rms)(alpha, eps, eps_in_sqrt=False)
+    ball = [] if is_zero(momentum) else [scheduled(trace, decay=momentum)]
+    return composed(rescaled, *ball, lr=lr, weight_decay=weight_decay, maximize=maximize)
