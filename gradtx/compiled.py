@@ -47,9 +47,17 @@ def keep_dtypes(new: Any, old: Any) -> Any:
     return jax.tree.map(_cast_like, new, old)
 
 
+def run_if(condition: Any, run: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    """Return what `run()` returns where the condition holds, in the dtypes of `otherwise()`, and that elsewhere.
+
+    Only one of the two runs. Under `vmap` both do, and a choice is made for each member.
+    """
+    return jax.lax.cond(condition, lambda: keep_dtypes(run(), jax.eval_shape(otherwise)), otherwise)
+
+
 def _cast_like(new: Any, old: Any) -> jax.Array:
-    new, old = jnp.asarray(new), jnp.asarray(old)
-    return new if new.dtype == old.dtype else new.astype(old.dtype)
+    new, dtype = jnp.asarray(new), jnp.result_type(old)
+    return new if new.dtype == dtype else new.astype(dtype)
 
 
 def _is_array(leaf: Any) -> bool:

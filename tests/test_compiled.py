@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from gradtx.compiled import compiled, keep_dtypes
+from gradtx.compiled import compiled, keep_dtypes, run_if
 
 
 def counted():
@@ -102,3 +102,21 @@ def test_dtypes_are_kept_and_keys_are_let_through():
     old = {"x": jnp.ones(2, jnp.bfloat16), "key": jax.random.key(0), "n": jnp.zeros((), jnp.int32)}
     new = {"x": jnp.ones(2), "key": jax.random.key(1), "n": jnp.ones((), jnp.int32)}
     chex.assert_trees_all_equal_dtypes(keep_dtypes(new, old), old)
+
+
+def test_one_of_two_runs_in_the_dtypes_of_the_other():
+    runs = []
+
+    def run():
+        jax.debug.callback(lambda: runs.append("run"))
+        return {"x": jnp.ones(2), "n": jnp.int8(1)}
+
+    def otherwise():
+        jax.debug.callback(lambda: runs.append("otherwise"))
+        return {"x": jnp.zeros(2, jnp.bfloat16), "n": jnp.int32(0)}
+
+    chosen = run_if(jnp.array(True), run, otherwise)
+    chex.assert_trees_all_equal(chosen, {"x": jnp.ones(2, jnp.bfloat16), "n": jnp.int32(1)})
+    chex.assert_trees_all_equal(run_if(jnp.array(False), run, otherwise), otherwise())
+    jax.effects_barrier()
+    assert runs == ["run", "otherwise", "otherwise"]

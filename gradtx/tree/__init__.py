@@ -19,6 +19,7 @@ from gradtx.tree.arithmetic import where as where
 from gradtx.tree.dtypes import cast as cast
 from gradtx.tree.dtypes import cast_like as cast_like
 from gradtx.tree.dtypes import dtype as dtype
+from gradtx.tree.finite import all_finite as all_finite
 from gradtx.tree.gradient import scale_gradient as scale_gradient
 from gradtx.tree.holes import MaskedNode as MaskedNode
 from gradtx.tree.holes import is_hole as is_hole

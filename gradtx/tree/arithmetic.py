@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradtx.tree.dtypes import widened
 from gradtx.tree.holes import map_leaves
 
 
@@ -79,7 +80,7 @@ def sum(tree: Any, associative_reduction: bool = False) -> jax.Array:
       tree: a tree of arrays.
       associative_reduction: whether to add the sums of leaves in pairs instead of one after another.
     """
-    return _added([jnp.sum(_wide(x)) for x in jax.tree.leaves(tree)], associative_reduction)
+    return _added([jnp.sum(widened(x)) for x in jax.tree.leaves(tree)], associative_reduction)
 
 
 def vdot(tree_x: Any, tree_y: Any) -> jax.Array:
@@ -122,7 +123,7 @@ def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bo
 @jax.jit
 def _inner_product(x: Any, y: Any) -> jax.Array:
     with jax.numpy_dtype_promotion("standard"):
-        return jnp.sum(_wide(jnp.conj(x)) * _wide(y))
+        return jnp.sum(widened(jnp.conj(x)) * widened(y))
 
 
 def _added(scalars: list[jax.Array], in_pairs: bool = False) -> jax.Array:
@@ -139,10 +140,3 @@ def _extreme(of_array: Callable[[Any], Any], of_two: Callable[[Any, Any], Any], 
         return jnp.array(of_none)
     with jax.numpy_dtype_promotion("standard"):
         return functools.reduce(of_two, extremes)
-
-
-def _wide(x: Any) -> jax.Array:
-    """`x` in float32 if its dtype is a narrower float."""
-    x = jnp.asarray(x)
-    narrow = jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 32
-    return x.astype(jnp.float32) if narrow else x

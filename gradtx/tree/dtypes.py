@@ -57,6 +57,13 @@ def at_least_float32(dtype: Any) -> Any:
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 
+def widened(x: Any) -> jax.Array:
+    """Return `x` in float32 if its dtype is a narrower float, and else as it is."""
+    x = jnp.asarray(x)
+    narrow = jnp.issubdtype(x.dtype, jnp.floating) and jnp.finfo(x.dtype).bits < 32
+    return x.astype(jnp.float32) if narrow else x
+
+
 def working_dtype(arrays: Iterable[Any]) -> Any:
     """Return the dtype to compute with arrays or numbers in: float64 if one of them has that precision, else float32."""
     dtypes = {jnp.result_type(x) for x in arrays}

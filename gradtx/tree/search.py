@@ -8,7 +8,7 @@ be named in full, `ScaleByAdamState.count`.
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jax.tree_util import DictKey, GetAttrKey, keystr
 
 Path: TypeAlias = tuple[Any, ...]
 Filtering: TypeAlias = Callable[[Path, Any], bool]
+_State = TypeVar("_State")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,25 @@ def get(tree: Any, key: Any, default: Any = None, filtering: Filtering | None = 
             f"{_by_full_name(path for path, _ in found)} filtering=lambda path, value: ..., or call get_all_with_path."
         )
     return found[0][1] if found else default
+
+
+def get_only(owner: str, state: Any, state_type: type[_State]) -> _State:
+    """Return the one state of a type that there is in a state, at any depth.
+
+    Args:
+      owner: the function that needs it, for the error.
+      state: the state of an optimizer.
+      state_type: a NamedTuple.
+
+    Raises:
+      ValueError: there is none, or there are several.
+    """
+    name = state_type.__name__
+    found = get_all_with_path(state, name)
+    if len(found) != 1:
+        places = f": {_listed(path for path, _ in found)}; pass one of them" if found else ""
+        raise ValueError(f"{owner} needs a state with one {name} in it, got {len(found) or 'none'}{places}.")
+    return found[0][1]
 
 
 def set(tree: Any, filtering: Filtering | None = None, /, **kwargs: Any) -> Any:

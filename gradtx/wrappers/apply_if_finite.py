@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx import require
-from gradtx.compiled import compiled, keep_dtypes
+from gradtx import require, tree
+from gradtx.compiled import compiled, run_if
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
@@ -30,7 +30,9 @@ class ApplyIfFiniteState(NamedTuple):
 
 
 @factory(max_consecutive_errors=require.NONNEGATIVE)
-def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) -> GradientTransformationExtraArgs:
+def apply_if_finite(
+    inner: GradientTransformation, max_consecutive_errors: int, *, axis_name: str | tuple[str, ...] | None = None
+) -> GradientTransformationExtraArgs:
     """Leave out a step whose gradients hold an inf or a NaN: the update is zero and the inner state stays as it is.
 
     Only what comes in is looked at: an `inner` that makes a NaN of finite gradients is not stopped.
@@ -42,6 +44,8 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
     Args:
       inner: a transformation. It does not run in the steps left out.
       max_consecutive_errors: how many bad steps in a row are left out.
+      axis_name: inside of `shard_map` or `pmap`, the axes over which the updates are split, so that all devices leave out
+        the same steps.
 
     Raises:
       ValueError: `max_consecutive_errors` is negative.
@@ -59,22 +63,14 @@ def apply_if_finite(inner: GradientTransformation, max_consecutive_errors: int) 
     @forwards_to(inner)
     @compiled
     def update(updates: Updates, state: ApplyIfFiniteState, params: Params | None = None, **extra_args: Any):
-        def step():
-            new_updates, inner_state = inner.update(updates, state.inner_state, params, **extra_args)
-            return keep_dtypes(new_updates, updates), keep_dtypes(inner_state, state.inner_state)
-
-        def leave_out():
-            return jax.tree.map(jnp.zeros_like, updates), state.inner_state
-
-        finite = _all_finite(updates)
+        finite = tree.all_finite(updates, axis_name=axis_name)
         in_a_row = jnp.where(finite, 0, safe_increment(state.notfinite_count))
-        new_updates, inner_state = jax.lax.cond(finite | (in_a_row > max_consecutive_errors), step, leave_out)
+        new_updates, inner_state = run_if(
+            finite | (in_a_row > max_consecutive_errors),
+            lambda: inner.update(updates, state.inner_state, params, **extra_args),
+            otherwise=lambda: (jax.tree.map(jnp.zeros_like, updates), state.inner_state),
+        )
         total = jnp.where(finite, state.total_notfinite, safe_increment(state.total_notfinite))
         return new_updates, ApplyIfFiniteState(in_a_row, finite, total, inner_state)
 
     return GradientTransformationExtraArgs(init, update)
-
-
-def _all_finite(updates: Updates) -> jax.Array:
-    floats = [g for g in jax.tree.leaves(updates) if jnp.issubdtype(jnp.result_type(g), jnp.inexact)]
-    return jnp.all(jnp.array([jnp.all(jnp.isfinite(g)) for g in floats], bool))

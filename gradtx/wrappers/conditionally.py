@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from gradtx.compiled import compiled, keep_dtypes
+from gradtx.compiled import compiled, run_if
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
@@ -88,13 +88,12 @@ def _conditionally(
     @forwards_to(inner, extra_args=reads)
     @compiled
     def update(updates: Updates, state: Any, params: Params | None = None, **extra_args: Any):
-        def transform():
-            new_updates, inner_state = inner.update(updates, state.inner_state, params, **extra_args)
-            return keep_dtypes(new_updates, updates), keep_dtypes(inner_state, state.inner_state)
-
         given = extra_args if reads is None else {name: arg for name, arg in extra_args.items() if name in reads}
-        chosen = condition(state.step, **given)
-        new_updates, inner_state = jax.lax.cond(chosen, transform, lambda: (otherwise(updates), state.inner_state))
+        new_updates, inner_state = run_if(
+            condition(state.step, **given),
+            lambda: inner.update(updates, state.inner_state, params, **extra_args),
+            otherwise=lambda: (otherwise(updates), state.inner_state),
+        )
         return new_updates, state_type(step=safe_increment(state.step), inner_state=inner_state)
 
     return GradientTransformationExtraArgs(init, update)

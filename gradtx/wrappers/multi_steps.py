@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require, tree
-from gradtx.compiled import compiled, keep_dtypes
+from gradtx.compiled import compiled, keep_dtypes, run_if
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
@@ -168,13 +168,12 @@ def multi_steps(
         def step():
             gathered = _in_place_of(updates, acc_grads)
             new_updates, inner_state = inner.update(gathered, state.inner_opt_state, params, **extra_args)
-            zeros = jax.tree.map(jnp.zeros_like, acc_grads)
-            return keep_dtypes(new_updates, updates), keep_dtypes(inner_state, state.inner_opt_state), zeros
+            return new_updates, inner_state, jax.tree.map(jnp.zeros_like, acc_grads)
 
         def wait():
             return jax.tree.map(jnp.zeros_like, updates), state.inner_opt_state, acc_grads
 
-        new_updates, inner_state, acc_grads = jax.lax.cond(emit, step, wait)
+        new_updates, inner_state, acc_grads = run_if(emit, step, otherwise=wait)
         return new_updates, MultiStepsState(
             mini_step=jnp.where(emit, 0, jnp.where(skip, state.mini_step, mini_step)),
             gradient_step=jnp.where(emit, safe_increment(state.gradient_step), state.gradient_step),

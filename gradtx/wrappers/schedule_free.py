@@ -20,6 +20,7 @@ from gradtx.core import (
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import Range
 from gradtx.tree.dtypes import working_dtype
+from gradtx.tree.search import get_only
 
 
 class ScheduleFreeState(NamedTuple):
@@ -115,13 +116,7 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
     Raises:
       ValueError: there is no `ScheduleFreeState` in the state, or there are several.
     """
-    found = tree.get_all_with_path(state, ScheduleFreeState.__name__)
-    if len(found) != 1:
-        places = f": {', '.join(jax.tree_util.keystr(path) for path, _ in found)}; pass one of them" if found else ""
-        raise ValueError(
-            f"schedule_free_eval_params needs a state with one ScheduleFreeState in it, got {len(found) or 'none'}{places}."
-        )
-    inside = found[0][1]
+    inside = get_only("schedule_free_eval_params", state, ScheduleFreeState)
     return _average(inside.z, params, b1=inside.b1)[1]
 
 
