@@ -1,0 +1,24 @@
+"""The schedules of transformers.optimization and the AdamW of its Trainer: their names, arguments, defaults and numbers.
+
+A schedule takes `lr`, a number, in the place of the optimizer, and is given to an optimizer as its learning rate.
+"""
+
+from gradtx.interop.transformers.cosine import get_cosine_schedule_with_warmup as get_cosine_schedule_with_warmup
+from gradtx.interop.transformers.cosine import (
+    get_cosine_with_hard_restarts_schedule_with_warmup as get_cosine_with_hard_restarts_schedule_with_warmup,
+)
+from gradtx.interop.transformers.cosine import (
+    get_cosine_with_min_lr_schedule_with_warmup as get_cosine_with_min_lr_schedule_with_warmup,
+)
+from gradtx.interop.transformers.cosine import (
+    get_cosine_with_min_lr_schedule_with_warmup_lr_rate as get_cosine_with_min_lr_schedule_with_warmup_lr_rate,
+)
+from gradtx.interop.transformers.scheduler import get_scheduler as get_scheduler
+from gradtx.interop.transformers.schedules import get_constant_schedule as get_constant_schedule
+from gradtx.interop.transformers.schedules import get_constant_schedule_with_warmup as get_constant_schedule_with_warmup
+from gradtx.interop.transformers.schedules import get_inverse_sqrt_schedule as get_inverse_sqrt_schedule
+from gradtx.interop.transformers.schedules import get_linear_schedule_with_warmup as get_linear_schedule_with_warmup
+from gradtx.interop.transformers.schedules import (
+    get_polynomial_decay_schedule_with_warmup as get_polynomial_decay_schedule_with_warmup,
+)
+from gradtx.interop.transformers.wsd import get_wsd_schedule as get_wsd_schedule
