@@ -270,6 +270,7 @@ from gradtx.transforms.monitoring import monitor as monitor
 from gradtx.transforms.monitoring import snapshot as snapshot
 from gradtx.transforms.muon import MuonDimensionNumbers as MuonDimensionNumbers
 from gradtx.transforms.muon import MuonState as MuonState
+from gradtx.transforms.muon import scale_by_matrix_shape as scale_by_matrix_shape
 from gradtx.transforms.muon import scale_by_muon as scale_by_muon
 from gradtx.transforms.nadam import ScaleByNadamState as ScaleByNadamState
 from gradtx.transforms.nadam import scale_by_nadam as scale_by_nadam
@@ -306,6 +307,9 @@ from gradtx.wrappers.inject_hyperparams import inject_stateful_hyperparams as in
 from gradtx.wrappers.lookahead import LookaheadParams as LookaheadParams
 from gradtx.wrappers.lookahead import LookaheadState as LookaheadState
 from gradtx.wrappers.lookahead import lookahead as lookahead
+from gradtx.wrappers.loss_scaling import DynamicLossScalingState as DynamicLossScalingState
+from gradtx.wrappers.loss_scaling import dynamic_loss_scaling as dynamic_loss_scaling
+from gradtx.wrappers.loss_scaling import scale_loss as scale_loss
 from gradtx.wrappers.low_rank import GaLoreDimensionNumbers as GaLoreDimensionNumbers
 from gradtx.wrappers.low_rank import GaLoreState as GaLoreState
 from gradtx.wrappers.low_rank import low_rank as low_rank

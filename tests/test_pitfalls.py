@@ -16,6 +16,7 @@ And by the tests of one module:
 - a scheduled hyperparameter that cannot be overridden: `wrappers/test_inject_hyperparams.py`;
 - `MultiSteps` that runs its inner transformation in vain, or is no transformation: `wrappers/test_multi_steps.py`;
 - a warm-up of schedule-free learning that is off by one: `oracles/test_schedule_free.py`;
+- shards that leave out different steps (`apply_if_finite`): `wrappers/test_loss_scaling.py`;
 - an average of schedule-free learning that is not found in a chain: `wrappers/test_schedule_free.py`;
 - a plateau of a negative value that is none: `transforms/test_plateau.py`;
 - `sam` that refuses `value` in a chain, or does not average over devices: `wrappers/test_sam.py`;

@@ -225,6 +225,12 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "differentially_private_aggregate of one example": Sample(
         lambda: gradtx.chain(gradtx.stateless(one_example), gradtx.differentially_private_aggregate(1.0, 0.1, key=0))
     ),
+    "scale_by_matrix_shape": Sample(lambda: gradtx.masked(gradtx.scale_by_matrix_shape(consistent_rms=0.2), matrices)),
+    "scale_by_muon of matrices in bfloat16": Sample(
+        lambda: gradtx.masked(
+            gradtx.scale_by_muon(ns_steps=2, bias_correction=False, ns_dtype=jnp.bfloat16, eps_as_floor=True), matrices
+        )
+    ),
     "scale_by_muon of matrices": Sample(lambda: gradtx.masked(gradtx.scale_by_muon(ns_steps=2), matrices)),
     "scale_by_backtracking_linesearch": Sample(
         lambda: gradtx.scale_by_backtracking_linesearch(3, store_grad=True), extra_args=searched, excused=INFO | ROUNDED
@@ -253,6 +259,9 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "flatten": Sample(lambda: gradtx.flatten(gradtx.adam(1e-2))),
     "split_real_and_imaginary": Sample(lambda: gradtx.split_real_and_imaginary(gradtx.adam(1e-2))),
     "apply_if_finite": Sample(lambda: gradtx.apply_if_finite(gradtx.adam(1e-2), 3)),
+    "dynamic_loss_scaling": Sample(
+        lambda: gradtx.dynamic_loss_scaling(gradtx.adam(1e-2), growth_factor=4.0, growth_interval=2)
+    ),
     "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2)),
     "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
     "mechanize": Sample(lambda: gradtx.mechanize(gradtx.sgd(halving))),
