@@ -52,7 +52,7 @@ def muon_in_float64() -> Iterator[None]:
 def main() -> None:
     assert torch.__version__.startswith("2.13.0"), torch.__version__
     torch.set_default_dtype(torch.float64)
-    arrays = {str(case): recorded(case) for case in CASES}
+    arrays: dict[str, Any] = {str(case): recorded(case) for case in CASES}
     with muon_in_float64():
         arrays |= {f"{case}, in float64": recorded(case) for case in CASES if case.optimizer == "Muon"}
     np.savez_compressed(Path(__file__).with_suffix(".npz"), **arrays)

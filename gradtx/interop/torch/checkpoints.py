@@ -1,0 +1,215 @@
+"""A training run from torch to gradtx, and back: the state of the optimizer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx.core import GradientTransformation, OptState, Params
+from gradtx.interop.torch.names import Names, Twin, path_of, twins_of
+from gradtx.interop.torch.param_groups import kind_of, optimizer_from_torch
+from gradtx.transforms.momentum import TraceWithCountState
+
+Entries = dict[str, np.ndarray]
+
+
+def from_torch(
+    state_dict: Mapping[str, Any],
+    params: Params,
+    names: Names,
+    tx: GradientTransformation | None = None,
+    *,
+    step: int | None = None,
+) -> OptState:
+    """Make a state of a torch optimizer's `state_dict()`: the next steps are those that torch would take.
+
+        names = {"fc.weight": ("fc/kernel", (1, 0)), "fc.bias": "fc/bias"}
+        tx = optimizer_from_torch(state_dict, params, names)
+        state = from_torch(state_dict, params, names)
+
+    Reads SGD, Adam, AdamW, NAdam, RAdam, Adamax, Adagrad, Adadelta and RMSprop. It takes all or raises; torch need not be
+    installed where the dict holds NumPy arrays or numbers. Of an optimizer that has not taken a step it makes a fresh state.
+
+    Args:
+      state_dict: what `optimizer.state_dict()` returns.
+      params: the parameters here.
+      names: the path of each of torch's parameters here, "layers/0/kernel", or with it the axes of torch's array in their order
+        here: `("layers/0/kernel", (1, 0))` for a matrix that is transposed. In the order of torch's parameters, group by group;
+        or a mapping from torch's names to them, in this order if the groups have no names.
+      tx: the transformation that the state is for: `optimizer_from_torch` by default. Needed where it has a schedule, another
+        member in its chain, and the like.
+      step: how many steps were taken, needed where the state counts them and torch does not, as in SGD with a schedule.
+
+    Raises:
+      ValueError: something does not fit: an entry that is missing, left over or of another shape, parameters without a twin,
+        an optimizer or an option that is unknown. The message names the parameter.
+    """
+    groups = state_dict["param_groups"]
+    twins = twins_of("from_torch", groups, params, names)
+    kind = kind_of("from_torch", groups)
+    tx = optimizer_from_torch(state_dict, params, names) if tx is None else tx
+    state = tx.init(params)
+    found = {twin.index: _arrays(state_dict["state"].get(twin.index, {})) for twin in twins.values()}
+    if not any(found.values()) and (kind.counts or any(group["momentum"] for group in groups)):
+        return state  # before torch's first step
+    step = _step(twins, found) if kind.counts else step
+    used: set[tuple[int, str]] = set()
+
+    def take(twin: Twin, entry: str) -> np.ndarray:
+        if entry not in found[twin.index]:
+            raise ValueError(f"from_torch: torch's state has no {entry} for {twin}.")
+        used.add((twin.index, entry))
+        return found[twin.index][entry]
+
+    def filled(node: Any, field: str) -> Any:
+        old = getattr(node, field)
+        if field == "count":
+            return jnp.asarray(_count(node, step), old.dtype)
+        entry = kind.entries[field]
+        if field == "momentum_product":
+            return _like(_same(entry, [(twin, take(twin, entry)) for twin in twins.values()]), old)
+
+        def leaf(path: Any, old: jax.Array) -> jax.Array:
+            twin = twins[path_of(path)]
+            return _like(twin.here("from_torch", entry, take(twin, entry)), old)
+
+        return jax.tree_util.tree_map_with_path(leaf, old)
+
+    filled_state = _map_fields("from_torch", state, {"count", *kind.entries}, filled)
+    for twin in twins.values():
+        for entry in found[twin.index].keys() - {"step"}:
+            if (twin.index, entry) not in used:
+                raise ValueError(f"from_torch: torch's state has {entry} for {twin}, which the state here has no place for.")
+    return filled_state
+
+
+def to_torch(
+    state: OptState,
+    params: Params,
+    names: Names,
+    param_groups: Sequence[Mapping[str, Any]],
+    *,
+    step: int | None = None,
+    tensor: Callable[[np.ndarray], Any] = np.asarray,
+) -> dict[str, Any]:
+    """Make a torch optimizer's `state_dict` of a state: the inverse of `from_torch`.
+
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict(to_torch(state, params, names, groups, tensor=torch.from_numpy))
+
+    Args:
+      state: of one of the optimizers that `from_torch` reads.
+      params: the parameters here.
+      names: see `from_torch`.
+      param_groups: those of the optimizer's own `state_dict()`. They say which it is, and are handed on as they are.
+      step: how many steps were taken, needed where torch counts them and the state does not, as in RMSprop.
+      tensor: what makes a tensor of an array; by default they stay arrays of NumPy.
+
+    Raises:
+      ValueError: something does not fit; the message names it.
+    """
+    twins = twins_of("to_torch", param_groups, params, names)
+    kind = kind_of("to_torch", param_groups)
+    entries: dict[int, Entries] = {twin.index: {} for twin in twins.values()}
+    counts = [] if step is None else [step]
+
+    def collect(node: Any, field: str) -> Any:
+        value = getattr(node, field)
+        if field == "count":
+            counts.append(int(value))
+        elif field == "momentum_product":
+            for twin in twins.values():
+                entries[twin.index][kind.entries[field]] = np.array(value)
+        else:
+            for path, leaf in jax.tree_util.tree_leaves_with_path(value):
+                twin = twins[path_of(path)]
+                entries[twin.index][kind.entries[field]] = np.array(twin.there(np.asarray(leaf)))
+        return value
+
+    _map_fields("to_torch", state, {"count", *kind.entries}, collect)
+    if kind.counts:
+        if not counts:
+            raise ValueError("to_torch: torch counts the steps, but the state here does not: give step=.")
+        if len(set(counts)) > 1:
+            raise ValueError(f"to_torch: the steps taken are {counts[0]} and {counts[1]}: which of them?")
+        for entry in entries.values():  # an array for each: torch counts in place
+            entry["step"] = np.array(counts[0], np.float32)
+    elif 0 in counts:
+        entries = {index: {} for index in entries}  # torch makes its buffers in the first step
+    state_of = {index: {name: tensor(array) for name, array in entry.items()} for index, entry in sorted(entries.items())}
+    present = {index: entry for index, entry in state_of.items() if entry}
+    return {"state": present, "param_groups": [dict(group) for group in param_groups]}
+
+
+def _map_fields(owner: str, node: Any, fields: set[str], function: Callable[[Any, str], Any]) -> Any:
+    """Replace the fields of these names in all NamedTuples of a state; no other array may be there."""
+
+    def within(child: Any) -> Any:
+        return _map_fields(owner, child, fields, function)
+
+    if hasattr(node, "_fields"):
+        try:
+            return type(node)(
+                **{name: function(node, name) if name in fields else within(getattr(node, name)) for name in node._fields}
+            )
+        except _ArrayError as error:
+            raise ValueError(f"{owner}: {type(node).__name__} is no state that torch's optimizer has, too.") from error
+    if isinstance(node, dict):
+        return {key: within(child) for key, child in node.items()}
+    if isinstance(node, tuple):
+        return tuple(within(child) for child in node)
+    if node is None:
+        return None
+    raise _ArrayError
+
+
+class _ArrayError(Exception):
+    """An array that has no twin in torch."""
+
+
+def _arrays(entries: Mapping[str, Any]) -> Entries:
+    """What torch keeps for a parameter, without what is not there yet."""
+    return {name: _array(value) for name, value in entries.items() if value is not None}
+
+
+def _array(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):  # a tensor
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":  # which NumPy does not know
+            value = value.float()
+    return np.asarray(value)
+
+
+def _count(node: Any, step: int | None) -> int:
+    if step is not None:
+        return step
+    if isinstance(node, TraceWithCountState):
+        return 1  # all that matters is that the first step is over
+    raise ValueError("from_torch: torch's SGD does not count its steps, but the state here does: give step=.")
+
+
+def _step(twins: Mapping[str, Twin], found: Mapping[int, Entries]) -> int:
+    """The number of steps, the same for all."""
+    steps = []
+    for twin in twins.values():
+        if "step" not in found[twin.index]:
+            raise ValueError(f"from_torch: torch's state has no step for {twin}.")
+        steps.append((twin, found[twin.index]["step"]))
+    return int(_same("step", steps))
+
+
+def _same(entry: str, values: Sequence[tuple[Twin, np.ndarray]]) -> np.ndarray:
+    """The one value that all have."""
+    first, expected = values[0]
+    for twin, value in values[1:]:
+        if value != expected:
+            raise ValueError(f"from_torch: {entry} is {value} for {twin} and {expected} for {first}; here all have the same.")
+    return expected
+
+
+def _like(array: np.ndarray, old: jax.Array) -> jax.Array:
+    """The array in the dtype and with the sharding of what it replaces."""
+    return jax.device_put(np.asarray(array, old.dtype), old.sharding)
