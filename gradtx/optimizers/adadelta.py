@@ -24,14 +24,17 @@ def adadelta(
         X ← rho·X + (1−rho)·|u|²
         Δp = −η·u
 
-    Equal to PyTorch's Adadelta. Without a learning rate it descends with η = 1, where Optax's ascends.
-
     Args:
       learning_rate: η, a number, a schedule, or None for 1.
       rho: decay of both means.
       eps: added inside of both roots.
       weight_decay: an L2 penalty, added to the gradient.
       weight_decay_mask: which parameters it holds for; see `add_decayed_weights`.
+
+    Conventions:
+      The formula is the same everywhere. The learning rate is 1 as in the paper and in PyTorch, 1e-3 in Keras, whose rho is
+      0.95 and eps 1e-7. The weight decay is a penalty, as in PyTorch; in Keras it is a decay. Without a learning rate Optax
+      ascends. Exactly theirs are `interop.torch.adadelta` and `interop.keras.adadelta`.
 
     References:
       Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012, https://arxiv.org/abs/1212.5701

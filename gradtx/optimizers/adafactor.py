@@ -38,9 +38,6 @@ def adafactor(
         u ← mean of u with decay `momentum`
         Δp = −(u + weight_decay_rate·p)
 
-    Two things to know. Without a learning rate η is 1: a first step as large as the parameters, where Hugging Face's Adafactor
-    takes η = min(0.01, 1/√t). And the weight decay is not multiplied by the learning rate.
-
     Args:
       learning_rate: η, a number, a schedule, or None for 1.
       min_dim_size_to_factor: the least size of an axis to factor.
@@ -54,6 +51,12 @@ def adafactor(
       eps: added to each square.
       factored: whether to factor at all.
       weight_decay_mask: which parameters decay; see `add_decayed_weights`.
+
+    Conventions:
+      As in Optax, the two largest axes are factored, of at least 128 entries; η is used as it is, and 1 without a learning
+      rate, a first step as large as the parameters; the weight decay is not multiplied by it. PyTorch and Keras factor the last
+      two axes, whatever their size, take at most η = 1/√t, and multiply their decay by the learning rate; Hugging Face's takes
+      η = min(0.01, 1/√t) without one. Exactly theirs are `interop.torch.adafactor` and `interop.keras.adafactor`.
 
     References:
       Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018, https://arxiv.org/abs/1804.04235

@@ -14,12 +14,15 @@ def adagrad(
         s ← s + |g|²
         Δp = −η·g / √(s + eps)
 
-    The defaults and the place of eps are those of Keras; PyTorch starts at s = 0 and adds 1e-10 outside of the root.
-
     Args:
       learning_rate: η, a number or a schedule.
       initial_accumulator_value: s at the start.
       eps: added inside of the root.
+
+    Conventions:
+      The defaults and the place of eps are those of Keras. PyTorch begins with s = 0 and adds 1e-10 outside of the root: with
+      small gradients its first steps are longer by orders of magnitude. Exactly theirs are `interop.torch.adagrad` and
+      `interop.keras.adagrad`.
 
     References:
       Duchi, Hazan and Singer, Adaptive Subgradient Methods for Online Learning and Stochastic Optimization, 2011,

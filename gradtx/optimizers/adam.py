@@ -26,8 +26,6 @@ def adam(
         v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
         Δp = −η·m̂ / (√(v̂ + eps_root) + eps)
 
-    Equal to PyTorch's Adam without weight decay. Keras adds its eps (1e-7) to √v before the bias of v is corrected.
-
     Args:
       learning_rate: η, a number or a schedule.
       b1: decay of the mean of the gradient.
@@ -36,6 +34,11 @@ def adam(
       eps_root: added inside of the root.
       mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
       nesterov: whether to use Nesterov's momentum; `nadam` is this with True.
+
+    Conventions:
+      eps is added after the bias of v is corrected, as in PyTorch. Keras adds 1e-7 before (`debias_eps` of `scale_by_adam`),
+      which makes the first steps shorter where gradients are small. Their `weight_decay` is a penalty on g in PyTorch, and a
+      decay as in `adamw` in Keras. Exactly theirs are `interop.torch.adam` and `interop.keras.adam`.
 
     References:
       Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
@@ -60,8 +63,6 @@ def adamw(
 
         Δp = −η·( m̂ / (√(v̂ + eps_root) + eps) + weight_decay·p )
 
-    The default decay of 1e-4 is Optax's; PyTorch's is 1e-2 and Keras's 4e-3, of the same formula.
-
     Args:
       learning_rate: η, a number or a schedule.
       b1: decay of the mean of the gradient.
@@ -72,6 +73,11 @@ def adamw(
       weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
       mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
       nesterov: whether to use Nesterov's momentum; `nadamw` is this with True.
+
+    Conventions:
+      The decay is multiplied by the learning rate, as in PyTorch and Keras. By default it is 1e-4 as in Optax, 1e-2 in PyTorch,
+      4e-3 in Keras, and 0 in the Trainer of transformers. Exactly theirs are `interop.torch.adamw`, `interop.keras.adamw` and
+      `interop.transformers.trainer_adamw`.
 
     References:
       Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101
@@ -98,8 +104,6 @@ def nadam(
 
         m̂ = b1·m / (1−b1ᵗ⁺¹) + (1−b1)·g / (1−b1ᵗ)
 
-    PyTorch and Keras follow the schedule of b1 in Dozat's paper, each with its own constant: other numbers.
-
     Args:
       learning_rate: η, a number or a schedule.
       b1: decay of the mean of the gradient.
@@ -108,6 +112,10 @@ def nadam(
       eps_root: added inside of the root.
       mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
       nesterov: False makes it `adam`.
+
+    Conventions:
+      The momentum is constant, as in Optax. In PyTorch and Keras it rises while training, by a schedule of the paper with the
+      constants 0.004 and 1 (`scale_by_nadam`). Exactly theirs are `interop.torch.nadam` and `interop.keras.nadam`.
 
     References:
       Dozat, Incorporating Nesterov Momentum into Adam, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ

@@ -17,13 +17,15 @@ def adamax(
         v ← max(b2·v, |g| + eps)
         Δp = −η·m / (1−b1ᵗ) / v
 
-    Equal to PyTorch's Adamax; Keras adds eps to v after the maximum.
-
     Args:
       learning_rate: η, a number or a schedule.
       b1: decay of the mean of the gradient.
       b2: decay of the magnitude.
       eps: added to the magnitude.
+
+    Conventions:
+      eps is added before the maximum is taken, as in PyTorch; Keras adds 1e-7 after (`eps_in_max=False` of `scale_by_adamax`).
+      Exactly theirs are `interop.torch.adamax` and `interop.keras.adamax`.
 
     References:
       Kingma and Ba, Adam: A Method for Stochastic Optimization, section 7.1, 2015, https://arxiv.org/abs/1412.6980

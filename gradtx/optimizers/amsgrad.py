@@ -23,7 +23,7 @@ def amsgrad(
         w ← max(w, v̂)
         Δp = −η·m̂ / (√(w + eps_root) + eps)
 
-    m̂ and v̂ are those of `adam`. PyTorch takes the maximum of v before its bias is corrected: other numbers.
+    m̂ and v̂ are those of `adam`.
 
     Args:
       learning_rate: η, a number or a schedule.
@@ -34,6 +34,11 @@ def amsgrad(
       mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
       bias_correction_mu: False uses m in place of m̂.
       bias_correction_nu: False uses v in place of v̂.
+
+    Conventions:
+      The maximum is that of the corrected v̂, as in Optax; PyTorch and Keras take that of v and correct it afterwards
+      (`max_before_debias` of `scale_by_amsgrad`). Exactly theirs are `interop.torch.adam` and `interop.keras.adam` with
+      `amsgrad`.
 
     References:
       Reddi, Kale and Kumar, On the Convergence of Adam and Beyond, 2018, https://openreview.net/forum?id=ryQu7f-RZ

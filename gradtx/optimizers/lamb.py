@@ -23,8 +23,6 @@ def lamb(
         u = m̂ / (√(v̂ + eps_root) + eps) + weight_decay·p        means of `scale_by_adam`
         Δp = −η · ‖p‖/‖u‖ · u
 
-    The weight decay is inside of the ratio; in Keras it is outside.
-
     Args:
       learning_rate: η, a number or a schedule.
       b1: decay of the mean of the gradient.
@@ -33,6 +31,9 @@ def lamb(
       eps_root: added inside of the root.
       weight_decay: a number or a schedule.
       mask: which parameters decay; see `add_decayed_weights`.
+
+    Conventions:
+      The weight decay is inside of the ratio, as in the paper; in Keras it is outside, and eps is 1e-7: `interop.keras.lamb`.
 
     References:
       You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 minutes, 2020, https://arxiv.org/abs/1904.00962

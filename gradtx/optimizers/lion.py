@@ -33,6 +33,9 @@ def lion(
       weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
       mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
 
+    Conventions:
+      The formula is Keras's, which does not decay by default: `interop.keras.lion`.
+
     References:
       Chen et al., Symbolic Discovery of Optimization Algorithms, 2023, https://arxiv.org/abs/2302.06675
     """

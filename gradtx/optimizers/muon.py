@@ -88,6 +88,11 @@ def muon(
     Raises:
       ValueError: see `scale_by_muon`.
 
+    Conventions:
+      Matrices are (inputs, outputs), as in Flax and Keras; PyTorch's are the other way round. The mean is corrected for its
+      bias, as in Optax; that of PyTorch and Keras is not, which matters with Nesterov's momentum. PyTorch iterates in bfloat16
+      and has no Adam for what is no matrix. Exactly theirs are `interop.torch.muon` and `interop.keras.muon`.
+
     References:
       Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024, https://kellerjordan.github.io/posts/muon/
       Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982

@@ -22,8 +22,6 @@ def radam(
         Δp = −η·r·m̂ / (√(v̂ + eps_root) + eps)     where ρ ≥ threshold, with r as in `scale_by_radam`
         Δp = −η·m̂                                 before that
 
-    PyTorch asks for ρ > 5, and adds eps to √v before its bias is corrected.
-
     Args:
       learning_rate: η, a number or a schedule.
       b1: decay of the mean of the gradient.
@@ -32,6 +30,10 @@ def radam(
       eps_root: added inside of the root.
       threshold: the ρ from which on the mean square is trusted.
       nesterov: whether to use Nesterov's momentum, as in `nadam`.
+
+    Conventions:
+      The mean square is trusted where ρ ≥ 5, as in Optax; PyTorch asks for ρ > 5, and adds eps before the bias of v is
+      corrected (`debias_eps` of `scale_by_radam`). Exactly its own is `interop.torch.radam`.
 
     References:
       Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020, https://arxiv.org/abs/1908.03265

@@ -23,9 +23,6 @@ def rmsprop(
         v ← decay·v + (1−decay)·|g|²
         Δp = −η·g / √(v + eps)
 
-    Momentum sums the steps after the learning rate, as in Keras; PyTorch sums before it, which differs where the learning
-    rate changes. PyTorch's place of eps is `eps_in_sqrt=False`.
-
     Args:
       learning_rate: η, a number or a schedule.
       decay: weight of the past in the mean square.
@@ -36,6 +33,11 @@ def rmsprop(
       momentum: what is kept of the sum of steps; None for no momentum.
       nesterov: whether momentum looks one step ahead.
       bias_correction: whether to divide the means by the weight they have gathered so far.
+
+    Conventions:
+      eps is inside of the root, as in Keras; outside in PyTorch (`eps_in_sqrt=False`), whose decay is 0.99. Momentum sums steps
+      that have their learning rate, as in Keras; in PyTorch the sum comes first, which differs where the learning rate changes.
+      Exactly theirs are `interop.torch.rmsprop` and `interop.keras.rmsprop`.
 
     References:
       Hinton, Neural Networks for Machine Learning, lecture 6, 2012,

@@ -18,7 +18,7 @@ def rprop(
 
         Δp = −sign(g)·step
 
-    with the step sizes of `scale_by_rprop`. Equal to PyTorch's Rprop; Optax's applies each update a step late.
+    with the step sizes of `scale_by_rprop`.
 
     Args:
       learning_rate: size of the first step; `init` alone reads it, so that to change an injected one has no effect. With a
@@ -27,6 +27,10 @@ def rprop(
       eta_plus: factor where it has not, above 1.
       min_step_size: the least step size.
       max_step_size: the greatest.
+
+    Conventions:
+      With a constant learning rate it is PyTorch's, which never reads that of a schedule after the first step
+      (`interop.torch.rprop`). Optax applies each update a step late.
 
     References:
       Riedmiller and Braun, A Direct Adaptive Method for Faster Backpropagation Learning: The RPROP Algorithm, 1993,

@@ -19,14 +19,16 @@ def sgd(
         t ← g + momentum·t
         Δp = −η·t                with `nesterov`, Δp = −η·(g + momentum·t);  without momentum, Δp = −η·g
 
-    The sum is taken before the learning rate, as in PyTorch; in Keras the learning rate is inside of it, which differs
-    where the learning rate changes.
-
     Args:
       learning_rate: η, a number or a schedule.
       momentum: what is kept of the sum at each step; None for no momentum, and no state.
       nesterov: whether to look one step ahead.
       accumulator_dtype: dtype of the sum; by default that of the parameters, float32 at least.
+
+    Conventions:
+      PyTorch and Keras have the same formula with a momentum and a constant learning rate. In Keras the learning rate is inside
+      of t, which differs where it changes; `weight_decay` is a penalty on g in PyTorch and a decay in Keras. Exactly theirs are
+      `interop.torch.sgd` and `interop.keras.sgd`.
 
     References:
       Robbins and Monro, A Stochastic Approximation Method, 1951, https://doi.org/10.1214/aoms/1177729586
