@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -63,6 +63,18 @@ def abs_sq(x: jax.Array) -> jax.Array:
     The square of a float32 above 1.8e19 would be infinite, and the difference of two such squares NaN.
     """
     return saturated(jnp.square(x.real) + jnp.square(x.imag) if jnp.iscomplexobj(x) else jnp.square(x))
+
+
+def extreme(pick: Callable[..., jax.Array], x: jax.Array, **options: Any) -> jax.Array:
+    """Return `jnp.max(x)` or `jnp.min(x)`, and NaN if `x` holds one: compiled for CPUs they lose that of a large array.
+
+    Args:
+      pick: `jnp.max` or `jnp.min`.
+      x: an array.
+      **options: of `pick`, if it picks one of all entries.
+    """
+    picked = pick(x, **options)
+    return jnp.where(jnp.any(jnp.isnan(x)), jnp.nan, picked) if jnp.issubdtype(x.dtype, jnp.inexact) else picked
 
 
 @jax.custom_jvp

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradtx.numerics import extreme
 from gradtx.tree.dtypes import widened
 from gradtx.tree.holes import map_leaves
 
@@ -135,7 +136,7 @@ def _added(scalars: list[jax.Array], in_pairs: bool = False) -> jax.Array:
 
 
 def _extreme(of_array: Callable[[Any], Any], of_two: Callable[[Any, Any], Any], of_none: float, tree: Any) -> jax.Array:
-    extremes = [of_array(leaf) for leaf in jax.tree.leaves(tree) if np.size(leaf)]
+    extremes = [extreme(of_array, jnp.asarray(leaf)) for leaf in jax.tree.leaves(tree) if np.size(leaf)]
     if not extremes:
         return jnp.array(of_none)
     with jax.numpy_dtype_promotion("standard"):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx.numerics import extreme
 from gradtx.tree.dtypes import working_dtype
 
 AxisName: TypeAlias = str | tuple[str, ...]
@@ -121,7 +122,7 @@ def _sum_of_products(x: jax.Array, dx: jax.Array) -> jax.Array:
 
 @jax.jit
 def _max(x: jax.Array) -> jax.Array:
-    return jnp.max(x, initial=0)
+    return extreme(jnp.max, x, initial=0)
 
 
 def _floating(leaf: Any) -> jax.Array:
