@@ -13,6 +13,7 @@ from gradtx.interop.transformers.cosine import (
 from gradtx.interop.transformers.cosine import (
     get_cosine_with_min_lr_schedule_with_warmup_lr_rate as get_cosine_with_min_lr_schedule_with_warmup_lr_rate,
 )
+from gradtx.interop.transformers.decay_mask import decay_mask as decay_mask
 from gradtx.interop.transformers.scheduler import get_scheduler as get_scheduler
 from gradtx.interop.transformers.schedules import get_constant_schedule as get_constant_schedule
 from gradtx.interop.transformers.schedules import get_constant_schedule_with_warmup as get_constant_schedule_with_warmup
