@@ -14,6 +14,8 @@ from gradtx.interop.transformers.cosine import (
     get_cosine_with_min_lr_schedule_with_warmup_lr_rate as get_cosine_with_min_lr_schedule_with_warmup_lr_rate,
 )
 from gradtx.interop.transformers.decay_mask import decay_mask as decay_mask
+from gradtx.interop.transformers.greedy import GreedyLRState as GreedyLRState
+from gradtx.interop.transformers.greedy import greedy_lr as greedy_lr
 from gradtx.interop.transformers.scheduler import get_scheduler as get_scheduler
 from gradtx.interop.transformers.schedules import get_constant_schedule as get_constant_schedule
 from gradtx.interop.transformers.schedules import get_constant_schedule_with_warmup as get_constant_schedule_with_warmup
