@@ -1,8 +1,9 @@
-"""The schedules of transformers.optimization and the AdamW of its Trainer: their names, arguments, defaults and numbers.
+"""What transformers trains with: its schedules, the AdamW of its Trainer, Adafactor; their names, arguments, defaults, numbers.
 
 A schedule takes `lr`, a number, in the place of the optimizer, and is given to an optimizer as its learning rate.
 """
 
+from gradtx.interop.transformers.adafactor import adafactor as adafactor
 from gradtx.interop.transformers.cosine import get_cosine_schedule_with_warmup as get_cosine_schedule_with_warmup
 from gradtx.interop.transformers.cosine import (
     get_cosine_with_hard_restarts_schedule_with_warmup as get_cosine_with_hard_restarts_schedule_with_warmup,

@@ -1,0 +1,48 @@
+"""Write transformers_adafactor.npz: the parameters under transformers 5.23.0's Adafactor, in float64, by the call.
+
+python tests/golden/transformers_adafactor.py
+"""
+# /// script
+# dependencies = ["numpy", "torch==2.13.0", "transformers==5.23.0"]
+# ///
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import problem
+from transformers_adafactor_cases import CASES, LR_HALVES, Case
+
+torch: Any = importlib.import_module("torch")
+transformers: Any = importlib.import_module("transformers")
+
+
+def recorded(case: Case) -> np.ndarray:
+    """The parameters after each kept step, a row a step."""
+    options = dict(case.options)
+    lr_halves = options.pop("lr_halves", False)
+    params = {name: torch.tensor(p) for name, p in problem.start().items()}
+    optimizer = transformers.Adafactor(list(params.values()), **options)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, **LR_HALVES) if lr_halves else None
+    rows = []
+    for step, gradients in enumerate(problem.gradients(case.scale), 1):
+        for name, p in params.items():
+            p.grad = torch.tensor(gradients[name])
+        optimizer.step()
+        if scheduler:
+            scheduler.step()
+        if step in problem.KEPT:
+            rows.append(np.concatenate([p.numpy().ravel() for p in params.values()]))
+    return np.array(rows)
+
+
+def main() -> None:
+    assert transformers.__version__ == "5.23.0", transformers.__version__
+    torch.set_default_dtype(torch.float64)
+    arrays: dict[str, Any] = {str(case): recorded(case) for case in CASES}
+    np.savez_compressed(Path(__file__).with_suffix(".npz"), **arrays)
+
+
+if __name__ == "__main__":
+    main()
