@@ -53,7 +53,8 @@ def get_scheduler(
       name: "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt",
         "cosine_with_min_lr", "cosine_warmup_with_min_lr" or "warmup_stable_decay"; a `SchedulerType` will do.
       lr: the learning rate that the optimizer would be made with.
-      num_warmup_steps: how many steps the rise takes; "constant" does not read it, and all others need it.
+      num_warmup_steps: how many steps the rise takes; "constant" does not read it, and all others need it. Of a Trainer whose
+        `warmup_steps` are below 1, a fraction, they are ⌈num_training_steps · warmup_steps⌉.
       num_training_steps: how many steps there are; the constant ones and "inverse_sqrt" do not read it, and all others need
         it, but for "warmup_stable_decay" with `num_stable_steps`.
       scheduler_specific_kwargs: more arguments of the schedule by name, the Trainer's `lr_scheduler_kwargs`; transformers
