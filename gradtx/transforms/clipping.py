@@ -10,6 +10,7 @@ from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
 from gradtx.numerics import abs_sq, safe_sqrt
 from gradtx.require import POSITIVE
+from gradtx.transforms.scale import scaling
 
 ClipState = EmptyState
 ClipByGlobalNormState = EmptyState
@@ -53,9 +54,7 @@ def clip_by_global_norm(max_norm: float, *, axis_name: str | tuple[str, ...] | N
         https://arxiv.org/abs/1211.5063
     """
 
-    @tree.lift
-    def rule(g, *, factor):
-        return factor * g
+    rule = scaling("clip_by_global_norm")
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         norm = tree.norm(updates, axis_name=axis_name)
@@ -85,6 +84,29 @@ def clip_by_block_rms(threshold: float) -> GradientTransformation:
     def rule(g):
         rms = tree.norm(g) / max(1, g.size) ** 0.5
         return g / jnp.where(jnp.isfinite(rms), jnp.maximum(1, rms / threshold), 1)
+
+    def update(updates: Updates, state: EmptyState, params: Params | None = None):
+        return rule(updates), state
+
+    return GradientTransformation(init_empty_state, update)
+
+
+@factory(max_norm=POSITIVE)
+def clip_by_block_norm(max_norm: float) -> GradientTransformation:
+    """Scale each array so that its norm is at most `max_norm`.
+
+        u = g / max(1, ‖g‖ / max_norm)
+
+    An array whose norm is not finite passes as it is.
+
+    Args:
+      max_norm: the largest norm of an array.
+    """
+
+    @tree.lift
+    def rule(g):
+        norm = tree.norm(g)
+        return g / jnp.where(jnp.isfinite(norm), jnp.maximum(1, norm / max_norm), 1)
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return rule(updates), state

@@ -9,6 +9,7 @@ from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
 from gradtx.numerics import safe_sqrt
 from gradtx.require import POSITIVE
+from gradtx.transforms.scale import scaling
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -56,9 +57,7 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
     if kind not in ("distance", "learning_rate", "heuristic"):
         raise ValueError(f'scale_by_dog: init_step starts with "distance", "learning_rate" or "heuristic", got {kind!r}.')
 
-    @tree.lift
-    def rule(g, *, factor):
-        return factor * g
+    rule = scaling("scale_by_dog")
 
     def init(params: Params) -> DoGState:
         dtype = working_dtype(jax.tree.leaves(params))
@@ -100,9 +99,7 @@ def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) ->
     """
     start = eps if init_estim_sq_dist is None else init_estim_sq_dist
 
-    @tree.lift
-    def rule(g, *, factor):
-        return factor * g
+    rule = scaling("scale_by_dowg")
 
     def init(params: Params) -> DoWGState:
         dtype = working_dtype(jax.tree.leaves(params))

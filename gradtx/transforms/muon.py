@@ -13,6 +13,7 @@ from gradtx.linalg import PRECONDITIONINGS, orthogonalize
 from gradtx.numerics import Count, debias, safe_increment
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.adam import debias_mean
+from gradtx.transforms.scale import scaling
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import gathered, typed_like
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, from_matrices, numbers_of, sizes
@@ -148,9 +149,7 @@ def scale_by_matrix_shape(
       Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982
     """
 
-    @tree.lift
-    def rule(g, *, factor):
-        return factor * g
+    rule = scaling("scale_by_matrix_shape")
 
     def factor(shape: tuple[int, ...], number: Any) -> Any:
         inputs, outputs = sizes(shape, number)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.core import GradientTransformationExtraArgs, Params, Updates, factory
 from gradtx.numerics import Count
+from gradtx.transforms.scale import scaling
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -70,6 +71,7 @@ def reduce_on_plateau(
     if mode not in ("min", "max"):
         raise ValueError(f'reduce_on_plateau: mode must be "min" or "max", got {mode!r}.')
     sign = 1 if mode == "min" else -1
+    scaled = scaling("reduce_on_plateau")
 
     @tree.lift
     def observe(scale, best, bad, wait, count, mean, *, value):
@@ -102,7 +104,7 @@ def reduce_on_plateau(
     def update(updates: Updates, state: ReduceLROnPlateauState, params: Params | None = None, *, value: Any):
         require.scalar("reduce_on_plateau", "value", value)
         state = ReduceLROnPlateauState(*observe(*state, value=value))
-        return _scaled(updates, factor=state.scale), state
+        return scaled(updates, factor=state.scale), state
 
     return GradientTransformationExtraArgs(init, update)
 
@@ -110,8 +112,3 @@ def reduce_on_plateau(
 def _threshold(best, rtol, atol):
     """What is better is below; infinite if the best is."""
     return best * (1 - rtol * jnp.sign(best)) - atol
-
-
-@tree.lift
-def _scaled(g, *, factor):
-    return factor * g

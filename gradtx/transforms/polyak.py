@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
+from gradtx.transforms.scale import scaling
 
 _VARIANTS = ("sps", "sps+")
 
@@ -37,9 +38,7 @@ def scale_by_polyak(
     if variant not in _VARIANTS:
         raise ValueError(f'scale_by_polyak: variant must be "sps" or "sps+", got {variant!r}.')
 
-    @tree.lift
-    def rule(g, *, factor):
-        return factor * g
+    rule = scaling("scale_by_polyak")
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None, *, value: float | jax.Array):
         require.scalar("scale_by_polyak", "value", value)

@@ -1,5 +1,6 @@
 """Multiply updates by a number: a constant, a schedule, a learning rate."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -25,6 +26,16 @@ class ScaleByScheduleState(NamedTuple):
     """Steps taken."""
 
     count: Count
+
+
+def scaling(owner: str) -> Callable[..., Updates]:
+    """Return the rule u = factor·g as a function of the updates and of `factor`, a scalar by keyword; errors name `owner`."""
+
+    def rule(g, *, factor):
+        return factor * g
+
+    rule.__qualname__ = owner
+    return tree.lift(rule)
 
 
 @factory
@@ -75,9 +86,7 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule | None = None, *, fli
 
 
 def _scale_by(schedule: Schedule, sign: int) -> GradientTransformation:
-    @tree.lift
-    def rule(g, *, factor):
-        return factor * g
+    rule = scaling("scale_by_schedule" if sign == 1 else "scale_by_learning_rate")
 
     def init(params: Params) -> ScaleByScheduleState:
         return ScaleByScheduleState(jnp.zeros((), jnp.int32))
