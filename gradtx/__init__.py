@@ -106,6 +106,7 @@ from gradtx.transforms.clipping import ClipByGlobalNormState as ClipByGlobalNorm
 from gradtx.transforms.clipping import ClipState as ClipState
 from gradtx.transforms.clipping import adaptive_grad_clip as adaptive_grad_clip
 from gradtx.transforms.clipping import clip as clip
+from gradtx.transforms.clipping import clip_by_block_norm as clip_by_block_norm
 from gradtx.transforms.clipping import clip_by_block_rms as clip_by_block_rms
 from gradtx.transforms.clipping import clip_by_global_norm as clip_by_global_norm
 from gradtx.transforms.clipping import unitwise_clip as unitwise_clip
@@ -300,6 +301,7 @@ from gradtx.wrappers.conditionally import ConditionallyTransformState as Conditi
 from gradtx.wrappers.conditionally import ConditionFn as ConditionFn
 from gradtx.wrappers.conditionally import conditionally_mask as conditionally_mask
 from gradtx.wrappers.conditionally import conditionally_transform as conditionally_transform
+from gradtx.wrappers.consecutive import consecutive as consecutive
 from gradtx.wrappers.flatten import flatten as flatten
 from gradtx.wrappers.freeze import freeze as freeze
 from gradtx.wrappers.freeze import selective_transform as selective_transform

@@ -1,5 +1,6 @@
 """An average of the parameters beside the parameters (Ruppert 1988; Polyak & Juditsky 1992)."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -34,7 +35,7 @@ def averaged(
     inner: GradientTransformation,
     rate: ScalarOrSchedule,
     *,
-    overwrite_every: int | None = None,
+    overwrite_every: int | Callable[[Count], Any] | None = None,
     accumulator_dtype: Any = None,
 ) -> GradientTransformationExtraArgs:
     """Keep an average of the parameters, which `inner` moves as without it.
@@ -47,7 +48,8 @@ def averaged(
     Args:
       inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.
       rate: weight of the newest parameters, in [0, 1], a number or a schedule.
-      overwrite_every: after every so many steps the parameters are moved to the average.
+      overwrite_every: after every so many steps the parameters are moved to the average; or a function of the step, 0 at the
+        first, that says whether they are after it.
       accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
 
     Raises:
@@ -62,9 +64,14 @@ def averaged(
     tree.check_moment_dtype("averaged", accumulator_dtype)
 
     @tree.lift
-    def rule(u, a, p, *, rate, count):
+    def rule(u, a, p, *, rate, overwrite):
         a = a + rate * (p + u - a)
-        return u if overwrite_every is None else jnp.where(count % overwrite_every == 0, a - p, u), a
+        return u if overwrite_every is None else jnp.where(overwrite, a - p, u), a
+
+    def overwritten(count: Count) -> Any:
+        if overwrite_every is None:
+            return False
+        return overwrite_every(count) if callable(overwrite_every) else safe_increment(count) % overwrite_every == 0
 
     def init(params: Params) -> AveragedState:
         average = tree.copy_of("averaged", params, accumulator_dtype)
@@ -73,8 +80,8 @@ def averaged(
     @forwards_to(inner)
     def update(updates: Updates, state: AveragedState, params: Params, **extra_args: Any):
         updates, inner_state = inner.update(updates, state.inner_state, params, **extra_args)
-        count = safe_increment(state.count)
-        updates, average = rule(updates, state.average, params, rate=at_step(rate, state.count), count=count)
-        return updates, AveragedState(count, average, inner_state)
+        now = {"rate": at_step(rate, state.count), "overwrite": overwritten(state.count)}
+        updates, average = rule(updates, state.average, params, **now)
+        return updates, AveragedState(safe_increment(state.count), average, inner_state)
 
     return GradientTransformationExtraArgs(init, update)

@@ -1,0 +1,48 @@
+"""Two optimizers, one after the other in each step."""
+
+from typing import Any
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    Updates,
+    factory,
+    forwards_to,
+    with_extra_args_support,
+)
+from gradtx.update import apply_updates
+
+
+@factory
+def consecutive(first: GradientTransformation, second: GradientTransformation) -> GradientTransformationExtraArgs:
+    """Let one optimizer move the parameters, and then another, from where the first has led.
+
+        u = u₁(g, p) + u₂(g, p + u₁)
+
+    In a `chain` the second would be given what the first makes of the gradient; here both are given the gradient. The state is
+    the pair of theirs.
+
+    Args:
+      first: an optimizer, whose updates are added to the parameters.
+      second: another.
+    """
+    first, second = with_extra_args_support(first), with_extra_args_support(second)
+
+    def init(params: Params) -> tuple[OptState, OptState]:
+        return first.init(params), second.init(params)
+
+    @forwards_to(first, second)
+    def update(updates: Updates, state: tuple[OptState, OptState], params: Params, **extra_args: Any):
+        step, first_state = first.update(updates, state[0], params, **extra_args)
+        second_step, second_state = second.update(updates, state[1], apply_updates(params, step), **extra_args)
+        return _sum(step, second_step), (first_state, second_state)
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+@tree.lift
+def _sum(u, v):
+    return u + v
