@@ -33,8 +33,8 @@ def orthogonalize(
       preconditioning: how to bring the singular values below 1: by the Frobenius norm, the spectral norm, the Schatten 4-norm
         ‖xxᵀ‖^½, or "aol", which divides each row by the root of the sum of its row in |xxᵀ|.
       eps: added to the norm of a matrix, or the least that a row is divided by: zeros stay zeros.
-      dtype: of the matrices while they are iterated, and of the result; by default, and for complex x, that of x. The products of
-        bfloat16 matrices are summed in float32.
+      dtype: of the matrices while they are iterated, and of the result; by default, and for complex x, that of x. The products
+        of bfloat16 matrices are summed in float32.
       eps_as_floor: whether eps is the least that is divided by, also by a norm.
 
     Raises:

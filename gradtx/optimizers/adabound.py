@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from gradtx import require
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
+from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain, factory
 from gradtx.transforms.adabound import scale_by_adabound, scale_by_amsbound
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -101,7 +101,7 @@ def _final_scale(owner: str, learning_rate: ScalarOrSchedule, final: float, base
     """The final learning rate in units of the base one: bounds that follow the schedule need no more."""
     start: Any = base
     if start is None:
-        start = learning_rate(jnp.zeros((), jnp.int32)) if callable(learning_rate) else learning_rate
+        start = at_step(learning_rate, jnp.zeros((), jnp.int32))
     if not isinstance(start, Tracer) and start == 0:
         raise ValueError(f"{owner}: the learning rate starts at 0; give the base_learning_rate that the final one belongs to.")
     return final / start

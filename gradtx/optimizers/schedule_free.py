@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
+from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain, factory
 from gradtx.optimizers.sgd import sgd
 from gradtx.schedules.formula import STEPS, schedule
 from gradtx.schedules.warmup import warmup_constant_schedule
@@ -95,6 +95,6 @@ def _warmed_up(learning_rate: ScalarOrSchedule, warmup_steps: int | None) -> Sca
 
     @schedule
     def rate(count):
-        return warmup(count) * (learning_rate(count) if callable(learning_rate) else learning_rate)
+        return warmup(count) * at_step(learning_rate, count)
 
     return rate

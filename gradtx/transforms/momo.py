@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require, tree
-from gradtx.core import GradientTransformationExtraArgs, Params, ScalarOrSchedule, Updates, factory
+from gradtx.core import GradientTransformationExtraArgs, Params, ScalarOrSchedule, Updates, at_step, factory
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
 from gradtx.tree.dtypes import working_dtype
 
@@ -197,7 +197,7 @@ def _start(params: Params, lower_bound: float) -> dict[str, jax.Array]:
 
 
 def _rate(learning_rate: ScalarOrSchedule, state: Any) -> jax.Array:
-    rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
+    rate = at_step(learning_rate, state.count)
     return jnp.asarray(rate, state.barf.dtype)
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree
-from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, factory
+from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, at_step, factory
 from gradtx.require import NONNEGATIVE, Range
 
 SHRINK = Range(low=0, high=1, low_included=False, high_included=False)
@@ -64,7 +64,7 @@ def scale_by_rprop(
         return u, steps, u
 
     def init(params: Params) -> ScaleByRpropState:
-        start = learning_rate(jnp.zeros((), jnp.int32)) if callable(learning_rate) else learning_rate
+        start = at_step(learning_rate, jnp.zeros((), jnp.int32))
         zeros = tree.moment_like("scale_by_rprop", params)
         return ScaleByRpropState(tree.map_leaves(lambda zero: _filled(zero, start), zeros), zeros)
 

@@ -13,6 +13,7 @@ from gradtx.core import (
     Params,
     ScalarOrSchedule,
     Updates,
+    at_step,
     factory,
     forwards_to,
     with_extra_args_support,
@@ -91,7 +92,7 @@ def schedule_free(
     def update(updates: Updates, state: ScheduleFreeState, params: Params, **extra_args: Any):
         updates, inner_state = base_optimizer.update(updates, state.base_optimizer_state, params, **extra_args)
         dtype = state.max_lr.dtype
-        rate = learning_rate(state.step_count - 1) if callable(learning_rate) else learning_rate
+        rate = at_step(learning_rate, state.step_count - 1)
         max_lr = jnp.maximum(state.max_lr, jnp.asarray(rate, dtype))
         weight = max_lr ** jnp.asarray(weight_lr_power, dtype)
         weight_sum = state.weight_sum + weight
