@@ -36,9 +36,27 @@ def test_the_learning_rate_is_that_of_transformers_in_float32(options):
     np.testing.assert_allclose(rates(options, jnp.float32), RECORDED[label(options)], rtol=1e-5)
 
 
+@pytest.mark.parametrize("options", CASES[5:7], ids=label)
+def test_only_the_value_of_the_last_step_of_each_epoch_is_read(x64, options):
+    tx = greedy_lr(**options, every=3)
+    params = jnp.zeros((), jnp.float64)
+
+    def step(state, value):
+        _, state = tx.update(params, state, params, value=value)
+        return state, state.learning_rate
+
+    given = np.full((len(values()), 3), np.nan)
+    given[:, 2] = values()
+    found = jax.lax.scan(step, tx.init(params), jnp.asarray(given.ravel()))[1]
+    np.testing.assert_allclose(found[2:-1:3], RECORDED[label(options)][1:], rtol=1e-12)
+    np.testing.assert_array_equal(found[:2], options["lr"])
+
+
 @pytest.mark.parametrize("smooth", [False, True])
 def test_keeps_the_laws(smooth):
-    check_transformation(greedy_lr(0.1, patience=0, smooth=smooth, window_size=3), sample_params(), extra_args={"value": 1.0})
+    check_transformation(
+        greedy_lr(0.1, patience=0, smooth=smooth, window_size=3, every=2), sample_params(), extra_args={"value": 1.0}
+    )
 
 
 def test_words_and_numbers_are_checked():
@@ -46,6 +64,8 @@ def test_words_and_numbers_are_checked():
         greedy_lr(0.1, mode="least")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match='threshold_mode must be "rel" or "abs", got \'relative\''):
         greedy_lr(0.1, threshold_mode="relative")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match="greedy_lr: lr must be a number, got a schedule"):
+        greedy_lr(gradtx.constant_schedule(0.1))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="greedy_lr: factor must be above 0 and below 1, got 1"):
         greedy_lr(0.1, factor=1.0)
 

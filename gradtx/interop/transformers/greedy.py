@@ -9,11 +9,13 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.core import GradientTransformationExtraArgs, Params, Updates, factory
 from gradtx.numerics import Count
+from gradtx.transforms.scale import scaling
 from gradtx.tree.dtypes import working_dtype
 
 
 class GreedyLRState(NamedTuple):
-    """The learning rate, the best value, good and bad values in a row, values to wait, and the last values for their mean."""
+    """The learning rate, the best value, good and bad values in a row, values to wait after a rise and after a fall, falls to
+    bear at the bottom, steps of this epoch, and the last values, of which there have been `count`."""
 
     learning_rate: jax.Array
     best_value: jax.Array
@@ -22,6 +24,7 @@ class GreedyLRState(NamedTuple):
     warmup_count: Count
     cooldown_count: Count
     reset_count: Count
+    step_count: Count
     count: Count
     values: jax.Array
 
@@ -37,6 +40,7 @@ class GreedyLRState(NamedTuple):
     max_lr=require.POSITIVE,
     window_size=require.AT_LEAST_ONE,
     reset_start=require.AT_LEAST_ONE,
+    every=require.AT_LEAST_ONE,
 )
 def greedy_lr(
     lr: float,
@@ -53,6 +57,8 @@ def greedy_lr(
     smooth: bool = False,
     window_size: int = 50,
     reset_start: int = 500,
+    *,
+    every: int = 1,
 ) -> GradientTransformationExtraArgs:
     """Scale the updates of an optimizer as if its learning rate rose and fell with a value, such as the loss.
 
@@ -81,26 +87,30 @@ def greedy_lr(
       smooth: whether the mean of the last `window_size` values counts in place of each.
       window_size: of how many values the mean is taken.
       reset_start: how many falls at `min_lr` to bear.
+      every: how many steps an epoch has: the value of the last step of each is read, the others are not.
 
     Raises:
-      ValueError: a number is out of its range, or a word is another.
+      TypeError: `lr` is a schedule.
+      ValueError: a number is out of its range, or a word is another, or `value` is not a scalar.
 
     References:
       GreedyLR: A Novel Adaptive Learning Rate Scheduler, 2025, https://arxiv.org/abs/2512.14527
     """
+    if callable(lr):
+        raise TypeError("greedy_lr: lr must be a number, got a schedule; another member of the chain can follow it.")
     if mode not in ("min", "max"):
         raise ValueError(f'greedy_lr: mode must be "min" or "max", got {mode!r}.')
     if threshold_mode not in ("rel", "abs"):
         raise ValueError(f'greedy_lr: threshold_mode must be "rel" or "abs", got {threshold_mode!r}.')
     sign = 1 if mode == "min" else -1
     worst = sign * math.inf
+    scaled = scaling("greedy_lr")
 
     def is_better(value, best):
         bar = best * (1 - sign * threshold) if threshold_mode == "rel" else best - sign * threshold
         return sign * value < sign * bar
 
-    @tree.lift(same_shapes=False)
-    def observe(rate, best, good, bad, warm, cool, left, count, values, *, value):
+    def observed(value, rate, best, good, bad, warm, cool, left, count, values):
         if smooth:
             values, count = _with(value, values, count)
             value = jnp.sum(values) / count
@@ -128,6 +138,13 @@ def greedy_lr(
             jnp.where(resets, 0, values),
         )
 
+    @tree.lift(same_shapes=False)
+    def observe(rate, best, good, bad, warm, cool, left, steps, count, values, *, value):
+        old = (rate, best, good, bad, warm, cool, left, count, values)
+        due = steps + 1 >= every
+        *new, count, values = (jnp.where(due, n, o) for n, o in zip(observed(value, *old), old, strict=True))
+        return *new, jnp.where(due, 0, steps + 1), count, values
+
     def init(params: Params) -> GreedyLRState:
         dtype = working_dtype(jax.tree.leaves(params))
         return GreedyLRState(
@@ -138,13 +155,14 @@ def greedy_lr(
             warmup_count=jnp.zeros((), jnp.int32),
             cooldown_count=jnp.zeros((), jnp.int32),
             reset_count=jnp.full((), reset_start, jnp.int32),
+            step_count=jnp.zeros((), jnp.int32),
             count=jnp.zeros((), jnp.int32),
             values=jnp.zeros(window_size if smooth else 0, dtype),
         )
 
     def update(updates: Updates, state: GreedyLRState, params: Params | None = None, *, value: Any):
         require.scalar("greedy_lr", "value", value)
-        return _scaled(updates, factor=state.learning_rate / lr), GreedyLRState(*observe(*state, value=value))
+        return scaled(updates, factor=state.learning_rate / lr), GreedyLRState(*observe(*state, value=value))
 
     return GradientTransformationExtraArgs(init, update)
 
@@ -152,8 +170,3 @@ def greedy_lr(
 def _with(value: jax.Array, values: jax.Array, count: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The last values, the newest first and zeros where there have been none, and how many there have been."""
     return jnp.concatenate([jnp.reshape(value, 1), values[:-1]]), jnp.minimum(count + 1, values.size)
-
-
-@tree.lift
-def _scaled(g, *, factor):
-    return factor * g
