@@ -218,6 +218,7 @@ from gradtx.optimizers.adafactor import adafactor as adafactor
 from gradtx.optimizers.adan import adan as adan
 from gradtx.optimizers.dpsgd import dpsgd as dpsgd
 from gradtx.optimizers.fromage import fromage as fromage
+from gradtx.optimizers.ftrl import ftrl as ftrl
 from gradtx.optimizers.galore import galore as galore
 from gradtx.optimizers.galore import scale_by_galore as scale_by_galore
 from gradtx.optimizers.lamb import lamb as lamb
@@ -262,6 +263,8 @@ from gradtx.transforms.distance_over_gradients import ScaleByDistanceOverGradien
 from gradtx.transforms.distance_over_gradients import scale_by_distance_over_gradients as scale_by_distance_over_gradients
 from gradtx.transforms.factored_rms import FactoredState as FactoredState
 from gradtx.transforms.factored_rms import scale_by_factored_rms as scale_by_factored_rms
+from gradtx.transforms.ftrl import ScaleByFtrlState as ScaleByFtrlState
+from gradtx.transforms.ftrl import scale_by_ftrl as scale_by_ftrl
 from gradtx.transforms.linesearch import value_and_grad_from_state as value_and_grad_from_state
 from gradtx.transforms.momentum import TraceWithCountState as TraceWithCountState
 from gradtx.transforms.monitoring import MonitorState as MonitorState

@@ -52,9 +52,9 @@ class Options(TypedDict, total=False):
         p ← p + Δp                                  what the optimizer says
         a ← p at first, then ema_momentum·a + (1−ema_momentum)·p
 
-    `learning_rate` is a number or a schedule. While gradients are gathered, a schedule counts each of them, and a step is taken at
-    the rate of the last; all else, such as bias corrections, counts the steps. `weight_decay` is decoupled, multiplied by the
-    learning rate; None is no decay.
+    `learning_rate` is a number or a schedule. While gradients are gathered, a schedule counts each of them, and a step is taken
+    at the rate of the last; all else, such as bias corrections, counts the steps. `weight_decay` is decoupled, multiplied by
+    the learning rate; None is no decay.
 
     Args:
       clipnorm: the largest norm of the gradient of each parameter by itself.
@@ -62,7 +62,7 @@ class Options(TypedDict, total=False):
       global_clipnorm: the largest norm of the whole gradient. One that is not finite passes as it is, where Keras makes all of
         it NaN. Only one of the three can be given.
       use_ema: whether to keep an average of the parameters, in `state.average`, to which Keras's `fit` moves them in the end.
-      ema_momentum: weight of the past in that average, 0.99 by default. While gradients are gathered, it decays at each of them.
+      ema_momentum: weight of the past in that average, 0.99 by default. While gradients are gathered, it decays at each.
       ema_overwrite_frequency: after every so many steps the parameters are moved to the average; while gradients are gathered,
         at each of those that belong to such a step.
       loss_scale_factor: what the loss was multiplied by.
@@ -109,14 +109,18 @@ def composed(
     return _averaged(tx, ema_momentum, ema_overwrite_frequency, gathered) if use_ema else tx
 
 
-def optimizer(build: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make a function with `**options: Unpack[Options]` a factory whose signature shows these, with their defaults."""
-    signature = inspect.signature(build)
-    own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+def optimizer(**ranges: require.Range) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Make a function with `**options: Unpack[Options]` a factory, as `factory` does, whose signature shows the options."""
     shared = [p for name, p in inspect.signature(composed).parameters.items() if name in Options.__annotations__]
-    shown = sorted([*own, *shared], key=lambda p: p.kind)
-    vars(build)["__signature__"] = signature.replace(parameters=shown)
-    return factory(**_RANGES)(build)
+
+    def make(build: Callable[_P, _R]) -> Callable[_P, _R]:
+        signature = inspect.signature(build)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        shown = sorted([*own, *shared], key=lambda p: p.kind)
+        vars(build)["__signature__"] = signature.replace(parameters=shown)
+        return factory(**_RANGES, **ranges)(build)
+
+    return make
 
 
 def decaying(

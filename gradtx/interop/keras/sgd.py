@@ -9,7 +9,7 @@ from gradtx.transforms.momentum import trace
 from gradtx.transforms.scale import scale_by_learning_rate
 
 
-@optimizer
+@optimizer()
 def sgd(
     learning_rate: ScalarOrSchedule = 0.01,
     momentum: float = 0.0,
