@@ -2,6 +2,7 @@
 
 import functools
 import math
+import numbers
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -21,7 +22,7 @@ def norm(
 ) -> jax.Array:
     """Return the norm of all entries of a tree together, computed in float32 or wider.
 
-        ord 2 (or None): √Σ|x|²        ord 1: Σ|x|        ord inf: max|x|
+        ord 2 (or None): √Σ|x|²        ord 1: Σ|x|        ord inf: max|x|        ord p: (Σ|x|ᵖ)^(1/p)
 
     Sums are taken in float64, so that no square of a smaller dtype overflows or vanishes. A norm larger than its dtype can
     hold is returned as the largest number of that dtype; of float64 entries themselves, squares beyond 1e±308 are lost. An
@@ -30,7 +31,8 @@ def norm(
 
     Args:
       tree: a tree of arrays.
-      ord: order of the norm: None, 1, 2, inf, or the word "inf".
+      ord: order of the norm: None, any number above 0, inf, or the word "inf". Of orders other than 1, 2 and inf, all leaves
+        are read twice, since powers are taken in units of the largest entry.
       squared: whether to return the square.
       axis_name: axes of a mesh (or of `pmap`) to reduce over. Within `shard_map`, where a device sees its own part only,
         the norm is then that of the whole. A leaf that `shard_map` knows to be the same all along an axis counts once; with
@@ -39,8 +41,8 @@ def norm(
     Raises:
       ValueError: the order is another one.
     """
-    if ord not in (None, 1, 2, math.inf, "inf"):
-        raise ValueError(f"norm: ord must be None, 1, 2 or inf, got {ord!r}.")
+    if ord not in (None, "inf") and not (isinstance(ord, numbers.Real) and ord > 0):
+        raise ValueError(f"norm: ord must be None, above 0, or inf, got {ord!r}.")
     axes = (axis_name,) if isinstance(axis_name, str) else tuple(axis_name or ())
     return _norm(jax.tree.leaves(tree) or [0.0], ord, squared, axes)
 
@@ -57,7 +59,10 @@ def _norm(leaves: Sequence[Any], ord: Any, squared: bool, axes: _Axes) -> jax.Ar
         leaves = [part for x in leaves for part in _real_and_imaginary(x)]
         return _total(_sum_of_squares, leaves, axes) if squared else _euclidean(leaves, axes)
     leaves = [jnp.abs(x) for x in leaves]
-    result = _total(_sum, leaves, axes) if ord == 1 else _largest(leaves, axes)
+    if ord == 1:
+        result = _total(_sum, leaves, axes)
+    else:
+        result = _largest(leaves, axes) if ord in (math.inf, "inf") else _of_order(ord, leaves, axes)
     return jnp.square(result) if squared else result
 
 
@@ -84,6 +89,16 @@ def _largest(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
     dtype = working_dtype(leaves)
     largest = functools.reduce(lax.max, [_max(x).astype(dtype) for x in leaves])
     return lax.pmax(largest, axes) if axes else largest
+
+
+def _of_order(p: float, leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
+    """(Σ|x|ᵖ)^(1/p), with powers of what no power makes overflow: an entry over the largest one."""
+    largest = lax.stop_gradient(_largest(leaves, axes))
+    unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
+    total = _total(functools.partial(_sum_of_powers, p, unit), leaves, axes)
+    zero = total == 0
+    result = unit * jnp.where(zero, 0, jnp.where(zero, 1, total) ** (1 / p))
+    return jnp.where(jnp.isfinite(largest), jnp.minimum(result, jnp.finfo(result.dtype).max), result)
 
 
 def _total(
@@ -113,6 +128,11 @@ def _sum(x: jax.Array) -> jax.Array:
 @jax.jit
 def _sum_of_squares(x: jax.Array) -> jax.Array:
     return jnp.sum(jnp.square(x.astype(jnp.float64)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _sum_of_powers(p: float, unit: jax.Array, x: jax.Array) -> jax.Array:
+    return jnp.sum((x.astype(unit.dtype) / unit) ** p)
 
 
 @jax.jit

@@ -13,7 +13,7 @@ from trees import properties, trees
 
 from gradtx import tree
 
-ORDERS = [None, 1, 2, jnp.inf, "inf"]
+ORDERS = [None, 1, 2, jnp.inf, "inf", 3, 1.5]
 LARGEST = jnp.finfo(jnp.float32).max
 
 
@@ -123,9 +123,17 @@ def test_a_batch_of_norms_may_mix_magnitudes():
     np.testing.assert_allclose(gradients, [[0.6, 0.8]] * 3 + [[0.0, 0.0]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("order", [3, "fro", "linf", -1, 0])
+def test_derivatives_of_any_order_are_those_of_the_norm_and_zero_at_zero():
+    x = jnp.array([3.0, -4.0, 0.0])
+    gradient = jax.grad(tree.norm)(x, 3)
+    np.testing.assert_allclose(gradient, np.sign(x) * x**2 / np.linalg.norm(x, 3) ** 2, rtol=1e-6)
+    chex.assert_trees_all_equal(jax.grad(tree.norm)(jnp.zeros(3), 3), jnp.zeros(3))
+    chex.assert_tree_all_finite(jax.grad(tree.norm)(1e36 * x, 3))
+
+
+@pytest.mark.parametrize("order", ["fro", "linf", -1, 0, jnp.nan])
 def test_another_order_is_refused(order):
-    with pytest.raises(ValueError, match="norm: ord must be None, 1, 2 or inf, got"):
+    with pytest.raises(ValueError, match="norm: ord must be None, above 0, or inf, got"):
         tree.norm([jnp.ones(2)], order)
 
 
