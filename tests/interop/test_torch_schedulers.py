@@ -1,5 +1,7 @@
 """torch's schedulers: the same learning rates as torch, alone and in compositions."""
 
+# pyright: reportArgumentType=false  # for arguments that are refused
+
 import pickle
 import re
 

@@ -9,9 +9,12 @@ from gradtx.interop.torch.adamax import adamax as adamax
 from gradtx.interop.torch.asgd import asgd as asgd
 from gradtx.interop.torch.checkpoints import from_torch as from_torch
 from gradtx.interop.torch.checkpoints import to_torch as to_torch
+from gradtx.interop.torch.clipping import clip_grad_norm as clip_grad_norm
+from gradtx.interop.torch.clipping import clip_grad_value as clip_grad_value
 from gradtx.interop.torch.muon import muon as muon
 from gradtx.interop.torch.nadam import nadam as nadam
 from gradtx.interop.torch.param_groups import optimizer_from_torch as optimizer_from_torch
+from gradtx.interop.torch.plateau import reduce_lr_on_plateau as reduce_lr_on_plateau
 from gradtx.interop.torch.radam import radam as radam
 from gradtx.interop.torch.rmsprop import rmsprop as rmsprop
 from gradtx.interop.torch.rprop import rprop as rprop
