@@ -1,6 +1,7 @@
 """torch's schedulers: the same learning rates as torch, alone and in compositions."""
 
-# pyright: reportArgumentType=false  # for arguments that are refused
+# Some arguments are of a type that is refused.
+# pyright: reportArgumentType=false
 
 import pickle
 import re
