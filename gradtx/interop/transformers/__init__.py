@@ -25,4 +25,5 @@ from gradtx.interop.transformers.schedules import get_linear_schedule_with_warmu
 from gradtx.interop.transformers.schedules import (
     get_polynomial_decay_schedule_with_warmup as get_polynomial_decay_schedule_with_warmup,
 )
+from gradtx.interop.transformers.trainer import trainer_adamw as trainer_adamw
 from gradtx.interop.transformers.wsd import get_wsd_schedule as get_wsd_schedule
