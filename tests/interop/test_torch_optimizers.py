@@ -24,7 +24,7 @@ def transformation(case: Case, **more: Any) -> gradtx.GradientTransformation:
     factory = getattr(torch, case.optimizer.lower())
     if options.pop("lr_halves", False):
         lr = options.pop("lr", inspect.signature(factory).parameters["lr"].default)
-        options["lr"] = gradtx.schedules.step_decay_schedule(lr, LR_HALVES["step_size"], LR_HALVES["gamma"])
+        options["lr"] = torch.step_lr(lr, **LR_HALVES)
     return factory(**options)
 
 

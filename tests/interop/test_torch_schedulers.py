@@ -27,7 +27,7 @@ def made(case: Case, lr: float = LR, ending: str = "_lr"):
     """The same scheduler in gradtx; members have the lr that torch's optimizer has when they are made."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", case.name).lower().replace("_lr", ending)
     if "schedulers" not in case.arguments:
-        return getattr(torch, name)(lr, **case.arguments)
+        return getattr(torch, name)(*([] if case.name in ("CyclicLR", "OneCycleLR") else [lr]), **case.arguments)
     members = []
     for k, member in enumerate(case.arguments["schedulers"]):
         members.append(made(member, lr))
@@ -88,14 +88,14 @@ def test_counts_may_be_mapped_over_or_have_any_shape(case):
 
 def test_schedules_of_learning_rate_and_momentum_go_into_an_optimizer():
     cycle = {"max_lr": 1.0, "total_steps": 10}
-    tx = torch.sgd(torch.one_cycle_lr(0.1, **cycle), momentum=torch.one_cycle_momentum(0.1, **cycle))
-    rates, momenta = torch.one_cycle_lr(0.1, **cycle), torch.one_cycle_momentum(0.1, **cycle)
+    tx = torch.sgd(torch.one_cycle_lr(**cycle), momentum=torch.one_cycle_momentum(**cycle))
+    rates, momenta = torch.one_cycle_lr(**cycle), torch.one_cycle_momentum(**cycle)
     state, trace = tx.init(jnp.zeros(())), 0.0
     for step in range(10):
         trace = momenta(step) * trace + 1
         update, state = tx.update(jnp.ones(()), state)
         np.testing.assert_allclose(update, -rates(step) * trace, rtol=1e-5)
-    adam = torch.adam(torch.cyclic_lr(0.1, 0.1, 0.2, 5), betas=(torch.cyclic_momentum(0.1, 0.1, 0.2, 5), 0.999))
+    adam = torch.adam(torch.cyclic_lr(0.1, 0.2, 5), betas=(torch.cyclic_momentum(0.1, 0.2, 5), 0.999))
     check_transformation(adam, sample_params(), laws=[updates_keep_structure_shape_and_dtype, state_keeps_its_type])
 
 
@@ -120,7 +120,7 @@ def test_numbers_may_be_traced():
 
     arguments = 0.3, 0.9, 0.1, 5, 0.01
     chex.assert_trees_all_close(jax.jit(value)(*arguments), value(*arguments), rtol=1e-6)
-    rates = jax.vmap(lambda lr: torch.one_cycle_lr(lr, lr, total_steps=10)(2))(jnp.array([0.1, 0.2]))
+    rates = jax.vmap(lambda lr: torch.one_cycle_lr(lr, total_steps=10)(2))(jnp.array([0.1, 0.2]))
     chex.assert_trees_all_close(rates, jnp.array([0.1, 0.2]), rtol=1e-6)
 
 
@@ -137,8 +137,8 @@ def test_numbers_may_be_traced():
         (torch.step_lr(1.0, 1_000_000_000, 0.5), LARGEST, 0.25),
         (torch.multi_step_lr(1.0, [LARGEST], 0.5), LARGEST, 0.5),
         (torch.exponential_lr(1.0, 0.999999), 3_000_000, 0.999999**3_000_000),
-        (torch.cyclic_lr(0.0, 0.0, 1.0, 2000.0), 2_000_001_000, 0.5),
-        (torch.one_cycle_lr(0.0, 1.0, LARGEST, anneal_strategy="linear"), LARGEST - 1, 4e-6),
+        (torch.cyclic_lr(0.0, 1.0, 2000.0), 2_000_001_000, 0.5),
+        (torch.one_cycle_lr(1.0, LARGEST, anneal_strategy="linear"), LARGEST - 1, 4e-6),
         (torch.chained_scheduler([torch.linear_lr(1.0), torch.cosine_annealing_lr(1.0, 1000)]), 2_000_000_000, 1.0),
         (torch.chained_scheduler([torch.linear_lr(1.0), torch.cosine_annealing_lr(1.0, 1000, 0.5)]), 2_000_001_000, 0.5),
         (torch.sequential_lr([torch.linear_lr(1.0), torch.exponential_lr(1.0, 0.5)], [2**30]), 2**30 + 1, 0.5),
@@ -155,17 +155,17 @@ def test_the_usual_compositions_need_no_loop(members):
 
 
 def test_a_cycle_of_torch_has_its_highest_one_step_before_that_of_gradtx():
-    theirs, ours = torch.one_cycle_lr(0.0, 1.0, 100), gradtx.schedules.cosine_onecycle_schedule(100, 1.0)
+    theirs, ours = torch.one_cycle_lr(1.0, 100), gradtx.schedules.cosine_onecycle_schedule(100, 1.0)
     steps = jnp.arange(100)
     assert (jnp.argmax(theirs(steps)), jnp.argmax(ours(steps))) == (29, 30)
 
 
 def test_after_a_cycle_the_lowest_learning_rate_stays():
-    schedule = torch.one_cycle_lr(0.0, 1.0, 100, anneal_strategy="linear")
+    schedule = torch.one_cycle_lr(1.0, 100, anneal_strategy="linear")
     np.testing.assert_allclose(schedule(jnp.array([99, 101, 10_000])), 4e-6, rtol=1e-6)
 
 
-LINEAR, CYCLIC, ONE_CYCLE = torch.linear_lr(0.1), torch.cyclic_lr(0.1, 0.1, 0.2), torch.one_cycle_lr(0.1, 2.5, 10)
+LINEAR, CYCLIC, ONE_CYCLE = torch.linear_lr(0.1), torch.cyclic_lr(0.1, 0.2), torch.one_cycle_lr(2.5, 10)
 
 
 @pytest.mark.parametrize(
@@ -186,16 +186,16 @@ LINEAR, CYCLIC, ONE_CYCLE = torch.linear_lr(0.1), torch.cyclic_lr(0.1, 0.1, 0.2)
         (lambda: torch.cosine_annealing_lr(0.1, 10.5), "cosine_annealing_lr: T_max must be an integer, got 10.5"),
         (lambda: torch.cosine_annealing_warm_restarts(0.1, 10.0), "T_0 must be an integer, got 10.0"),
         (lambda: torch.cosine_annealing_warm_restarts(0.1, 10, 0), "T_mult must be at least 1"),
-        (lambda: torch.cyclic_lr(0.1, 0.1, 0.2, mode="square"), "cyclic_lr: mode must be one of triangular, .* got 'square'"),
-        (lambda: torch.cyclic_lr(0.1, 0.1, 0.2, scale_mode="both"), "cyclic_lr: scale_mode must be 'cycle' or 'iterations'"),
-        (lambda: torch.cyclic_lr(0.1, 0.1, 0.2, 0), "cyclic_lr: step_size_up must be above 0"),
-        (lambda: torch.cyclic_momentum(0.1, 0.1, 0.2, cycle_momentum=False), "cyclic_momentum: with cycle_momentum=False"),
-        (lambda: torch.one_cycle_lr(0.1, 1.0), "one_cycle_lr: give total_steps, or epochs and steps_per_epoch"),
-        (lambda: torch.one_cycle_lr(0.1, 1.0, 10.0), "one_cycle_lr: the number of steps must be an integer"),
-        (lambda: torch.one_cycle_lr(0.1, 1.0, 10, pct_start=1.5), "one_cycle_lr: pct_start must be at least 0 and at most 1"),
-        (lambda: torch.one_cycle_lr(0.1, 1.0, 10, anneal_strategy="exp"), "anneal_strategy must be 'cos' or 'linear'"),
-        (lambda: torch.one_cycle_lr(0.1, 1.0, 10, pct_start=0.1), "ends at the step where it begins; torch divides by 0"),
-        (lambda: torch.one_cycle_momentum(0.1, 1.0, 10, cycle_momentum=False), "one_cycle_momentum: with cycle_momentum=False"),
+        (lambda: torch.cyclic_lr(0.1, 0.2, mode="square"), "cyclic_lr: mode must be one of triangular, .* got 'square'"),
+        (lambda: torch.cyclic_lr(0.1, 0.2, scale_mode="both"), "cyclic_lr: scale_mode must be 'cycle' or 'iterations'"),
+        (lambda: torch.cyclic_lr(0.1, 0.2, 0), "cyclic_lr: step_size_up must be above 0"),
+        (lambda: torch.cyclic_momentum(0.1, 0.2, cycle_momentum=False), "cyclic_momentum: with cycle_momentum=False"),
+        (lambda: torch.one_cycle_lr(1.0), "one_cycle_lr: give total_steps, or epochs and steps_per_epoch"),
+        (lambda: torch.one_cycle_lr(1.0, 10.0), "one_cycle_lr: the number of steps must be an integer"),
+        (lambda: torch.one_cycle_lr(1.0, 10, pct_start=1.5), "one_cycle_lr: pct_start must be at least 0 and at most 1"),
+        (lambda: torch.one_cycle_lr(1.0, 10, anneal_strategy="exp"), "anneal_strategy must be 'cos' or 'linear'"),
+        (lambda: torch.one_cycle_lr(1.0, 10, pct_start=0.1), "ends at the step where it begins; torch divides by 0"),
+        (lambda: torch.one_cycle_momentum(1.0, 10, cycle_momentum=False), "one_cycle_momentum: with cycle_momentum=False"),
         (lambda: torch.chained_scheduler([]), "chained_scheduler expects at least one scheduler, got none"),
         (lambda: torch.chained_scheduler([LINEAR, CYCLIC]), "chained_scheduler: put cyclic_lr first"),
         (
@@ -203,7 +203,7 @@ LINEAR, CYCLIC, ONE_CYCLE = torch.linear_lr(0.1), torch.cyclic_lr(0.1, 0.1, 0.2)
             "has the lr 0.1 when torch makes step_lr, got lr=0.2",
         ),
         (lambda: torch.sequential_lr([ONE_CYCLE, torch.step_lr(0.2, 5)], [9]), "has the lr 0.1 when torch makes step_lr"),
-        (lambda: torch.sequential_lr([ONE_CYCLE, torch.one_cycle_lr(0.1, 1.0, 9)], [9]), "the numbers of one one_cycle_lr"),
+        (lambda: torch.sequential_lr([ONE_CYCLE, torch.one_cycle_lr(1.0, 9)], [9]), "the numbers of one one_cycle_lr"),
         (lambda: torch.sequential_lr([], []), "sequential_lr expects at least one scheduler, got none"),
         (lambda: torch.sequential_lr([LINEAR], [3]), "sequential_lr: 1 schedulers meet at 0 milestones, got 1"),
         (lambda: torch.sequential_lr([LINEAR] * 3, [5, 3]), "sequential_lr: the milestone after 5 must be at least 5"),

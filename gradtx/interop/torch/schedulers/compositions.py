@@ -28,12 +28,13 @@ def chained_scheduler(schedulers: Sequence[Scheduler]) -> Scheduler:
 
     Raises:
       TypeError: a member is no scheduler of torch.
-      ValueError: there is none, or torch has another `lr` for one of them, or `cyclic_lr` is not the first.
+      ValueError: there is none, or torch has another `lr` for one of them, or one that is not the first begins
+        with `cyclic_lr`, whose first step in torch would be of another.
     """
     base = _shared("chained_scheduler", schedulers)
     parts = [part for member in schedulers for part in _parts(member, of="chained_scheduler")]
-    if any(part.name == "cyclic_lr" for part in parts[1:]):
-        raise ValueError("chained_scheduler: put cyclic_lr first; what stands before it has no effect.")
+    if any(next(_parts(part)).name == "cyclic_lr" for part in parts[1:]):
+        raise ValueError("chained_scheduler: put cyclic_lr first, or what begins with it; made later, it takes another lr.")
 
     def begin(lr: Rate) -> Rate:
         for part in parts:
@@ -43,7 +44,7 @@ def chained_scheduler(schedulers: Sequence[Scheduler]) -> Scheduler:
     kind, run = _together(parts)
     return Scheduler(
         "chained_scheduler",
-        schedulers[0].lr,
+        _of_optimizer(schedulers),
         begin,
         run,
         kind=kind,
@@ -126,7 +127,7 @@ def sequential_lr(schedulers: Sequence[Scheduler], milestones: Sequence[int]) ->
     final, begin, _ = phases[-1]
     return Scheduler(
         "sequential_lr",
-        schedulers[0].lr,
+        _of_optimizer(schedulers),
         lambda found: first.begin(jnp.asarray(base, float)),
         run,
         kind="sets" if all(member.kind == "sets" for member, _, _ in phases) else None,
@@ -167,6 +168,11 @@ def _shared(owner: str, schedulers: Sequence[Scheduler]) -> Rate:
         if k == 0 or member.name != "cyclic_lr":  # which changes what is not yet written down
             base = member.base
     return base
+
+
+def _of_optimizer(schedulers: Sequence[Scheduler]) -> Rate:
+    """The learning rate of the optimizer before; any will do if none of them reads it."""
+    return next((member.lr for member in schedulers if member.lr is not None), schedulers[0].base)
 
 
 def _parts(member: Scheduler, of: str | None = None) -> Iterator[Scheduler]:

@@ -18,7 +18,6 @@ _MODES = ("triangular", "triangular2", "exp_range")
 
 @factory(**_RANGES)
 def cyclic_lr(
-    lr: Any,
     base_lr: Any,
     max_lr: Any,
     step_size_up: float = 2000,
@@ -39,7 +38,6 @@ def cyclic_lr(
     at first, and gamma^t for "exp_range".
 
     Args:
-      lr: not read, since `base_lr` takes its place.
       base_lr: learning rate at step 0 and at the end of each cycle.
       max_lr: learning rate at the top of a cycle of scale 1.
       step_size_up: how many steps the rise takes.
@@ -60,12 +58,11 @@ def cyclic_lr(
     """
     del cycle_momentum, base_momentum, max_momentum
     height = _height("cyclic_lr", step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode)
-    return setting("cyclic_lr", lr, lambda count: base_lr + (max_lr - base_lr) * height(count), base=base_lr)
+    return setting("cyclic_lr", None, lambda count: base_lr + (max_lr - base_lr) * height(count), base=base_lr)
 
 
 @factory(**_RANGES)
 def cyclic_momentum(
-    lr: Any,
     base_lr: Any,
     max_lr: Any,
     step_size_up: float = 2000,
@@ -85,8 +82,7 @@ def cyclic_momentum(
     Give it to an optimizer as `momentum=`, or as the first of `betas=`.
 
     Args:
-      lr: as for `cyclic_lr`, and so on.
-      base_lr: not read.
+      base_lr: as for `cyclic_lr`; not read.
       max_lr: not read.
       step_size_up: see `cyclic_lr`.
       step_size_down: see `cyclic_lr`.
@@ -101,7 +97,7 @@ def cyclic_momentum(
     Raises:
       ValueError: as for `cyclic_lr`, or `cycle_momentum` is False.
     """
-    del lr, base_lr, max_lr
+    del base_lr, max_lr
     require_momentum("cyclic_momentum", cycle_momentum)
     height = _height("cyclic_momentum", step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode)
     return schedule(lambda count: max_momentum - (max_momentum - base_momentum) * height(count))

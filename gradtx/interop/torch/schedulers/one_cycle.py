@@ -25,7 +25,6 @@ _RANGES = {
 
 @factory(**_RANGES)
 def one_cycle_lr(
-    lr: Any,
     max_lr: Any,
     total_steps: int | None = None,
     epochs: int | None = None,
@@ -46,7 +45,6 @@ def one_cycle_lr(
     `total_steps`, which it extrapolates; here the lowest stays from then on.
 
     Args:
-      lr: not read, since max_lr / div_factor takes its place.
       max_lr: the highest.
       total_steps: how many steps there are; or else give `epochs` and `steps_per_epoch`, whose product they are.
       epochs: see `total_steps`.
@@ -72,12 +70,11 @@ def one_cycle_lr(
     first = max_lr / div_factor
     last = first / final_div_factor
     knots = [first, max_lr, first, last] if three_phase else [first, max_lr, last]
-    return setting("one_cycle_lr", lr, lambda count: _annealed(anneal_strategy, ends, knots, count), base=first)
+    return setting("one_cycle_lr", None, lambda count: _annealed(anneal_strategy, ends, knots, count), base=first)
 
 
 @factory(**_RANGES)
 def one_cycle_momentum(
-    lr: Any,
     max_lr: Any,
     total_steps: int | None = None,
     epochs: int | None = None,
@@ -96,8 +93,7 @@ def one_cycle_momentum(
     Give it to an optimizer as `momentum=`, or as the first of `betas=`.
 
     Args:
-      lr: not read, nor are the numbers of the learning rate.
-      max_lr: not read.
+      max_lr: as for `one_cycle_lr`; not read, nor are the other numbers of the learning rate.
       total_steps: see `one_cycle_lr`.
       epochs: see `one_cycle_lr`.
       steps_per_epoch: see `one_cycle_lr`.
@@ -113,7 +109,7 @@ def one_cycle_momentum(
     Raises:
       ValueError: as for `one_cycle_lr`, or `cycle_momentum` is False.
     """
-    del lr, max_lr, div_factor, final_div_factor
+    del max_lr, div_factor, final_div_factor
     require_momentum("one_cycle_momentum", cycle_momentum)
     ends = _ends("one_cycle_momentum", total_steps, epochs, steps_per_epoch, pct_start, anneal_strategy, three_phase)
     knots = [max_momentum, base_momentum, max_momentum, max_momentum][: len(ends) + 1]

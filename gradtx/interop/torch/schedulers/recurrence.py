@@ -29,7 +29,7 @@ class Scheduler(Function):
 
     Attributes:
       name: what it is called in errors.
-      lr: the learning rate of the optimizer before.
+      lr: the learning rate of the optimizer before; None if it is never read.
       base: that of the optimizer afterwards, its `initial_lr`, which schedulers made later begin with.
       begin: the learning rate of step 0 of what the optimizer has.
       restart: that of step 0 of what a `sequential_lr` has found.
