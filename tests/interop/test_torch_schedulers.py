@@ -198,6 +198,7 @@ LINEAR, CYCLIC, ONE_CYCLE = torch.linear_lr(0.1), torch.cyclic_lr(0.1, 0.2), tor
         (lambda: torch.one_cycle_momentum(1.0, 10, cycle_momentum=False), "one_cycle_momentum: with cycle_momentum=False"),
         (lambda: torch.chained_scheduler([]), "chained_scheduler expects at least one scheduler, got none"),
         (lambda: torch.chained_scheduler([LINEAR, CYCLIC]), "chained_scheduler: put cyclic_lr first"),
+        (lambda: torch.chained_scheduler([LINEAR, torch.sequential_lr([CYCLIC], [])]), "or what begins with it"),
         (
             lambda: torch.chained_scheduler([LINEAR, torch.step_lr(0.2, 5)]),
             "has the lr 0.1 when torch makes step_lr, got lr=0.2",

@@ -28,8 +28,8 @@ def chained_scheduler(schedulers: Sequence[Scheduler]) -> Scheduler:
 
     Raises:
       TypeError: a member is no scheduler of torch.
-      ValueError: there is none, or torch has another `lr` for one of them, or one that is not the first begins
-        with `cyclic_lr`, whose first step in torch would be of another.
+      ValueError: there is none, or torch has another `lr` for one of them, or `cyclic_lr`, or a
+        `sequential_lr` that begins with it, is not the first.
     """
     base = _shared("chained_scheduler", schedulers)
     parts = [part for member in schedulers for part in _parts(member, of="chained_scheduler")]
