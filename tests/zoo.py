@@ -294,7 +294,7 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "adadelta": Sample(lambda: gradtx.adadelta()),
     "novograd": Sample(lambda: gradtx.novograd(1e-2)),
     "ftrl": Sample(lambda: gradtx.ftrl(0.1)),
-    "ftrl with a schedule": Sample(lambda: gradtx.ftrl(halving, l1=0.01, beta=1.0)),
+    "ftrl with a schedule": Sample(lambda: gradtx.ftrl(gradtx.linear_schedule(0.0, 0.1, 10), l1=0.01, beta=1.0)),
     "rprop": Sample(lambda: gradtx.rprop(1e-2)),
     "rprop with a schedule": Sample(lambda: gradtx.rprop(halving)),
     "sm3": Sample(lambda: gradtx.sm3(halving)),

@@ -69,7 +69,7 @@ def scale_by_ftrl(
         counts = rate > 0
         rate = jnp.where(counts, rate, 1)
         new_n = saturated(n + abs_sq(g))
-        new_z = z + g + 2 * l2_shrinkage * p - (raised(new_n) - raised(n)) / rate * p
+        new_z = z + g + 2 * l2_shrinkage * p - (raised(new_n) - raised(n)) * p / rate
         divisor = beta + raised(new_n) + 2 * l2 * rate
         moves = counts & (divisor > 0)
         minimum = -jnp.sign(new_z) * jnp.maximum(jnp.abs(new_z) - l1, 0) * rate / jnp.where(moves, divisor, 1)

@@ -13,6 +13,7 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
+from gradtx.tree.dtypes import widened
 from gradtx.update import apply_updates
 
 
@@ -31,13 +32,17 @@ def consecutive(first: GradientTransformation, second: GradientTransformation) -
     """
     first, second = with_extra_args_support(first), with_extra_args_support(second)
 
+    # A step may be lost in the dtype of the params, and the second optimizer need not lose it.
+    def moved(params: Params, step: Updates) -> Params:
+        return apply_updates(tree.map_leaves(widened, params), step)
+
     def init(params: Params) -> tuple[OptState, OptState]:
         return first.init(params), second.init(params)
 
     @forwards_to(first, second)
     def update(updates: Updates, state: tuple[OptState, OptState], params: Params, **extra_args: Any):
         step, first_state = first.update(updates, state[0], params, **extra_args)
-        second_step, second_state = second.update(updates, state[1], apply_updates(params, step), **extra_args)
+        second_step, second_state = second.update(updates, state[1], moved(params, step), **extra_args)
         return _sum(step, second_step), (first_state, second_state)
 
     return GradientTransformationExtraArgs(init, update)

@@ -2,24 +2,29 @@
 
     python tests/golden/keras_optimizers.py
 
-Where an average of the parameters is kept, it is recorded beside them, after the last step.
+Where an average of the parameters is kept, it is recorded beside them, after the last step. Adafactor and Muon are recorded
+twice, as they are and with their means and norms in float64, whose rounding can be compared.
 """
 # /// script
 # dependencies = ["jax==0.10.2", "keras==3.15.0", "numpy"]
 # ///
 
+import contextlib
 import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
 import problem
-from keras_optimizers_cases import CASES, LR_HALVES, Case
+from keras_optimizers_cases import CASES, IN_FLOAT32, LR_HALVES, Case
 
 os.environ["KERAS_BACKEND"] = "jax"
 keras: Any = importlib.import_module("keras")
+dtypes: Any = importlib.import_module("keras.src.backend.common.dtypes")
 
 
 def optimizer_of(case: Case) -> Any:
@@ -63,6 +68,13 @@ def recorded(case: Case) -> dict[str, np.ndarray]:
     return arrays
 
 
+@contextlib.contextmanager
+def float64_stays() -> Iterator[None]:
+    """Let Keras's rules of dtypes make float64 of float64."""
+    with mock.patch.dict(dtypes.BIT64_TO_BIT32_DTYPE, {"float64": "float64"}):
+        yield
+
+
 def main() -> None:
     assert keras.__version__ == "3.15.0", keras.__version__
     jax.config.update("jax_enable_x64", True)
@@ -70,6 +82,9 @@ def main() -> None:
     arrays: dict[str, Any] = {}
     for case in CASES:
         arrays |= recorded(case)
+    with float64_stays():
+        for case in IN_FLOAT32:
+            arrays |= {f"{label}, in float64": array for label, array in recorded(case).items()}
     np.savez_compressed(Path(__file__).with_suffix(".npz"), **arrays)
 
 

@@ -31,7 +31,7 @@ MOMENTUM = {"learning_rate": 0.05, "momentum": 0.9}
 DECAY = {"learning_rate": 0.02, "weight_decay": 0.1}
 BETAS = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-3}
 
-# What Keras's base class adds, on a few optimizers each; gathered gradients with a rate that changes while they are.
+# What Keras's base class adds; gathered gradients with a rate that changes while they are.
 SHARED: list[dict[str, Any]] = [
     {"clipnorm": 0.5},
     {"clipvalue": 0.2},
@@ -85,7 +85,9 @@ CASES = [
     ),
     *_cases("ScheduleFreeAdamW", DECAY, {}, {"warmup_steps": 20, "weight_decay": 0.1, **BETAS}),
     *[Case("SGD", {**MOMENTUM, "weight_decay": 0.1, **shared}) for shared in SHARED],
-    *[Case("Adam", {**DECAY, **shared}) for shared in SHARED],
     *[Case("Lamb", {**DECAY, **shared}) for shared in SHARED],
-    *[Case("Muon", {"learning_rate": 0.02, **shared}) for shared in SHARED],
+    *[Case("Muon", {"learning_rate": 0.02, **shared}) for shared in SHARED[-3:]],
 ]
+
+IN_FLOAT32 = [case for case in CASES if case.optimizer in ("Adafactor", "Muon")]
+"""Those that use `keras.ops.mean` or `norm`, whose rules of dtypes know no float64 but on TensorFlow."""

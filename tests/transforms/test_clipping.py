@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
+import gradtx
 from gradtx.transforms.clipping import adaptive_grad_clip, clip, clip_by_global_norm, unitwise_clip, unitwise_norm
 
 
@@ -68,3 +69,10 @@ def test_adaptive_clipping_reads_the_parameters():
     tx = adaptive_grad_clip(0.1)
     with pytest.raises(ValueError, match="adaptive_grad_clip reads the parameters"):
         tx.update(jnp.ones(2), tx.init(jnp.ones(2)))
+
+
+def test_each_array_by_itself_is_clipped_to_a_norm():
+    g = {"large": jnp.array([3.0, 4.0]), "small": jnp.array([[0.3], [0.4]])}
+    tx = gradtx.clip_by_block_norm(1.0)
+    clipped, _ = tx.update(g, tx.init(g))
+    chex.assert_trees_all_close(clipped, {"large": jnp.array([0.6, 0.8]), "small": g["small"]})

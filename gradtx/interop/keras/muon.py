@@ -105,7 +105,7 @@ def muon(
         def adam_rate(count):
             return at_step(rate, count) * adam_lr_ratio
 
-        matrices = chain(
+        matrices: GradientTransformation = chain(
             scale_by_muon(
                 (muon_a, muon_b, muon_c),
                 ns_steps,
@@ -117,15 +117,13 @@ def muon(
             *([] if rms_rate is None else [scale_by_matrix_shape(consistent_rms=rms_rate)]),
             scale_by_learning_rate(rate),
         )
-        others = chain(
+        others: GradientTransformation = chain(
             scale_by_adam(adam_beta_1, adam_beta_2, epsilon, debias_eps=True),
             scale_by_learning_rate(adam_rate if callable(rate) else rate * adam_lr_ratio),
         )
         mask = options.get("mask")
-        parts = {
-            "muon": decaying(matrices, rate, weight_decay, mask),
-            "adam": decaying(others, rate, adam_weight_decay, mask),
-        }
-        return partition(parts, labels)
+        matrices = decaying(matrices, rate, weight_decay, mask)
+        others = decaying(others, rate, adam_weight_decay, mask)
+        return partition({"muon": matrices, "adam": others}, labels)
 
     return composed(descent, learning_rate, **options)
