@@ -70,6 +70,11 @@ def in_range(owner: str, name: str, value: object, allowed: Range) -> None:
         raise ValueError(f"{owner}: {name} must be {allowed}, got {value}{_ADVICE.get(name, '')}")
 
 
+def is_zero(hyperparameter: Any) -> bool:
+    """Return whether it is the Python number 0: what it is the weight of can be left out. A traced number never is."""
+    return isinstance(hyperparameter, int | float) and hyperparameter == 0
+
+
 def scalar(owner: str, name: str, value: Any) -> None:
     """Raise `ValueError`, naming `owner` and `name`, unless `value` is a number or an array of no dimensions."""
     if np.ndim(value):

@@ -75,6 +75,10 @@ def schedule_free_adamw(
       weight_lr_power: the power of the learning rate that a step weighs in the average.
       state_dtype: dtype in which z is kept; by default that of the parameters, float32 at least.
 
+    Conventions:
+      A step weighs as much as the square of its learning rate in the average, as in the authors' code; in Keras all steps weigh
+      the same, and the weight decay moves the parameters themselves. Exactly Keras's is `interop.keras.schedule_free_adamw`.
+
     References:
       Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682
     """

@@ -196,7 +196,9 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
         if name in schedules:
             raise TypeError(f"{made_by.__name__}: {name} cannot be a schedule, as the factory looks at its value.")
         del numbers[name]
-    inner = build(values())
+    build(values())  # raises if a number is out of its range
+    # What inits has arrays, as what updates has: a factory may leave out what a Python number of 0 is the weight of.
+    inner = build({name: value if isinstance(value, jax.Array) else np.asarray(value) for name, value in values().items()})
 
     def init(params: Params) -> InjectStatefulHyperparamsState:
         return InjectStatefulHyperparamsState(

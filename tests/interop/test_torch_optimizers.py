@@ -107,6 +107,17 @@ def test_momentum_may_be_a_schedule():
     assert steps == pytest.approx([1, 1 + 0.45, 1 + 0.3 * 1.45])
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "nadam", "radam", "adamax", "adagrad", "adadelta", "rmsprop", "asgd"])
+def test_hyperparameters_may_be_injected(name):
+    tx = gradtx.inject_hyperparams(getattr(torch, name))(lr=0.1)
+    state = tx.init(jnp.ones(3))
+    assert float(state.hyperparams["lr"]) == pytest.approx(0.1)
+    state.hyperparams["lr"] = jnp.float32(0.0)
+    state.hyperparams["weight_decay"] = jnp.float32(0.5)
+    updates, _ = tx.update(jnp.ones(3), state, jnp.ones(3))
+    assert jnp.all(updates == 0)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [

@@ -12,7 +12,9 @@ import optax
 import pytest
 
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, Schedule, chain, factory
+from gradtx.require import is_zero
 from gradtx.transforms.adam import scale_by_adam
+from gradtx.transforms.momentum import trace
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.wrappers.inject_hyperparams import (
     InjectStatefulHyperparamsState,
@@ -306,6 +308,20 @@ def test_unjitted_updates_trace_the_factory_once():
     before = len(calls)
     steps(tx, 4)
     assert len(calls) == before + 1
+
+
+def leaves_out_zero(learning_rate: float, momentum: float = 0.0):
+    ball = [] if is_zero(momentum) else [trace(momentum)]
+    return chain(*ball, scale_by_learning_rate(learning_rate))
+
+
+def test_what_a_factory_leaves_out_at_zero_is_there_to_be_changed():
+    tx = inject_hyperparams(leaves_out_zero)(learning_rate=1.0)
+    update, state = tx.update(jnp.ones(()), tx.init(jnp.ones(())))
+    assert update == -1.0
+    state.hyperparams["momentum"] = 0.5
+    update, _ = tx.update(jnp.ones(()), state)
+    assert update == -1.5
 
 
 def test_a_jitted_step_is_traced_once():

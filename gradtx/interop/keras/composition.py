@@ -136,7 +136,7 @@ def decaying(
 def _clipping(**bounds: Any) -> list[GradientTransformation]:
     given = {name: bound for name, bound in bounds.items() if bound is not None}
     if len(given) > 1:
-        raise ValueError(f"at most one of {', '.join(bounds)} can be given, got {' and '.join(given)}.")
+        raise ValueError(f"an optimizer of Keras takes one of {', '.join(bounds)} at most, got {' and '.join(given)}.")
     clips = {"clipnorm": clip_by_block_norm, "clipvalue": clip, "global_clipnorm": clip_by_global_norm}
     return [clips[name](bound) for name, bound in given.items()]
 

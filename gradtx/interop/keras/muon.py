@@ -16,7 +16,7 @@ from gradtx.core import (
     chain,
 )
 from gradtx.interop.keras.composition import Options, composed, decaying, optimizer
-from gradtx.require import DECAY, NONNEGATIVE, Range
+from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.schedules.formula import schedule
 from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.muon import scale_by_matrix_shape, scale_by_muon
@@ -33,7 +33,7 @@ _NORM_EPSILON = 1e-7
     adam_weight_decay=NONNEGATIVE,
     adam_lr_ratio=NONNEGATIVE,
     momentum=DECAY,
-    ns_steps=Range(low=1),
+    ns_steps=AT_LEAST_ONE,
     rms_rate=NONNEGATIVE,
 )
 def muon(

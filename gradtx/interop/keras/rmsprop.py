@@ -4,8 +4,8 @@ from typing import Unpack
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule
 from gradtx.interop.keras.composition import Options, composed, optimizer
-from gradtx.interop.torch.composition import is_zero
 from gradtx.optimizers import rmsprop as gradtx_rmsprop
+from gradtx.require import is_zero
 
 
 @optimizer()

@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain
 from gradtx.interop.keras.composition import Options, composed, optimizer
-from gradtx.interop.torch.composition import is_zero
+from gradtx.require import is_zero
 from gradtx.transforms.momentum import trace
 from gradtx.transforms.scale import scale_by_learning_rate
 

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain, factory
-from gradtx.interop.torch.composition import is_zero
-from gradtx.require import NONNEGATIVE, Range
+from gradtx.require import NONNEGATIVE, Range, is_zero
 from gradtx.schedules.formula import schedule
 from gradtx.transforms.clipping import clip_by_block_rms
 from gradtx.transforms.factored_rms import scale_by_factored_rms

@@ -1,8 +1,8 @@
 """torch.optim.Adagrad."""
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, factory
-from gradtx.interop.torch.composition import composed, is_zero
-from gradtx.require import NONNEGATIVE
+from gradtx.interop.torch.composition import composed
+from gradtx.require import NONNEGATIVE, is_zero
 from gradtx.schedules.formula import schedule
 from gradtx.transforms.adagrad import scale_by_rss
 

@@ -28,7 +28,7 @@ def composed(
 
     torch shrinks the parameters before it adds the update; the sum is the same, as both are made of the old parameters.
     """
-    decay = [] if is_zero(weight_decay) else [add_decayed_weights(weight_decay)]
+    decay = [] if require.is_zero(weight_decay) else [add_decayed_weights(weight_decay)]
     return chain(
         *([scale(-1.0)] if maximize else []),
         *([] if decoupled else decay),
@@ -36,11 +36,6 @@ def composed(
         *(decay if decoupled else []),
         scale_by_learning_rate(lr),
     )
-
-
-def is_zero(hyperparameter: Any) -> bool:
-    """Whether it is the number 0, with which torch leaves out what it is the weight of; a traced number is not."""
-    return isinstance(hyperparameter, int | float) and hyperparameter == 0
 
 
 def scheduled(factory: Callable[..., GradientTransformation], **hyperparameters: Any) -> GradientTransformation:

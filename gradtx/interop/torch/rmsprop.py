@@ -1,8 +1,8 @@
 """torch.optim.RMSprop."""
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
-from gradtx.interop.torch.composition import composed, is_zero, scheduled
-from gradtx.require import DECAY, NONNEGATIVE
+from gradtx.interop.torch.composition import composed, scheduled
+from gradtx.require import DECAY, NONNEGATIVE, is_zero
 from gradtx.transforms.momentum import trace
 from gradtx.transforms.rmsprop import scale_by_rms, scale_by_stddev
 

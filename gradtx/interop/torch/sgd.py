@@ -1,8 +1,8 @@
 """torch.optim.SGD."""
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
-from gradtx.interop.torch.composition import composed, is_zero, scheduled
-from gradtx.require import NONNEGATIVE
+from gradtx.interop.torch.composition import composed, scheduled
+from gradtx.require import NONNEGATIVE, is_zero
 from gradtx.transforms.momentum import trace
 
 

@@ -14,8 +14,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.interop.torch.composition import is_zero
-from gradtx.require import DECAY, NONNEGATIVE, POSITIVE, Range
+from gradtx.require import DECAY, NONNEGATIVE, POSITIVE, Range, is_zero
 from gradtx.schedules.formula import schedule
 from gradtx.transforms.clipping import clip_by_block_rms
 from gradtx.transforms.factored_rms import scale_by_factored_rms
