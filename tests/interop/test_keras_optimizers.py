@@ -145,7 +145,7 @@ def test_muon_leaves_embeddings_and_excluded_layers_to_adam():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: keras.sgd(clipnorm=1.0, clipvalue=1.0), "at most one of clipnorm, clipvalue, global_clipnorm can be given"),
+        (lambda: keras.sgd(clipnorm=1.0, clipvalue=1.0), "takes one of clipnorm, clipvalue, global_clipnorm at most"),
         (lambda: keras.sgd(gradient_accumulation_steps=1), "sgd: gradient_accumulation_steps must be at least 2, got 1"),
         (lambda: keras.sgd(-1.0), "sgd: learning_rate must be at least 0, got -1.0; to ascend, negate the gradients"),
         (lambda: keras.adam(beta_2=1.0), "adam: beta_2 must be at least 0 and below 1, got 1.0"),
