@@ -1,14 +1,12 @@
 """Rules in which Optax errs equal their authors' code."""
 
-import json
-from pathlib import Path
-
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import recorded
 import trajectories
 
 import gradtx
@@ -136,24 +134,15 @@ def test_private_aggregates_have_the_noise_of_optax():
             chex.assert_trees_all_close(actual, expected, rtol=1e-11)
 
 
-RPROP = json.loads((Path(__file__).parents[1] / "golden" / "torch_rprop.json").read_text())
-
-
 @pytest.mark.parametrize(
-    ("label", "options"),
+    ("tx", "label"),
     [
-        ("lr=0.1", {"learning_rate": 0.1}),
+        (gradtx.rprop(0.01), "Rprop(), gradients times 1"),
         (
-            "lr=0.01, etas=(0.3, 1.5), step_sizes=(0.001, 0.05)",
-            {"learning_rate": 0.01, "eta_minus": 0.3, "eta_plus": 1.5, "min_step_size": 0.001, "max_step_size": 0.05},
+            gradtx.chain(gradtx.scale(-1.0), gradtx.rprop(0.1, 0.3, 1.5, 0.001, 0.5)),
+            "Rprop(lr=0.1, etas=(0.3, 1.5), step_sizes=(0.001, 0.5), maximize=True), gradients times 1",
         ),
     ],
 )
-def test_rprop_moves_as_in_torch(label, options):
-    tx = gradtx.rprop(**options)
-    p = jnp.linspace(-1.0, 1.0, 6)
-    state = tx.init(p)
-    for g, expected in zip(RPROP["gradients"], RPROP[label], strict=True):
-        updates, state = tx.update(jnp.asarray(g), state, p)
-        p = p + updates
-        np.testing.assert_allclose(p, expected, rtol=1e-12, atol=1e-14)
+def test_rprop_moves_as_in_torch(tx, label):
+    recorded.assert_moves_as_recorded(tx, recorded.read("torch_optimizers")[label])
