@@ -41,7 +41,7 @@ def norm(
     Raises:
       ValueError: the order is another one.
     """
-    if ord not in (None, "inf") and not (isinstance(ord, numbers.Real) and ord > 0):
+    if ord not in (None, "inf") and not (isinstance(ord, numbers.Real) and float(ord) > 0):
         raise ValueError(f"norm: ord must be None, above 0, or inf, got {ord!r}.")
     axes = (axis_name,) if isinstance(axis_name, str) else tuple(axis_name or ())
     return _norm(jax.tree.leaves(tree) or [0.0], ord, squared, axes)

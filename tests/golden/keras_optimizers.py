@@ -20,14 +20,14 @@ from unittest import mock
 import jax
 import numpy as np
 import problem
-from keras_optimizers_cases import CASES, IN_FLOAT32, LR_HALVES, Case
+from keras_optimizers_cases import CASES, IN_FLOAT32, LR_HALVES
 
 os.environ["KERAS_BACKEND"] = "jax"
 keras: Any = importlib.import_module("keras")
 dtypes: Any = importlib.import_module("keras.src.backend.common.dtypes")
 
 
-def optimizer_of(case: Case) -> Any:
+def optimizer_of(case: problem.Case) -> Any:
     options = dict(case.options)
     lr_halves, excluded = options.pop("lr_halves", False), options.pop("exclude", None)
     optimizer_class = getattr(keras.optimizers, case.optimizer)
@@ -44,7 +44,7 @@ def flat(arrays: list[Any]) -> np.ndarray:
     return np.concatenate([np.ravel(np.asarray(array)) for array in arrays])
 
 
-def recorded(case: Case) -> dict[str, np.ndarray]:
+def recorded(case: problem.Case) -> dict[str, np.ndarray]:
     """The parameters after each kept step, a row a step, and the average, if there is one."""
     optimizer = optimizer_of(case)
     variables = [keras.Variable(p, name=name) for name, p in problem.start().items()]

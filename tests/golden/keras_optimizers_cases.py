@@ -4,27 +4,11 @@ All options are Keras's own but two: `lr_halves` stands for a learning rate that
 (ExponentialDecay, as a staircase), and `exclude` names the parameters that `exclude_from_weight_decay` is called with.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from problem import Case, cases
 
 LR_HALVES = {"decay_steps": 30, "decay_rate": 0.5, "staircase": True}
-
-
-class Case(NamedTuple):
-    """A run, printed as the call that it is of."""
-
-    optimizer: str
-    options: dict[str, Any]
-    scale: float = 1.0
-
-    def __str__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
-        return f"{self.optimizer}({arguments}), gradients times {self.scale:g}"
-
-
-def _cases(optimizer: str, *options: dict[str, Any]) -> list[Case]:
-    """Each set of options with gradients of two scales; the first also with a learning rate that halves."""
-    falling = [Case(optimizer, {**options[0], "lr_halves": True}, scale) for scale in (1.0, 1e-4)]
-    return [Case(optimizer, each, scale) for each in options for scale in (1.0, 1e-4)] + falling
 
 
 MOMENTUM = {"learning_rate": 0.05, "momentum": 0.9}
@@ -45,24 +29,24 @@ SHARED: list[dict[str, Any]] = [
 ]
 
 CASES = [
-    *_cases("SGD", {**MOMENTUM, "weight_decay": 0.1}, {}, {**MOMENTUM, "nesterov": True}),
-    *_cases("Adam", DECAY, {}, {"amsgrad": True, **BETAS, **DECAY}),
-    *_cases("AdamW", {"learning_rate": 0.02}, {"amsgrad": True}),
-    *_cases("RMSprop", {"momentum": 0.9, **DECAY}, {}, {"rho": 0.8, "momentum": 0.5, "epsilon": 1e-3, "centered": True}),
-    *_cases("Nadam", DECAY, {}, BETAS),
-    *_cases("Adamax", DECAY, {}, BETAS),
-    *_cases("Adagrad", DECAY, {}, {"initial_accumulator_value": 0.0, "epsilon": 1e-3}),
-    *_cases("Adadelta", {"learning_rate": 1.0, "weight_decay": 0.1}, {}, {"rho": 0.5, "epsilon": 1e-3}),
-    *_cases("Lion", DECAY, {}, {"beta_1": 0.8, "beta_2": 0.95}),
-    *_cases("Lamb", DECAY, {}, BETAS),
-    *_cases(
+    *cases("SGD", {**MOMENTUM, "weight_decay": 0.1}, {}, {**MOMENTUM, "nesterov": True}),
+    *cases("Adam", DECAY, {}, {"amsgrad": True, **BETAS, **DECAY}),
+    *cases("AdamW", {"learning_rate": 0.02}, {"amsgrad": True}),
+    *cases("RMSprop", {"momentum": 0.9, **DECAY}, {}, {"rho": 0.8, "momentum": 0.5, "epsilon": 1e-3, "centered": True}),
+    *cases("Nadam", DECAY, {}, BETAS),
+    *cases("Adamax", DECAY, {}, BETAS),
+    *cases("Adagrad", DECAY, {}, {"initial_accumulator_value": 0.0, "epsilon": 1e-3}),
+    *cases("Adadelta", {"learning_rate": 1.0, "weight_decay": 0.1}, {}, {"rho": 0.5, "epsilon": 1e-3}),
+    *cases("Lion", DECAY, {}, {"beta_1": 0.8, "beta_2": 0.95}),
+    *cases("Lamb", DECAY, {}, BETAS),
+    *cases(
         "Adafactor",
         DECAY,
         {},
         {"learning_rate": 0.5, "relative_step": False},
         {"beta_2_decay": -0.5, "epsilon_1": 1e-6, "epsilon_2": 0.1, "clip_threshold": 2.0},
     ),
-    *_cases(
+    *cases(
         "Ftrl",
         {"learning_rate": 0.5, "weight_decay": 0.1},
         {},
@@ -76,14 +60,14 @@ CASES = [
             "beta": 0.5,
         },
     ),
-    *_cases(
+    *cases(
         "Muon",
         {"learning_rate": 0.02},
         {},
         {"momentum": 0.8, "nesterov": False, "rms_rate": None, "adam_weight_decay": None, "adam_lr_ratio": 0.5, "ns_steps": 2},
         {"exclude_layers": ["^ker"], "weight_decay": None, "adam_beta_1": 0.8, "adam_beta_2": 0.95, "epsilon": 1e-3},
     ),
-    *_cases("ScheduleFreeAdamW", DECAY, {}, {"warmup_steps": 20, "weight_decay": 0.1, **BETAS}),
+    *cases("ScheduleFreeAdamW", DECAY, {}, {"warmup_steps": 20, "weight_decay": 0.1, **BETAS}),
     *[Case("SGD", {**MOMENTUM, "weight_decay": 0.1, **shared}) for shared in SHARED],
     *[Case("Lamb", {**DECAY, **shared}) for shared in SHARED],
     *[Case("Muon", {"learning_rate": 0.02, **shared}) for shared in SHARED[-3:]],

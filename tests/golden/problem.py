@@ -4,6 +4,8 @@ Gradients do not depend on the parameters, so that rounding is not amplified; al
 two, the same on every machine. Needs NumPy alone: the libraries that are recorded run it too.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 SHAPES: dict[str, tuple[int, ...]] = {"bias": (5,), "deep": (2, 3, 2), "kernel": (4, 3), "scalar": ()}
@@ -28,6 +30,27 @@ def gradients(scale: float = 1.0) -> list[Arrays]:
     """
     random = np.random.default_rng(1)
     return [{name: scale * _gradient(random, step, shape) for name, shape in SHAPES.items()} for step in range(STEPS)]
+
+
+class Case(NamedTuple):
+    """A run of an optimizer that is recorded, printed as the call that it is of.
+
+    An option `lr_halves` stands for a learning rate that halves after every 30 steps; all others are the library's own.
+    """
+
+    optimizer: str
+    options: dict[str, Any]
+    scale: float = 1.0
+
+    def __str__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
+        return f"{self.optimizer}({arguments}), gradients times {self.scale:g}"
+
+
+def cases(optimizer: str, *options: dict[str, Any]) -> list[Case]:
+    """Return each set of options with gradients of two scales; the first also with a learning rate that halves."""
+    falling = [Case(optimizer, {**options[0], "lr_halves": True}, scale) for scale in (1.0, 1e-4)]
+    return [Case(optimizer, each, scale) for each in options for scale in (1.0, 1e-4)] + falling
 
 
 def _gradient(random: np.random.Generator, step: int, shape: tuple[int, ...]) -> np.ndarray:

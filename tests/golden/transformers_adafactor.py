@@ -12,29 +12,27 @@ from typing import Any
 
 import numpy as np
 import problem
-from transformers_adafactor_cases import CASES, LR_HALVES, Case
+import torch_descent
+from transformers_adafactor_cases import CASES, LR_HALVES
 
 torch: Any = importlib.import_module("torch")
 transformers: Any = importlib.import_module("transformers")
 
 
-def recorded(case: Case) -> np.ndarray:
+def recorded(case: problem.Case) -> np.ndarray:
     """The parameters after each kept step, a row a step."""
     options = dict(case.options)
     lr_halves = options.pop("lr_halves", False)
     params = {name: torch.tensor(p) for name, p in problem.start().items()}
     optimizer = transformers.Adafactor(list(params.values()), **options)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, **LR_HALVES) if lr_halves else None
-    rows = []
-    for step, gradients in enumerate(problem.gradients(case.scale), 1):
-        for name, p in params.items():
-            p.grad = torch.tensor(gradients[name])
+
+    def step() -> None:
         optimizer.step()
         if scheduler:
             scheduler.step()
-        if step in problem.KEPT:
-            rows.append(np.concatenate([p.numpy().ravel() for p in params.values()]))
-    return np.array(rows)
+
+    return torch_descent.path(params, step, case.scale)
 
 
 def main() -> None:

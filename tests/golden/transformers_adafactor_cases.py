@@ -3,26 +3,17 @@
 An option `lr_halves` stands for a learning rate that halves after every 30 steps (StepLR); all others are Adafactor's own.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from problem import Case
 
 LR_HALVES = {"step_size": 30, "gamma": 0.5}
 
-GIVEN = {"lr": 0.01, "relative_step": False}
-
-
-class Case(NamedTuple):
-    """A run, printed as the call that it is of."""
-
-    options: dict[str, Any]
-    scale: float = 1.0
-
-    def __str__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.options.items())
-        return f"Adafactor({arguments}), gradients times {self.scale:g}"
+GIVEN: dict[str, Any] = {"lr": 0.01, "relative_step": False}
 
 
 CASES = [
-    Case(options, scale)
+    Case("Adafactor", options, scale)
     for options in (
         {},
         {"warmup_init": True, "weight_decay": 0.1},

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import problem
+import torch_descent
 from transformers_trainer_cases import ADAMW, Case, schedule_of
 
 torch: Any = importlib.import_module("torch")
@@ -61,17 +62,14 @@ def recorded(case: Case) -> np.ndarray:
     model = model_of_the_problem()
     trainer = trainer_of(model, **case.options, **schedule_of(case))
     trainer.create_optimizer_and_scheduler(problem.STEPS)
-    rows = []
-    for step, gradients in enumerate(problem.gradients(case.scale), 1):
-        for name, p in model.named_parameters():
-            p.grad = torch.tensor(gradients[name])
+
+    def step() -> None:
         if trainer.args.max_grad_norm > 0:
             trainer._clip_grad_norm(model)
         trainer.optimizer.step()
         trainer.lr_scheduler.step()
-        if step in problem.KEPT:
-            rows.append(np.concatenate([p.detach().numpy().ravel() for p in model.parameters()]))
-    return np.array(rows)
+
+    return torch_descent.path(dict(model.named_parameters()), step, case.scale)
 
 
 def main() -> None:

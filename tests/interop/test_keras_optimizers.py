@@ -11,7 +11,7 @@ import numpy as np
 import problem
 import pytest
 import recorded
-from keras_optimizers_cases import CASES, IN_FLOAT32, LR_HALVES, Case
+from keras_optimizers_cases import CASES, IN_FLOAT32, LR_HALVES
 
 import gradtx
 from gradtx.interop import keras
@@ -21,7 +21,7 @@ GOLDEN = recorded.read("keras_optimizers")
 NAMES = {"ScheduleFreeAdamW": "schedule_free_adamw"}
 
 
-def transformation(case: Case, **more: Any) -> gradtx.GradientTransformation:
+def transformation(case: problem.Case, **more: Any) -> gradtx.GradientTransformation:
     """The same call in gradtx."""
     options = {**case.options, **more}
     factory = getattr(keras, NAMES.get(case.optimizer, case.optimizer.lower()))

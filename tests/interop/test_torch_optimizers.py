@@ -1,14 +1,18 @@
 """torch's optimizers: the same numbers as torch, and the laws."""
 
+# Some arguments are of a type that is refused.
+# pyright: reportArgumentType=false
+
 import inspect
 from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
+import problem
 import pytest
 import recorded
-from torch_optimizers_cases import CASES, LR_HALVES, Case
+from torch_optimizers_cases import CASES, LR_HALVES
 
 import gradtx
 from gradtx.interop import torch
@@ -18,7 +22,7 @@ GOLDEN = recorded.read("torch_optimizers")
 MUON = [case for case in CASES if case.optimizer == "Muon"]
 
 
-def transformation(case: Case, **more: Any) -> gradtx.GradientTransformation:
+def transformation(case: problem.Case, **more: Any) -> gradtx.GradientTransformation:
     """The same call in gradtx."""
     options = {**case.options, **more}
     factory = getattr(torch, case.optimizer.lower())

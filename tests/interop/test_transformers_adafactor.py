@@ -1,9 +1,10 @@
 import pickle
 from typing import Any
 
+import problem
 import pytest
 import recorded
-from transformers_adafactor_cases import CASES, LR_HALVES, Case
+from transformers_adafactor_cases import CASES, LR_HALVES
 
 import gradtx
 from gradtx.interop.transformers import adafactor
@@ -12,7 +13,7 @@ from gradtx.testing import check_transformation, sample_params
 GOLDEN = recorded.read("transformers_adafactor")
 
 
-def transformation(case: Case) -> gradtx.GradientTransformation:
+def transformation(case: problem.Case) -> gradtx.GradientTransformation:
     """The same call in gradtx."""
     options: dict[str, Any] = dict(case.options)
     if options.pop("lr_halves", False):
