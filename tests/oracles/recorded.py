@@ -1,5 +1,6 @@
 """Compare a transformation with a trajectory that another library has left in tests/golden."""
 
+import functools
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,20 @@ def run(tx: Any, scale: float = 1.0, extra_args: Any = None, names: Collection[s
     steps = [present(step) for step in problem.gradients(scale)]
     inputs = jax.tree.map(lambda *each: jnp.stack(each), *steps), {k: jnp.asarray(v) for k, v in (extra_args or {}).items()}
 
+    path = _path(tx, params, inputs)
+    kept = np.array(problem.KEPT) - 1
+    return np.concatenate([np.asarray(path[name])[kept].reshape(len(kept), -1) for name in names], axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=0)  # a transformation is a value: gradients of another scale need no new compilation
+def _path(tx: Any, params: Any, inputs: Any) -> Any:
     def step(carry: Any, given: Any) -> Any:
         params, state = carry
         updates, state = tx.update(given[0], state, params, **given[1])
         params = jax.tree.map(lambda p, u: p + u, params, updates)
         return (params, state), params
 
-    _, path = jax.jit(lambda carry: jax.lax.scan(step, carry, inputs))((params, tx.init(params)))
-    kept = np.array(problem.KEPT) - 1
-    return np.concatenate([np.asarray(path[name])[kept].reshape(len(kept), -1) for name in names], axis=1)
+    return jax.lax.scan(step, (params, tx.init(params)), inputs)[1]
 
 
 def difference(
