@@ -25,6 +25,7 @@ import test_keras_schedules  # noqa: E402
 import test_torch_optimizers as of_torch  # noqa: E402
 import test_torch_plateau  # noqa: E402
 import test_torch_schedulers  # noqa: E402
+import test_transformers_adafactor as of_transformers  # noqa: E402
 import test_transformers_schedules  # noqa: E402
 import test_transformers_trainer as of_trainer  # noqa: E402
 
@@ -82,6 +83,7 @@ def rows() -> Iterator[Row]:
     made = {label: call() for label, call in test_transformers_schedules.CALLS.items()}
     golden, steps = test_transformers_schedules.RECORDED, test_transformers_schedules.STEPS
     yield schedules("transformers `get_scheduler`, `get_..._schedule`", "same names", made, golden, steps)
+    yield from optimizers("transformers", of_transformers, {})
     runs = [
         recorded.difference(of_trainer.transformation(case), of_trainer.GOLDEN[str(case)], case.scale)
         for case in of_trainer.ADAMW

@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import chex
+import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import recorded
 import torch_checkpoints_cases as cases
+from flax import nnx
 
 import gradtx
 from gradtx.interop import torch
@@ -178,6 +180,31 @@ def test_the_state_has_the_sharding_of_its_parameters():
     params["fc"]["kernel"] = jax.device_put(params["fc"]["kernel"], sharding)
     state = torch.from_torch(state_dict, params, NAMES)
     assert gradtx.tree.get(state, "mu")["fc"]["kernel"].sharding.is_equivalent_to(sharding, 2)
+
+
+def linear() -> dict[str, Any]:
+    """The state dict of Adam for a torch.nn.Linear(3, 2)."""
+    shapes = ((2, 3), (2,))
+    state = {k: {"step": 5.0, "exp_avg": np.full(s, 1.0 + k), "exp_avg_sq": np.ones(s)} for k, s in enumerate(shapes)}
+    options = {"lr": 1e-3, "betas": (0.9, 0.999), "amsgrad": False, "decoupled_weight_decay": False}
+    return {"state": state, "param_groups": [{"params": [0, 1], **options}]}
+
+
+def test_parameters_may_be_those_of_an_equinox_module():
+    params = equinox.filter(equinox.nn.Linear(3, 2, key=jax.random.key(0)), equinox.is_array)
+    state = torch.from_torch(linear(), params, ["weight", "bias"])
+    chex.assert_trees_all_equal(gradtx.tree.get(state, "mu").weight, jnp.ones((2, 3)))
+    back = torch.to_torch(state, params, ["weight", "bias"], linear()["param_groups"])
+    chex.assert_trees_all_close(back, linear(), rtol=1e-7)
+
+
+def test_parameters_may_be_those_of_an_nnx_module():
+    params = nnx.state(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), nnx.Param)
+    names = {"weight": ("kernel/value", (1, 0)), "bias": "bias/value"}
+    state = torch.from_torch(linear(), params, names)
+    assert jax.tree.structure(gradtx.tree.get(state, "mu")) == jax.tree.structure(params)
+    with pytest.raises(ValueError, match="which is none of the parameters here; did you mean 'kernel/value'"):
+        torch.from_torch(linear(), params, {**names, "weight": ("kernel", (1, 0))})
 
 
 # --- what does not fit ------------------------------------------------------------------------------------------------
