@@ -56,7 +56,9 @@ TAKES_INTEGERS = {
     "snapshot",
     "monitor",
     "freeze",
+    "scale_by_matrix_shape",
     "scale_by_muon of matrices",
+    "scale_by_muon of matrices in bfloat16",
 }
 
 
