@@ -1,0 +1,17 @@
+"""The laws that a chain can break whose pieces keep all of them.
+
+The others, of finite numbers, shardings, derivatives and batches, take most of the time and hold for a chain if they hold for
+its pieces, which are in the zoo.
+"""
+
+from gradtx.testing import LAWS
+
+_OF_PIECES = {
+    "zero_tiny_and_huge_gradients_give_finite_updates",
+    "sharding_is_kept",
+    "gradients_through_update_are_finite",
+    "flatten_unflatten_and_numpy_round_trip_change_nothing",
+    "vmap_works",
+}
+assert LAWS.keys() >= _OF_PIECES
+COMPOSED_LAWS = [law for name, law in LAWS.items() if name not in _OF_PIECES]
