@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / folder) for folder in ("golden", "oracles", "interop")]
+sys.path[:0] = [str(TESTS / folder) for folder in (".", "golden", "oracles", "interop")]
 jax.config.update("jax_enable_x64", True)
 
 import keras_schedules_cases  # noqa: E402
