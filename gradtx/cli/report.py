@@ -15,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from gradtx import Schedule
+from gradtx.cli.picture import FAINT, INK, tidy
 from gradtx.cli.training import Result
 
 # Okabe and Ito's colors, which color-blind readers tell apart: https://jfly.uni-koeln.de/color/
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
-INK, FAINT = "#333333", "#DDDDDD"
 
 
 def progress() -> Progress:
@@ -77,7 +77,7 @@ def _draw_losses(axes: Axes, results: Mapping[str, Result]) -> None:
     axes.set(yscale="log", ylabel="training loss (moving mean)")
     axes.set_title("Handwritten digits", loc="left", color=INK, fontweight="bold")
     axes.legend(frameon=False, labelcolor="linecolor", title="test accuracy", alignment="left")
-    _tidy(axes)
+    tidy(axes)
 
 
 def _draw_schedule(axes: Axes, learning_rates: np.ndarray) -> None:
@@ -85,15 +85,7 @@ def _draw_schedule(axes: Axes, learning_rates: np.ndarray) -> None:
     axes.plot(learning_rates, color=INK, linewidth=1.5)
     axes.set(xlabel="step", ylabel="learning rate / peak", xlim=(0, max(len(learning_rates) - 1, 1)))
     axes.set_ylim(bottom=0)
-    _tidy(axes)
-
-
-def _tidy(axes: Axes) -> None:
-    axes.grid(color=FAINT, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=INK, which="both", length=0)
+    tidy(axes)
 
 
 def _smooth(losses: np.ndarray, share: float = 0.03) -> np.ndarray:

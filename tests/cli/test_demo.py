@@ -1,29 +1,15 @@
 """`gradtx demo`, run as a user runs it: as a process."""
 
-import os
 import re
 import subprocess
 import sys
 
-import jax
 import matplotlib.image
 import pytest
+from commands import assert_refused_in_one_line, gradtx
 
 from gradtx import __version__
 from gradtx.cli import main
-
-
-@pytest.fixture(autouse=True)
-def as_users_write():
-    """Let the demo add a bias of one dimension to rows of two, where it runs within the tests' own process."""
-    with jax.numpy_rank_promotion("allow"):
-        yield
-
-
-def gradtx(*arguments, **environment):
-    """Run the command as a user does; the environment is the tester's own, with `environment` on top."""
-    command = [sys.executable, "-m", "gradtx.cli", *map(str, arguments)]
-    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=300, check=False)
 
 
 def demo(*arguments, **environment):
@@ -34,29 +20,6 @@ def rows(stdout):
     """The table as {optimizer: [learning rate, accuracy, test loss, time per step, state size]}."""
     lines = [re.split(r"\s{2,}", line.strip()) for line in stdout.splitlines()]
     return {name: cells for name, *cells in lines if len(cells) == 5 and name != "optimizer"}
-
-
-def assert_refused_in_one_line(result, *words):
-    assert result.returncode == 2, result.stderr
-    assert result.stdout == ""
-    assert result.stderr.startswith("gradtx")
-    assert result.stderr.count("\n") == 1, result.stderr
-    for word in words:
-        assert word in result.stderr
-
-
-@pytest.fixture
-def refused(capsys):
-    """Assert that a command is refused in one line; without a process, which takes a second to open JAX."""
-
-    def check(arguments, *words):
-        try:
-            code = main(arguments)
-        except SystemExit as end:
-            code = int(end.code or 0)
-        assert_refused_in_one_line(subprocess.CompletedProcess(arguments, code, *capsys.readouterr()), *words)
-
-    return check
 
 
 def test_the_version_is_that_of_the_package():
