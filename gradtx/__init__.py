@@ -11,6 +11,8 @@ from gradtx import projections as projections
 from gradtx import schedules as schedules
 from gradtx import second_order as second_order
 from gradtx import tree as tree
+from gradtx.composition.hyperparams import hyperparams as hyperparams
+from gradtx.composition.hyperparams import set_hyperparams as set_hyperparams
 from gradtx.core import EmptyState as EmptyState
 from gradtx.core import GradientTransformation as GradientTransformation
 from gradtx.core import GradientTransformationExtraArgs as GradientTransformationExtraArgs
@@ -164,6 +166,9 @@ from gradtx.tree.mask import MaskedState as MaskedState
 from gradtx.update import apply_updates as apply_updates
 from gradtx.update import incremental_update as incremental_update
 from gradtx.update import periodic_update as periodic_update
+from gradtx.wrappers.adjustable import AdjustableState as AdjustableState
+from gradtx.wrappers.adjustable import OverrideState as OverrideState
+from gradtx.wrappers.adjustable import adjustable as adjustable
 from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState as ApplyIfFiniteState
 from gradtx.wrappers.apply_if_finite import apply_if_finite as apply_if_finite
 from gradtx.wrappers.inject_hyperparams import InjectHyperparamsState as InjectHyperparamsState

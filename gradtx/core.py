@@ -10,13 +10,14 @@ needs: `params` without a default is required, and every keyword-only argument i
 import difflib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar, cast, overload
 
 import jax
 
 from gradtx import require, tree
 from gradtx.recipe import Recipe, Value
+from gradtx.tree import mistakes
 
 Params: TypeAlias = Any
 """A tree of arrays: what is optimized."""
@@ -83,6 +84,34 @@ class Function(Value):
         return self.__wrapped__(*args, **kwargs)
 
 
+class Part(NamedTuple):
+    """A transformation inside of another, its name there, if it has one, and its part of the state."""
+
+    name: Any
+    tx: GradientTransformation
+    state: OptState
+
+
+class Inside(NamedTuple):
+    """What a wrapper tells of itself, as functions of its state.
+
+    - `parts`: what it wraps;
+    - `count`: the step at which it evaluates a schedule of its own; None means the first integer in its state;
+    - `adjust`: the state with other hyperparameters, for a wrapper that keeps those of its part in the state (and whose part
+      is made anew with these); None for all others. Its arguments are the state, new values by path, and whether they override
+      schedules.
+    """
+
+    parts: Callable[[OptState], list[Part]] = lambda state: []
+    count: Callable[[OptState], Any] | None = None
+    adjust: Callable[[OptState, Mapping[str, Any], bool], OptState] | None = None
+
+
+def inside(tx: GradientTransformation) -> Inside:
+    """Return what a transformation tells of what is inside; of one from another library that is nothing."""
+    return getattr(tx.update, "inside", Inside())
+
+
 class EmptyState(NamedTuple):
     """The state of a transformation that keeps none."""
 
@@ -109,6 +138,7 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
     """Make a function that builds a transformation (or a schedule) a factory of values.
 
     - What it returns remembers the factory and its arguments: it compares, hashes, pickles and prints by them.
+    - What is annotated as a number must be one, and a schedule only where the annotation says so.
     - Hyperparameters out of range are refused, by the table in `gradtx.require`; `ranges` overrides it by name.
     - `update` accepts the protocol's extra arguments and those it declares, and refuses every other by name.
     - `update` says who needs the parameters when they are missing.
@@ -120,7 +150,11 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
     if build is None:
         return functools.partial(factory, **ranges)
     signature = inspect.signature(build)
-    allowed = {name: range_ for name, range_ in {**require.RANGES, **ranges}.items() if name in signature.parameters}
+    kinds = require.kinds(signature)
+    numbers = dict.fromkeys(kinds, require.Range())
+    allowed = {name: at for name, at in {**numbers, **require.RANGES, **ranges}.items() if name in signature.parameters}
+    made_kind = signature.return_annotation
+    steerable = isinstance(made_kind, type) and issubclass(made_kind, GradientTransformation)
 
     @functools.wraps(build)
     def remembering(*args: Any, **kwargs: Any) -> Any:
@@ -129,12 +163,15 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
         except TypeError:
             build(*args, **kwargs)  # raises Python's own message, which names the function
             raise
+        for name, kind in kinds.items():
+            require.of_kind(build.__name__, name, recipe.arguments[name], kind, steerable)
         for name, range_ in allowed.items():
             require.in_range(build.__name__, name, recipe.arguments[name], range_)
         made = _as_value(build(*args, **kwargs), build)
         made.recipe = recipe
         return made
 
+    _mark(remembering, is_factory=True)
     return remembering
 
 
@@ -165,10 +202,22 @@ def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtra
             raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
         if declared is not None:
             _refuse_unknown(name, extra_args.keys() - declared - PROTOCOL_EXTRA_ARGS, declared)
-        return tx.update(updates, state, params, **_only(declared, extra_args))
+        try:
+            return tx.update(updates, state, params, **_only(declared, extra_args))
+        except Exception as error:
+            mistakes.explain_state(name, tx.init, updates, state, params)
+            mistakes.explain(name, error, updates=updates, params=params)
+            raise
 
-    _mark(update, extra_args=declared, sealed=True)
-    return kind._make((tx.init, update))
+    def init(params: Params) -> OptState:
+        try:
+            return tx.init(params)
+        except Exception as error:
+            mistakes.explain(name, error, params=params)
+            raise
+
+    _mark(update, extra_args=declared, sealed=True, inside=inside(tx))
+    return kind._make((init, update))
 
 
 def _refuse_unknown(name: str, unknown: set[str], declared: frozenset[str]) -> None:
@@ -199,22 +248,40 @@ def declared_extra_args(update: Callable[..., Any]) -> frozenset[str] | None:
     return frozenset(p.name for p in extra)
 
 
-def forwards_to(*inners: GradientTransformation, extra_args: frozenset[str] | None = frozenset()) -> Callable[[_R], _R]:
-    """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`.
+def forwards_to(
+    *inners: GradientTransformation,
+    extra_args: frozenset[str] | None = frozenset(),
+    states: Callable[[Any], Iterable[OptState] | Mapping[Any, OptState]] = lambda state: (state.inner_state,),
+    **tells: Any,
+) -> Callable[[_R], _R]:
+    """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`, whose states it keeps.
 
     Args:
       *inners: what it wraps.
       extra_args: what it reads besides, such as the arguments of a function that it was given; None for anything.
+      states: picks the states of `inners` out of that of the wrapper; a mapping gives each a name, too.
+      **tells: what else it tells of itself, and what it tells otherwise; see `Inside`.
     """
+
+    def parts(state: OptState) -> list[Part]:
+        inner_states = states(state)
+        named = inner_states.items() if isinstance(inner_states, Mapping) else ((None, each) for each in inner_states)
+        return [Part(name, supported(inner), each) for inner, (name, each) in zip(inners, named, strict=True)]
 
     def mark(update: Any) -> Any:
         own = inspect.signature(update).parameters.values()
         names = frozenset(p.name for p in own if p.kind is p.KEYWORD_ONLY)
         declared = [extra_args, *(declared_extra_args(inner.update) for inner in inners)]
-        _mark(update, extra_args=None if None in declared else names.union(*cast("list[frozenset[str]]", declared)))
+        everything = None if None in declared else names.union(*cast("list[frozenset[str]]", declared))
+        _mark(update, extra_args=everything, inside=Inside(**{"parts": parts, **tells}))
         return update
 
     return mark
+
+
+def supported(tx: GradientTransformation) -> GradientTransformation:
+    """What was given to `with_extra_args_support`."""
+    return getattr(tx.update, "supports", tx)
 
 
 def with_extra_args_support(tx: GradientTransformation) -> GradientTransformationExtraArgs:
@@ -231,7 +298,7 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         return tx.update(updates, state, params, **_only(names, extra_args))
 
-    _mark(update, extra_args=names)
+    _mark(update, extra_args=names, supports=tx)
     return GradientTransformationExtraArgs(tx.init, update)
 
 
@@ -255,9 +322,9 @@ def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
     def init(params: Params) -> tuple[OptState, ...]:
         return tuple(member.init(params) for member in members)
 
-    @forwards_to(*members)
+    @forwards_to(*members, states=tuple)
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
-        if len(state) != len(members):
+        if not isinstance(state, tuple | list) or hasattr(state, "_fields") or len(state) != len(members):
             raise ValueError(f"chain of {len(members)} got a state of {len(state)}: is it the state of another optimizer?")
         new_state = []
         for member, member_state in zip(members, state, strict=True):
@@ -290,7 +357,7 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
     def init(params: Params) -> dict[str, OptState]:
         return {name: member.init(params) for name, member in members.items()}
 
-    @forwards_to(*members.values())
+    @forwards_to(*members.values(), states=lambda state: {name: state[name] for name in members})
     def update(updates: Updates, state: dict[str, OptState], params: Params | None = None, **extra_args: Any):
         if state.keys() != members.keys():
             raise ValueError(

@@ -51,7 +51,7 @@ def process(
     def init(params: Params) -> tuple[OptState, ...]:
         return tuple(member.init(params) for member in members)
 
-    @forwards_to(*members)
+    @forwards_to(*members, states=tuple)
     @compiled
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         before_state, gather_state, after_state = state

@@ -39,7 +39,7 @@ def consecutive(first: GradientTransformation, second: GradientTransformation) -
     def init(params: Params) -> tuple[OptState, OptState]:
         return first.init(params), second.init(params)
 
-    @forwards_to(first, second)
+    @forwards_to(first, second, states=tuple)
     def update(updates: Updates, state: tuple[OptState, OptState], params: Params, **extra_args: Any):
         step, first_state = first.update(updates, state[0], params, **extra_args)
         second_step, second_state = second.update(updates, state[1], moved(params, step), **extra_args)

@@ -38,7 +38,7 @@ def flatten(inner: GradientTransformation) -> GradientTransformationExtraArgs:
         mismatch.check_params("flatten", params)
         return inner.init(_joined(params))
 
-    @forwards_to(inner)
+    @forwards_to(inner, states=lambda state: (state,))
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         # A hole in the updates alone has a place in the vector that `init` made.
         whole = updates if params is None else jax.tree.map(_in_place_of, updates, params, is_leaf=is_hole)

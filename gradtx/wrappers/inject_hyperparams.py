@@ -10,24 +10,26 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from gradtx.compiled import compiled, keep_dtypes
+from gradtx.composition.arguments import is_number, is_schedule, looked_at, signature_of
+from gradtx.composition.held import check_names, in_place_of, is_plain_number, require_held
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Part,
     Schedule,
     Updates,
     factory,
     forwards_to,
     sealed,
+    supported,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import Recipe, Value
-from gradtx.wrappers.hyperparams import is_number, is_schedule, signature_of
 
 
 class InjectHyperparamsState(NamedTuple):
@@ -192,7 +194,7 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
     def values() -> dict[str, Any]:
         return {**numbers, **{name: schedule(schedule.init()) for name, schedule in schedules.items()}}
 
-    for name in _looked_at(build, values()):
+    for name in looked_at(build, values()):
         if name in schedules:
             raise TypeError(f"{made_by.__name__}: {name} cannot be a schedule, as the factory looks at its value.")
         del numbers[name]
@@ -208,21 +210,46 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
             inner_state=inner.init(params),
         )
 
+    def present(state: InjectStatefulHyperparamsState) -> list[Part]:
+        values = {name: as_hyperparam(value) for name, value in state.hyperparams.items()}
+        for name, schedule_state in state.hyperparams_states.items():
+            if isinstance(schedules[name], WrappedSchedule):  # what others will say depends on the extra arguments
+                values[name] = scheduled(name, values[name], schedule_state)[0]
+        return [Part(None, supported(build(values)), state.inner_state)]
+
+    def adjust(state: InjectStatefulHyperparamsState, values: Mapping[str, Any], override: bool) -> Any:
+        del override
+        names = {path: path.rpartition(".")[2] for path in values}
+        for path, name in names.items():
+            if name in state.hyperparams_states:
+                raise ValueError(
+                    f"set_hyperparams: {path} follows {arguments[name]!r}; to end that, del state.hyperparams_states[{name!r}]. "
+                    "Of adjustable, schedules can be overridden."
+                )
+            require_held(path, state.hyperparams, name)
+        build({name: values[path] for path, name in names.items() if is_plain_number(values[path])})
+        new = {name: in_place_of(path, state.hyperparams[name], values[path]) for path, name in names.items()}
+        return state._replace(hyperparams={**state.hyperparams, **new})
+
+    def scheduled(name: str, held: Any, schedule_state: Any, **extra_args: Any) -> tuple[Any, jax.Array]:
+        """What is used, and what the schedule says."""
+        schedule = schedules[name]
+        said = as_hyperparam(schedule(schedule_state, **extra_args))
+        return jnp.where(_is_written(held, schedule, schedule_state), held, said), said
+
     # The update of a schedule with a state takes any extra argument.
     stateful = any(not isinstance(schedule, WrappedSchedule) for schedule in schedules.values())
 
-    @forwards_to(inner, extra_args=None if stateful else frozenset())
+    @forwards_to(inner, extra_args=None if stateful else frozenset(), parts=present, adjust=adjust)
     @compiled
     def update(updates: Updates, state: InjectStatefulHyperparamsState, params: Params | None = None, **extra_args: Any):
-        _check_names(made_by.__name__, state.hyperparams.keys(), numbers.keys() | schedules.keys())
+        check_names(made_by.__name__, state.hyperparams.keys(), numbers.keys() | schedules.keys())
         used = {name: as_hyperparam(value) for name, value in state.hyperparams.items()}
         shown = dict(used)
         states = {}
         for name, schedule_state in state.hyperparams_states.items():
-            schedule = schedules[name]
-            shown[name] = as_hyperparam(schedule(schedule_state, **extra_args))
-            used[name] = jnp.where(_is_written(used[name], schedule, schedule_state), used[name], shown[name])
-            states[name] = schedule.update(schedule_state, **extra_args)
+            used[name], shown[name] = scheduled(name, used[name], schedule_state, **extra_args)
+            states[name] = schedules[name].update(schedule_state, **extra_args)
         new_updates, inner_state = build(used).update(updates, state.inner_state, params, **extra_args)
         return keep_dtypes(new_updates, updates), InjectStatefulHyperparamsState(
             count=safe_increment(state.count),
@@ -242,32 +269,6 @@ def _is_written(value: jax.Array, schedule: StatefulSchedule, state: Any) -> Any
     return ~jnp.isclose(value, jnp.asarray(last, value.dtype), rtol=1e-5, atol=0, equal_nan=True)
 
 
-def _looked_at(build: Callable[..., Any], values: Mapping[str, Any]) -> list[str]:
-    """The hyperparameters whose value the factory asks for, as in an `if`: a traced one has none."""
-    # What is computed from a JAX array while something is traced is traced, too: with a NumPy array only `name` is.
-    known = {name: np.asarray(value) if _is_concrete(value) else value for name, value in values.items()}
-    return [name for name in known if not _can_be_traced(lambda value, name=name: build({**known, name: value}), known[name])]
-
-
-def _is_concrete(value: Any) -> bool:
-    return isinstance(value, jax.Array) and not isinstance(value, Tracer)
-
-
-def _can_be_traced(build: Callable[[Any], Any], value: Any) -> bool:
-    def probe(value: jax.Array) -> None:
-        build(value)
-
-    try:
-        jax.eval_shape(probe, value)
-    except (
-        jax.errors.ConcretizationTypeError,
-        jax.errors.TracerArrayConversionError,
-        jax.errors.TracerIntegerConversionError,
-    ):
-        return False
-    return True
-
-
 def _check_static_args(inner_factory: Callable[..., Any], names: Iterable[str]) -> None:
     known = inspect.signature(inner_factory).parameters
     for name in names:
@@ -276,9 +277,3 @@ def _check_static_args(inner_factory: Callable[..., Any], names: Iterable[str]) 
             hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(known)}."
             owner = getattr(inner_factory, "__name__", repr(inner_factory))
             raise ValueError(f"inject_hyperparams: {owner} has no argument {name!r} to be static; {hint}")
-
-
-def _check_names(owner: str, got: Iterable[str], expected: Iterable[str]) -> None:
-    for name in sorted(set(got) ^ set(expected)):
-        what = "is missing in" if name in expected else "is none of those in"
-        raise ValueError(f"{owner}: {name!r} {what} state.hyperparams; the hyperparameters are {', '.join(sorted(expected))}.")

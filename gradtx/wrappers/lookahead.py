@@ -78,7 +78,7 @@ def lookahead(
     def init(params: Params) -> LookaheadState:
         return LookaheadState(fast_optimizer.init(params.fast if _is_pair(params) else params), jnp.zeros((), jnp.int32))
 
-    @forwards_to(fast_optimizer)
+    @forwards_to(fast_optimizer, states=lambda state: (state.fast_state,))
     @compiled
     def update(updates: Updates, state: LookaheadState, params: Params, **extra_args: Any):
         if not _is_pair(params):

@@ -97,7 +97,7 @@ def low_rank(
         projector = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices), empty)
         return GaLoreState(jnp.zeros((), jnp.int32), inner.init(low), projector)
 
-    @forwards_to(inner)
+    @forwards_to(inner, states=lambda state: (state.base_optimizer_state,))
     @compiled
     def update(updates: Updates, state: GaLoreState, params: Params | None = None, **extra_args: Any):
         wide = tree.map_leaves(lambda g: g.astype(at_least_float32(g.dtype)), updates)

@@ -1,6 +1,12 @@
 """Apply a transformation to a part of the tree."""
 
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, factory, with_extra_args_support
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    factory,
+    forwards_to,
+    with_extra_args_support,
+)
 from gradtx.tree.mask import Mask, through_mask
 
 
@@ -25,4 +31,4 @@ def masked(
     """
     inner = with_extra_args_support(inner)
     init, update = through_mask("masked", mask, *inner, mask_extra_args=mask_compatible_extra_args)
-    return GradientTransformationExtraArgs(init, update)
+    return GradientTransformationExtraArgs(init, forwards_to(inner)(update))

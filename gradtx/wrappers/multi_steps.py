@@ -157,7 +157,7 @@ def multi_steps(
             skip_state=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report),
         )
 
-    @forwards_to(inner)
+    @forwards_to(inner, states=lambda state: (state.inner_opt_state,), count=lambda state: state.gradient_step)
     @compiled
     def update(updates: Updates, state: MultiStepsState, params: Params | None = None, **extra_args: Any):
         skip, skip_state = should_skip(updates, state.gradient_step, params)

@@ -88,7 +88,10 @@ def partition(
     def init(params: Params) -> PartitionState:
         return PartitionState(new_states((label, init_own(params)) for label, (init_own, _) in members.items()))
 
-    @forwards_to(*inners.values())
+    def states(state: PartitionState) -> dict[Hashable, Any]:
+        return {label: state.inner_states[label].inner_state for label in inners}
+
+    @forwards_to(*inners.values(), states=states)
     def update(updates: Updates, state: PartitionState, params: Params | None = None, **extra_args: Any):
         inner_states = new_states()
         for label, (_, update_own) in members.items():  # each lets pass what is not its own

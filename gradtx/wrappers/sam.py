@@ -95,7 +95,7 @@ def sam(
         adv_state = keep_dtypes(adv_optimizer.init(params) if reset_state else adv_state, state.adv_state)
         return keep_dtypes(new_updates, updates), keep_dtypes(opt_state, state.opt_state), adv_state
 
-    @forwards_to(optimizer, adv_optimizer)
+    @forwards_to(optimizer, adv_optimizer, states=lambda state: (state.opt_state, state.adv_state))
     @compiled
     def one_step(updates: Updates, state: SAMState, params: Params, **extra_args: Any):
         step = state.steps_since_sync
@@ -113,7 +113,7 @@ def sam(
         new_updates, opt_state, adv_state = jax.lax.cond(step == sync_period - 1, descent, ascent)
         return new_updates, SAMState((step + 1) % sync_period, opt_state, adv_state, cache)
 
-    @forwards_to(optimizer, adv_optimizer)
+    @forwards_to(optimizer, adv_optimizer, states=lambda state: (state.opt_state, state.adv_state))
     def all_steps(updates: Updates, state: SAMState, params: Params, *, grad_fn: Callable[..., Updates], **extra_args: Any):
         gradients, adv_state, there = updates, state.adv_state, params
         for step in range(sync_period - 1):

@@ -88,7 +88,9 @@ def schedule_free(
             z=z,
         )
 
-    @forwards_to(base_optimizer)
+    @forwards_to(
+        base_optimizer, states=lambda state: (state.base_optimizer_state,), count=lambda state: state.step_count - 1
+    )
     def update(updates: Updates, state: ScheduleFreeState, params: Params, **extra_args: Any):
         updates, inner_state = base_optimizer.update(updates, state.base_optimizer_state, params, **extra_args)
         dtype = state.max_lr.dtype

@@ -102,7 +102,7 @@ def scale_by_sophia(
             hessian_fn_state=hessian_diagonal_fn.init(params),
         )
 
-    @forwards_to(hessian_diagonal_fn)
+    @forwards_to(hessian_diagonal_fn, states=lambda state: (state.hessian_fn_state,))
     @compiled
     def update(updates: Updates, state: SophiaState, params: Params | None = None, **extra_args: Any):
         def estimate():

@@ -4,12 +4,15 @@ import collections.abc
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
+
+from gradtx.core import Schedule
 
 
 def signature_of(factory: Callable[..., Any]) -> inspect.Signature:
@@ -44,6 +47,27 @@ def is_schedule(value: Any, parameter: inspect.Parameter) -> bool:
     return any(_is_numeric(_result(alternative)) for alternative in _alternatives(annotation))
 
 
+def is_hyperparameter(value: Any, parameter: inspect.Parameter) -> bool:
+    """Whether the argument is a number of any kind, an array of numbers, or a schedule."""
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int | float | np.generic | np.ndarray | jax.Array):
+        return jnp.issubdtype(jnp.result_type(value), jnp.number)
+    return parameter.annotation == Schedule or is_schedule(value, parameter)
+
+
+def looked_at(build: Callable[..., Any], values: Mapping[str, Any]) -> list[str]:
+    """Return the names of hyperparameters whose value a factory asks for, as in an `if`: a traced one has none.
+
+    Args:
+      build: calls the factory with the hyperparameters in a mapping.
+      values: numbers by name.
+    """
+    # What is computed from a JAX array while something is traced is traced, too: with a NumPy array only `name` is.
+    known = {name: np.asarray(value) if _is_concrete(value) else value for name, value in values.items()}
+    return [name for name in known if not _can_be_traced(lambda value, name=name: build({**known, name: value}), known[name])]
+
+
 def _alternatives(annotation: Any) -> set[Any]:
     """The members of a union; an annotation that is none stands alone."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -58,3 +82,22 @@ def _result(annotation: Any) -> Any:
 
 def _is_numeric(annotation: Any) -> bool:
     return not _alternatives(annotation).isdisjoint({float, jax.Array})
+
+
+def _is_concrete(value: Any) -> bool:
+    return isinstance(value, jax.Array) and not isinstance(value, Tracer)
+
+
+def _can_be_traced(build: Callable[[Any], Any], value: Any) -> bool:
+    def probe(value: jax.Array) -> None:
+        build(value)
+
+    try:
+        jax.eval_shape(probe, value)
+    except (
+        jax.errors.ConcretizationTypeError,
+        jax.errors.TracerArrayConversionError,
+        jax.errors.TracerIntegerConversionError,
+    ):
+        return False
+    return True

@@ -1,0 +1,206 @@
+"""Read and change the hyperparameters of a running optimizer."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gradtx import tree
+from gradtx.composition.parts import holds_hyperparameters, parts, walk
+from gradtx.composition.settings import (
+    Labels,
+    Node,
+    has_recipe,
+    numbered,
+    own_settings,
+    parts_among_arguments,
+    recipe_of,
+    refuse_unknown,
+)
+from gradtx.core import GradientTransformation, OptState, Part, inside, supported
+from gradtx.recipe import Recipe
+
+
+def hyperparams(tx: GradientTransformation, state: OptState) -> dict[str, Any]:
+    """Return the present value of every hyperparameter of an optimizer, by path: what the next update will use.
+
+        tx = chain(clip_by_global_norm(1.0), adamw(cosine_decay_schedule(1e-3, 1000)))
+        hyperparams(tx, state)      {"clip_by_global_norm.max_norm": 1.0, "adamw.learning_rate": Array(0.0007), ...}
+
+    A path is the name of a function and of its argument. Names of a `named_chain` and labels of a `partition` come before,
+    `matrix.muon.learning_rate`; where two have the same path an index tells them apart, `adamw[0].learning_rate`. Schedules are
+    evaluated at the state's own counts. What was given as a number is returned as it is; what `adjustable` or
+    `inject_hyperparams` keeps in the state is an array.
+
+    Args:
+      tx: a transformation. Of one from another library nothing is known.
+      state: its state; it may be traced. For that of many runs, made under `vmap`: `jax.vmap(lambda s: hyperparams(tx, s))`.
+
+    Raises:
+      ValueError: the state is not that of `tx`.
+    """
+    return {path: _present(setting) for path, setting in _settings("hyperparams", tx, state).items()}
+
+
+def set_hyperparams(
+    tx: GradientTransformation, state: OptState, values: Mapping[str, Any], *, override: bool = False
+) -> OptState:
+    """Return the state of an `adjustable` optimizer with other hyperparameters, which are used from the next update on.
+
+        tx = adjustable(adamw(1e-3))
+        state = set_hyperparams(tx, tx.init(params), {"adamw.learning_rate": 3e-4, "adamw.b2": 0.95})
+
+    Nothing compiles again, and nothing else in the state changes.
+
+    Args:
+      tx: an `adjustable` transformation, or one with such parts. `inject_hyperparams` is one, too.
+      state: its state.
+      values: new values by path, see `hyperparams`: scalars, also traced ones, as in `jax.vmap` over many of them.
+      override: whether what follows a schedule takes the value instead, until it is set to None, which lets the schedule go on.
+
+    Raises:
+      KeyError: there is no such hyperparameter.
+      TypeError: a value is no number.
+      ValueError: a hyperparameter is not in the state, or follows a schedule, or a number is out of range, or an array has
+        another shape.
+    """
+    known = _settings("set_hyperparams", tx, state)
+    refuse_unknown("set_hyperparams", values, known)
+    adjusted: dict[int, dict[str, Any]] = {}
+    holders: dict[int, Part] = {}
+    for path, value in values.items():
+        holder = known[path].holder
+        if holder is None:
+            raise ValueError(
+                f"set_hyperparams: {path} is compiled into the update, as the optimizer is not adjustable; "
+                f"write adjustable({known[path].place.node.name}(...)), or adjustable(...) around the whole."
+            )
+        holders[id(holder.state)] = holder
+        adjusted.setdefault(id(holder.state), {})[known[path].local_path] = value
+    replaced = {key: _adjusted(holders[key], new, override) for key, new in adjusted.items()}
+    return jax.tree.map(lambda node: replaced.get(id(node), node), state, is_leaf=lambda node: id(node) in replaced)
+
+
+def _adjusted(holder: Part, values: Mapping[str, Any], override: bool) -> OptState:
+    adjust = inside(holder.tx).adjust
+    assert adjust is not None
+    return adjust(holder.state, values, override)
+
+
+# --- where hyperparameters are ----------------------------------------------------------------------------------------
+
+
+class _Place(NamedTuple):
+    """A factory that was called, all that it has made beside their states, and the wrapper that holds its hyperparameters."""
+
+    node: Node
+    made: list[Part]
+    state: OptState
+    holder: Part | None = None
+    local_name: str = ""
+
+
+class _Setting(NamedTuple):
+    """A hyperparameter as it was given, and where."""
+
+    place: _Place
+    argument: str
+    given: Any
+
+    @property
+    def holder(self) -> Part | None:
+        return self.place.holder
+
+    @property
+    def local_path(self) -> str:
+        return f"{self.place.local_name}.{self.argument}"
+
+
+def _settings(owner: str, tx: GradientTransformation, state: OptState) -> dict[str, _Setting]:
+    try:
+        places = list(_places(supported(tx), state, (), []))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{owner}: the state is not that of {tx!r}; pass what init or update has returned, under vmap if that is a state of "
+            "many runs."
+        ) from error
+    return {
+        f"{name}.{argument}": _Setting(place, argument, given)
+        for name, place in zip(numbered(place.node.name for place in places), places, strict=True)
+        for argument, given in own_settings(place.node.recipe)
+    }
+
+
+def _places(value: Any, state: OptState, labels: Labels, around: list[Part]) -> Iterator[_Place]:
+    """The factories whose calls made `value`, in the order of `settings.nodes`, as they are at present."""
+    if isinstance(value, GradientTransformation):
+        state, around = _taken(around, value, state)
+        if holds_hyperparameters(value):
+            yield from _held(Part(None, value, state), labels)
+            return
+        around = list(walk(value, state))
+    if has_recipe(value):
+        yield _Place(Node(labels, recipe_of(value)), around, state)
+        below = around[1:] if isinstance(value, GradientTransformation) else around
+        for part_labels, part in parts_among_arguments(recipe_of(value), labels):
+            yield from _places(part, state, part_labels, below)
+
+
+def _taken(around: list[Part], tx: GradientTransformation, state: OptState) -> tuple[OptState, list[Part]]:
+    """The state of what a factory was given among the parts of what it made; if it is not there, the whole state."""
+    for k, part in enumerate(around):
+        if part.tx is tx:
+            del around[k]
+            return part.state, around
+    return state, around
+
+
+def _held(holder: Part, labels: Labels) -> Iterator[_Place]:
+    [present] = parts(holder.tx, holder.state)
+    places = list(_places(present.tx, present.state, (), []))
+    for local_name, place in zip(numbered(place.node.name for place in places), places, strict=True):
+        node = place.node._replace(labels=(*labels, *place.node.labels))
+        yield place._replace(node=node) if place.holder else place._replace(node=node, holder=holder, local_name=local_name)
+
+
+# --- what schedules say -----------------------------------------------------------------------------------------------
+
+
+def _present(setting: _Setting) -> Any:
+    if not callable(setting.given):
+        return setting.given
+    return setting.given(_step(setting.given, setting.place))
+
+
+def _step(schedule: Any, place: _Place) -> Any:
+    """The step at which a schedule is evaluated next: that of the innermost transformation that was given it."""
+    for part in reversed(place.made):
+        recipe: Recipe | None = getattr(part.tx, "recipe", None)
+        if recipe is not None and any(given is schedule for given in recipe.arguments.values()):
+            count = _count(part)
+            if count is not None:
+                return count
+    counts = tree.get_all_with_path(place.state, "count")
+    if not counts:
+        raise ValueError(f"hyperparams: no count in the state tells at which step {place.node.name} evaluates {schedule!r}.")
+    return counts[0][1]
+
+
+def _count(part: Part) -> Any:
+    """The step of a transformation that evaluates a schedule; None if its parts do."""
+    told = inside(part.tx).count
+    if told is not None:
+        return told(part.state)
+    return next((field for field in _fields(part.state) if _is_integer(field)), None)
+
+
+def _fields(state: OptState) -> Iterator[Any]:
+    """The fields of a state; of one behind a mask those of the other."""
+    if hasattr(state, "_fields"):
+        yield from _fields(state.inner_state) if state._fields == ("inner_state",) else state
+
+
+def _is_integer(field: Any) -> bool:
+    return isinstance(field, jax.Array | np.ndarray) and jnp.issubdtype(field.dtype, jnp.integer)
