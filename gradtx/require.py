@@ -1,14 +1,20 @@
-"""What a hyperparameter may be: checked when a transformation is built, by the word it is called.
+"""What a hyperparameter may be: checked when a transformation is built, by its annotation and by the word it is called.
 
-gradtx uses one word for one thing (`b1`, `eps`, `learning_rate`, ...), so one table serves every factory. Only Python and
-NumPy numbers are checked: an array may be traced, and a schedule is not a number.
+The annotation says of what kind it is: a number, a schedule in its place, None. Its range is told by the word: gradtx uses one
+word for one thing (`b1`, `eps`, `learning_rate`, ...), so one table serves every factory. Of values only those of Python and
+NumPy numbers are checked: an array may be traced.
 """
 
+import collections.abc
+import inspect
 import math
 import numbers
+import types
+import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 
@@ -68,6 +74,78 @@ def in_range(owner: str, name: str, value: object, allowed: Range) -> None:
         return
     if float(value) not in allowed:
         raise ValueError(f"{owner}: {name} must be {allowed}, got {value}{_ADVICE.get(name, '')}")
+
+
+class Kind(NamedTuple):
+    """What an argument may be that is annotated as a number."""
+
+    whole: bool
+    scheduled: bool
+    optional: bool
+
+    def __str__(self) -> str:
+        words = ["an integer" if self.whole else "a number"]
+        words += ["a schedule"] if self.scheduled else []
+        words += ["None"] if self.optional else []
+        return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def kinds(signature: inspect.Signature) -> dict[str, Kind]:
+    """Return the kind of each argument that is annotated as a number, whatever else it may be."""
+    found = {name: _kind(parameter.annotation) for name, parameter in signature.parameters.items()}
+    return {name: kind for name, kind in found.items() if kind}
+
+
+def of_kind(owner: str, name: str, value: Any, kind: Kind, steerable: bool = False) -> None:
+    """Raise `TypeError` if `value` is clearly of another kind.
+
+    Args:
+      owner: the factory, for the error.
+      name: the argument.
+      value: what was given.
+      kind: what it must be.
+      steerable: whether `owner` makes transformations, of which each number can be made to follow a schedule.
+    """
+    if value is None and kind.optional:
+        return
+    if getattr(value, "is_factory", False):
+        raise TypeError(f"{owner}: {name} must be {kind}, got {value.__name__} itself; call it: {value.__name__}(...).")
+    if callable(value):
+        if not kind.scheduled:
+            advice = _HOW_TO_STEER.format(owner=owner, name=name) if steerable and not kind.whole else ""
+            raise TypeError(f"{owner}: {name} must be {kind}, got a function, {_named(value)}.{advice}")
+    elif value is None or isinstance(value, _NO_NUMBERS):
+        raise TypeError(f"{owner}: {name} must be {kind}, got {value!r}.")
+    elif not kind.whole and np.ndim(value):
+        raise TypeError(f"{owner}: {name} must be {kind}, got an array of shape {np.shape(value)}; jax.vmap tries several.")
+
+
+_NO_NUMBERS = (bool, np.bool_, str, bytes, complex, tuple, list, dict)
+_HOW_TO_STEER = (
+    ' To let it follow a schedule write adjustable({owner}(...), {{"{owner}.{name}": schedule}})'
+    " or inject_hyperparams({owner})(..., {name}=schedule)."
+)
+
+
+def _kind(annotation: Any) -> Kind | None:
+    alternatives = _alternatives(annotation)
+    functions = {each for each in alternatives if typing.get_origin(each) is collections.abc.Callable}
+    numbers = alternatives - functions - {types.NoneType, jax.Array}
+    if not numbers or not numbers <= {int, float}:
+        return None
+    return Kind(whole=float not in numbers, scheduled=bool(functions), optional=types.NoneType in alternatives)
+
+
+def _alternatives(annotation: Any) -> set[Any]:
+    """The members of a union; an annotation that is none stands alone."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return set(typing.get_args(annotation))
+    return {annotation}
+
+
+def _named(function: Any) -> str:
+    """A schedule by the call that made it, any other function by its name."""
+    return repr(function) if getattr(function, "recipe", None) else getattr(function, "__name__", repr(function))
 
 
 def is_zero(hyperparameter: Any) -> bool:

@@ -47,17 +47,28 @@ def check_params(owner: str, params: Any) -> None:
             _check_float(owner, f"params{path}", leaf)
 
 
+def check_arrays(owner: str, word: str, tree: Any) -> None:
+    """Raise `TypeError` by path unless every leaf of a tree, which the errors call `word`, is an array or a number."""
+    for path, leaf in _leaves(tree):
+        if not is_hole(leaf):
+            _check_array(owner, f"{word}{path}", leaf)
+
+
 def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
     for path, leaf in tree_flatten_with_path(tree, is_leaf=is_hole)[0]:
         yield keystr(path), leaf
 
 
-def _check_float(owner: str, where: str, leaf: Any) -> None:
+def _check_array(owner: str, where: str, leaf: Any) -> None:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | float | complex | int):
         raise TypeError(
             f"{owner}: {where} is not an array but {_kind(leaf)}. Pass the arrays only "
             "(equinox: eqx.filter(model, eqx.is_inexact_array)), with None in place of the rest."
         )
+
+
+def _check_float(owner: str, where: str, leaf: Any) -> None:
+    _check_array(owner, where, leaf)
     dtype = jnp.result_type(leaf)
     if not jnp.issubdtype(dtype, jnp.inexact):
         raise TypeError(
