@@ -93,9 +93,10 @@ class Part(NamedTuple):
 
 
 class Inside(NamedTuple):
-    """What a wrapper tells of itself, as functions of its state.
+    """What a wrapper tells of itself, as functions of its state; `seen` is one of the parameters.
 
     - `parts`: what it wraps;
+    - `seen`: for each part the parameters that it sees, with holes in the place of the others; None for all of them;
     - `count`: the step at which it evaluates a schedule of its own; None means the first integer in its state;
     - `adjust`: the state with other hyperparameters, for a wrapper that keeps those of its part in the state (and whose part
       is made anew with these); None for all others. Its arguments are the state, new values by path, and whether they override
@@ -103,6 +104,7 @@ class Inside(NamedTuple):
     """
 
     parts: Callable[[OptState], list[Part]] = lambda state: []
+    seen: Callable[[Params], list[Params]] | None = None
     count: Callable[[OptState], Any] | None = None
     adjust: Callable[[OptState, Mapping[str, Any], bool], OptState] | None = None
 

@@ -3,11 +3,12 @@
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
+    Params,
     factory,
     forwards_to,
     with_extra_args_support,
 )
-from gradtx.tree.mask import Mask, through_mask
+from gradtx.tree.mask import Mask, evaluate_mask, mask_out, through_mask
 
 
 @factory
@@ -30,5 +31,9 @@ def masked(
       ValueError: the mask does not match the tree.
     """
     inner = with_extra_args_support(inner)
+
+    def seen(params: Params) -> list[Params]:
+        return [mask_out(evaluate_mask("masked", mask, params), params)]
+
     init, update = through_mask("masked", mask, *inner, mask_extra_args=mask_compatible_extra_args)
-    return GradientTransformationExtraArgs(init, forwards_to(inner)(update))
+    return GradientTransformationExtraArgs(init, forwards_to(inner, seen=seen)(update))

@@ -16,7 +16,7 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
-from gradtx.tree.mask import MaskedState, is_function, through_mask
+from gradtx.tree.mask import MaskedState, is_function, mask_out, through_mask
 
 Labels: TypeAlias = Any | Callable[[Any], Any]
 """A tree of labels, which may stop above the leaves it speaks for, or a function that makes one of a tree like params."""
@@ -78,6 +78,9 @@ def partition(
 
         return where
 
+    def seen(params: Params) -> list[Params]:
+        return [mask_out(labelled(label)(params), params) for label in inners]
+
     members = {
         label: through_mask(
             "partition", labelled(label), *inner, mask_extra_args=mask_compatible_extra_args, word="param_labels"
@@ -91,7 +94,7 @@ def partition(
     def states(state: PartitionState) -> dict[Hashable, Any]:
         return {label: state.inner_states[label].inner_state for label in inners}
 
-    @forwards_to(*inners.values(), states=states)
+    @forwards_to(*inners.values(), states=states, seen=seen)
     def update(updates: Updates, state: PartitionState, params: Params | None = None, **extra_args: Any):
         inner_states = new_states()
         for label, (_, update_own) in members.items():  # each lets pass what is not its own
