@@ -218,6 +218,8 @@ from gradtx.losses import smooth_labels as smooth_labels
 from gradtx.losses import softmax_cross_entropy as softmax_cross_entropy
 from gradtx.losses import softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels
 from gradtx.losses import squared_error as squared_error
+from gradtx.masks import matching as matching
+from gradtx.masks import not_matching as not_matching
 from gradtx.optimizers.adadelta import adadelta as adadelta
 from gradtx.optimizers.adafactor import adafactor as adafactor
 from gradtx.optimizers.adan import adan as adan
@@ -243,6 +245,7 @@ from gradtx.optimizers.sign_sgd import sign_sgd as sign_sgd
 from gradtx.optimizers.sign_sgd import signum as signum
 from gradtx.optimizers.sm3 import sm3 as sm3
 from gradtx.perturbations import multi_normal as multi_normal
+from gradtx.schedules.scaled import scaled_schedule as scaled_schedule
 from gradtx.transforms.adadelta import ScaleByAdaDeltaState as ScaleByAdaDeltaState
 from gradtx.transforms.adadelta import scale_by_adadelta as scale_by_adadelta
 from gradtx.transforms.adan import ScaleByAdanState as ScaleByAdanState
@@ -270,6 +273,7 @@ from gradtx.transforms.factored_rms import FactoredState as FactoredState
 from gradtx.transforms.factored_rms import scale_by_factored_rms as scale_by_factored_rms
 from gradtx.transforms.ftrl import ScaleByFtrlState as ScaleByFtrlState
 from gradtx.transforms.ftrl import scale_by_ftrl as scale_by_ftrl
+from gradtx.transforms.layerwise import scale_by_layer_decay as scale_by_layer_decay
 from gradtx.transforms.linesearch import value_and_grad_from_state as value_and_grad_from_state
 from gradtx.transforms.momentum import TraceWithCountState as TraceWithCountState
 from gradtx.transforms.monitoring import MonitorState as MonitorState
@@ -313,6 +317,8 @@ from gradtx.wrappers.consecutive import consecutive as consecutive
 from gradtx.wrappers.flatten import flatten as flatten
 from gradtx.wrappers.freeze import freeze as freeze
 from gradtx.wrappers.freeze import selective_transform as selective_transform
+from gradtx.wrappers.grouped import Group as Group
+from gradtx.wrappers.grouped import grouped as grouped
 from gradtx.wrappers.inject_hyperparams import inject_stateful_hyperparams as inject_stateful_hyperparams
 from gradtx.wrappers.lookahead import LookaheadParams as LookaheadParams
 from gradtx.wrappers.lookahead import LookaheadState as LookaheadState

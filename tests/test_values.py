@@ -16,8 +16,8 @@ import gradtx
 from gradtx import core, testing
 from gradtx.core import Function, GradientTransformation, factory
 
-MAKERS = {label: sample.make for label, sample in zoo.TRANSFORMATIONS.items()} | zoo.SCHEDULES
-LABELS = [*zoo.existing(zoo.TRANSFORMATIONS), *zoo.existing(zoo.SCHEDULES)]
+MAKERS = {label: sample.make for label, sample in zoo.TRANSFORMATIONS.items()} | zoo.SCHEDULES | zoo.MASKS
+LABELS = [*zoo.existing(zoo.TRANSFORMATIONS), *zoo.existing(zoo.SCHEDULES), *zoo.existing(zoo.MASKS)]
 NAMES = {"bfloat16": jnp.bfloat16, "norm": gradtx.tree.norm} | {
     name: f for name, f in vars(zoo).items() if inspect.isfunction(f)
 }

@@ -24,7 +24,7 @@ def is_transformation(thing):
 FACTORIES = {name for name, thing in vars(gradtx).items() if made_by_factory(thing)}
 CLASSES = {name for name, thing in vars(gradtx).items() if is_transformation(thing)}
 PROTOCOL = {"GradientTransformation", "GradientTransformationExtraArgs"}
-SAMPLED = {zoo.public_name(label) for label in (*zoo.TRANSFORMATIONS, *zoo.SCHEDULES)}
+SAMPLED = {zoo.public_name(label) for label in (*zoo.TRANSFORMATIONS, *zoo.SCHEDULES, *zoo.MASKS)}
 
 
 def test_every_public_transformation_and_schedule_is_in_the_zoo():

@@ -54,6 +54,11 @@ def by_rank(params):
     return jax.tree.map(lambda p: "matrices" if p.ndim == 2 else "others", params)
 
 
+def is_matrix(path, leaf):
+    """A pattern that is a function."""
+    return leaf.ndim == 2
+
+
 def every_second(step):
     """A condition on the step."""
     return step % 2 == 0
@@ -206,6 +211,7 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "scale_by_factored_rms of small matrices": Sample(lambda: gradtx.scale_by_factored_rms(min_dim_size_to_factor=2)),
     "scale_by_param_block_norm": Sample(lambda: gradtx.scale_by_param_block_norm()),
     "scale_by_param_block_rms": Sample(lambda: gradtx.scale_by_param_block_rms()),
+    "scale_by_layer_decay": Sample(lambda: gradtx.scale_by_layer_decay(0.75, [is_matrix, "**"])),
     "scale_by_trust_ratio": Sample(lambda: gradtx.scale_by_trust_ratio()),
     "scale_by_distance_over_gradients": Sample(lambda: gradtx.scale_by_distance_over_gradients()),
     "scale_by_polyak": Sample(lambda: gradtx.scale_by_polyak(), extra_args={"value": jnp.asarray(2.0, jnp.float32)}),
@@ -252,6 +258,19 @@ TRANSFORMATIONS: dict[str, Sample] = {
         lambda: gradtx.multi_transform({"matrices": gradtx.lion(1e-2), "others": gradtx.sgd(0.1)}, by_rank)
     ),
     "freeze": Sample(lambda: gradtx.freeze(matrices)),
+    "freeze what matches": Sample(lambda: gradtx.freeze(gradtx.matching(is_matrix))),
+    "grouped": Sample(
+        lambda: gradtx.grouped(
+            gradtx.adamw(1e-2),
+            [
+                gradtx.Group(is_matrix, gradtx.sgd(halving, momentum=0.9), learning_rate_factor=0.5, name="matrices"),
+                gradtx.Group("**", weight_decay=0.1, learning_rate_factor=0.1),
+            ],
+        )
+    ),
+    "grouped with some frozen": Sample(
+        lambda: gradtx.grouped(gradtx.trace(0.9), [gradtx.Group(is_matrix, frozen=True), gradtx.Group("**")])
+    ),
     "selective_transform": Sample(lambda: gradtx.selective_transform(gradtx.adam(1e-2), freeze_mask=matrices)),
     "conditionally_transform": Sample(lambda: gradtx.conditionally_transform(gradtx.adam(1e-2), every_second)),
     "conditionally_mask": Sample(lambda: gradtx.conditionally_mask(gradtx.adam(1e-2), every_second)),
@@ -358,6 +377,11 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "lion": Sample(lambda: gradtx.lion(1e-2)),
 }
 
+MASKS: dict[str, Callable[[], Any]] = {
+    "matching": lambda: gradtx.matching("**/bias", ("head/**", is_matrix)),
+    "not_matching": lambda: gradtx.not_matching("**/bias"),
+}
+
 SCHEDULES: dict[str, Callable[[], Any]] = {
     "constant_schedule": lambda: gradtx.constant_schedule(0.1),
     "linear_schedule": lambda: gradtx.linear_schedule(0.1, 0.0, 10),
@@ -374,6 +398,7 @@ SCHEDULES: dict[str, Callable[[], Any]] = {
     "warmup_constant_schedule": lambda: gradtx.warmup_constant_schedule(0.0, 0.1, 5),
     "warmup_cosine_decay_schedule": lambda: gradtx.warmup_cosine_decay_schedule(0.0, 0.1, 5, 10),
     "warmup_exponential_decay_schedule": lambda: gradtx.warmup_exponential_decay_schedule(0.0, 0.1, 5, 10, 0.5),
+    "scaled_schedule": lambda: gradtx.scaled_schedule(halving, 0.1),
     "sgdr_schedule": lambda: gradtx.sgdr_schedule(
         [{"init_value": 0.0, "peak_value": 0.1, "warmup_steps": 2, "decay_steps": 5, "end_value": 0.0}]
     ),

@@ -13,6 +13,7 @@ from gradtx.schedules.piecewise import multi_step_decay_schedule as multi_step_d
 from gradtx.schedules.piecewise import piecewise_constant_schedule as piecewise_constant_schedule
 from gradtx.schedules.piecewise import piecewise_interpolate_schedule as piecewise_interpolate_schedule
 from gradtx.schedules.piecewise import step_decay_schedule as step_decay_schedule
+from gradtx.schedules.scaled import scaled_schedule as scaled_schedule
 from gradtx.schedules.warmup import cosine_onecycle_schedule as cosine_onecycle_schedule
 from gradtx.schedules.warmup import linear_onecycle_schedule as linear_onecycle_schedule
 from gradtx.schedules.warmup import sgdr_schedule as sgdr_schedule

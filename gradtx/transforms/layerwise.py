@@ -1,0 +1,100 @@
+"""Learning rates that decay from the last layer to the first (Clark et al. 2020, Bao et al. 2022)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory
+from gradtx.require import Range
+from gradtx.tree.dtypes import working_dtype
+from gradtx.tree.paths import leaves_with_paths, with_leaves
+from gradtx.tree.patterns import Found, Pattern, asks_for_leaves, check_pattern, first_match, is_seen, shown
+from gradtx.tree.unmatched import nothing_matches
+
+_OWNER = "scale_by_layer_decay"
+
+
+@factory(decay=Range(low=0, high=1))
+def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) -> GradientTransformation:
+    """Multiply the updates by a power of the decay: the nearer a layer is to the input, the smaller its steps.
+
+        u = decay^(n − l) · g        in layer l of n, counted from the input
+
+        chain(adamw(1e-3), scale_by_layer_decay(0.75, ["embed/**", "layers/#/**", ("norm/**", "head/**")]))
+
+    Put it last in the chain, so that it scales the learning rate of each layer, and decoupled weight decay with it. Inside of
+    `masked` or `partition`, layers that are not seen there count as well, if the mask speaks for each leaf.
+
+    Args:
+      decay: the quotient of the steps of two neighbours, from 0 to 1.
+      layers: patterns from the input to the output; `matching` says what a pattern is. One with `#` stands for as many layers
+        as there are numbers in its place, in their order, and so does a regular expression with groups; any other for one. The
+        first that matches a leaf counts.
+
+    Raises:
+      ValueError: when it is used, if no pattern matches some leaf, or if a pattern matches nothing.
+
+    References:
+      Clark et al., ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators, 2020,
+        https://arxiv.org/abs/2003.10555
+      Bao et al., BEiT: BERT Pre-Training of Image Transformers, 2022, https://arxiv.org/abs/2106.08254
+    """
+    if not isinstance(layers, list | tuple) or not layers:
+        raise TypeError(f"{_OWNER}: layers is a list of patterns, such as ['embed/**', 'layers/#/**']; got {layers!r}.")
+    patterns = tuple(layers)
+    check_pattern(_OWNER, patterns)
+
+    @tree.lift(same_shapes=False)
+    def scale_by_layer_decay(g, factor):
+        return factor * g, factor
+
+    def factors(updates: Updates) -> Any:
+        """A scalar for each leaf, which enters the rule as an array: it is traced once a shape, not once a layer."""
+        leaves = leaves_with_paths(updates)
+        distances = [0 if distance is None else distance for distance in _distances(patterns, leaves)]
+        scalars = [
+            None if tree.is_hole(leaf) else jnp.asarray(decay**distance, working_dtype([leaf]))
+            for (_, leaf), distance in zip(leaves, distances, strict=True)
+        ]
+        return with_leaves(updates, scalars)
+
+    def init(params: Params) -> EmptyState:
+        _distances(patterns, leaves_with_paths(params))  # raises if they do not match
+        return EmptyState()
+
+    def update(updates: Updates, state: EmptyState, params: Params | None = None):
+        return scale_by_layer_decay(updates, factors(updates))[0], state
+
+    return GradientTransformation(init, update)
+
+
+def _distances(patterns: tuple[Pattern, ...], leaves: Sequence[tuple[str, Any]]) -> list[int | None]:
+    """How many layers come after that of each leaf; None for a hole that no pattern matches."""
+    matches = [first_match(patterns, path, leaf) for path, leaf in leaves]
+    for (path, leaf), match in zip(leaves, matches, strict=True):
+        if match is None and not tree.is_hole(leaf):
+            raise ValueError(f"{_OWNER}: no layer has {path!r}; the patterns are {', '.join(map(shown, patterns))}.")
+    layers = {match for match in matches if match is not None}
+    for position in range(len(patterns)) if leaves else ():
+        if all(position != match[0] for match in layers):
+            _check_hidden(patterns[position], leaves)
+            layers.add((position, ()))
+    ordered = sorted(layers, key=_order)
+    return [None if match is None else len(ordered) - 1 - ordered.index(match) for match in matches]
+
+
+def _check_hidden(pattern: Pattern, leaves: Sequence[tuple[str, Any]]) -> None:
+    """Raise unless what a pattern matches may be where there are holes now, and is one layer."""
+    if not is_seen(pattern, leaves):
+        raise ValueError(f"{_OWNER}: {nothing_matches(pattern, leaves)}")
+    if not asks_for_leaves(pattern):
+        raise ValueError(f"{_OWNER}: all that {shown(pattern)} matches is in earlier layers; the first pattern counts.")
+
+
+def _order(layer: tuple[int, Found]) -> Any:
+    """By the place of the pattern, then by what it has found: numbers before words."""
+    position, found = layer
+    return position, [(isinstance(part, str), part) for part in found]

@@ -1,0 +1,58 @@
+"""Paths: where a leaf stands in a tree, as text such as "layers/0/attention/bias"."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import jax
+from jax.tree_util import keystr, tree_flatten_with_path
+
+from gradtx.tree.holes import is_hole
+
+# Boxes around an array, by the module and the name of their class: the step out of one says nothing, so no path shows it.
+_BOXES = (("flax.nnx", "Variable"), ("flax.nnx", "VariableState"), ("flax.core.meta", "AxisMetadata"))
+
+
+def path_of(keys: Sequence[Any]) -> str:
+    """Return a path of JAX as text: its keys, attributes and indices, joined by slashes."""
+    return keystr(tuple(keys), simple=True, separator="/")
+
+
+def leaves_with_paths(tree: Any) -> list[tuple[str, Any]]:
+    """Return the path of each leaf of a tree as text, and the leaf; holes are among them, in their places.
+
+    A variable of Flax (nnx), or a box of metadata (linen), adds nothing to the path of the array in it: "dense/kernel", not
+    "dense/kernel/value".
+    """
+    return [(path_of(keys), leaf) for keys, leaf in _walk(tree)]
+
+
+def with_leaves(tree: Any, leaves: Iterable[Any]) -> Any:
+    """Return the tree with others in the place of its leaves, in the order of `leaves_with_paths`; holes stay."""
+    old, structure = jax.tree.flatten(tree, is_leaf=is_hole)
+    return structure.unflatten([hole if is_hole(hole) else leaf for hole, leaf in zip(old, leaves, strict=True)])
+
+
+def map_with_paths(f: Callable[[str, Any], Any], tree: Any) -> Any:
+    """Return the tree with `f(path, leaf)` in the place of each leaf; holes stay."""
+    return with_leaves(tree, [leaf if is_hole(leaf) else f(path, leaf) for path, leaf in leaves_with_paths(tree)])
+
+
+def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The keys from `node` to each leaf below it, without the steps out of boxes, and the leaf."""
+    below, _ = tree_flatten_with_path(node, is_leaf=lambda child: is_hole(child) or (child is not node and is_box(child)))
+    skipped = 1 if is_box(node) else 0
+    for keys, child in below:
+        keys = tuple(keys[skipped:])
+        if child is not node and is_box(child):
+            yield from (((*keys, *more), leaf) for more, leaf in _walk(child))
+        else:
+            yield keys, child
+
+
+def is_box(node: Any) -> bool:
+    """Whether a node is a box around one array, which no path shows."""
+    return any(
+        parent.__name__ == name and f"{parent.__module__}.".startswith(f"{module}.")
+        for parent in type(node).__mro__
+        for module, name in _BOXES
+    )

@@ -1,0 +1,126 @@
+"""Patterns: which leaves of a tree are meant, by their paths."""
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradtx.tree.holes import is_hole
+
+Pattern: TypeAlias = str | re.Pattern[str] | Callable[[str, Any], bool] | tuple[Any, ...]
+"""Which leaves are meant, by their paths, such as "layers/0/attention/bias". All of the path must match.
+
+- A glob, such as "layers/#/**/bias". Within one part of the path `*` is any text, `?` any character, `[abc]` one of them,
+  `[!abc]` any other, and `#` a whole number; `**` is any number of parts, none as well. `[*]` is a star, and so on.
+- A regular expression, made by `re.compile`.
+- A function `(path, leaf) -> bool`, where the leaf may be an array, a tracer or a `ShapeDtypeStruct`: of the parameters, or of
+  updates of their shapes. It may look at its shape, but not at its values.
+- A tuple of patterns: any of them.
+"""
+
+Found: TypeAlias = tuple[int | str, ...]
+"""What a pattern has found in a path: the numbers that are a `#` in its glob, or the groups of its regular expression."""
+
+_TOKEN = re.compile(r"\*\*|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_WILDCARDS = {"*": "[^/]*", "?": "[^/]", "#": "([0-9]+)"}
+
+
+def check_pattern(owner: str, pattern: Pattern) -> None:
+    """Raise `TypeError` or `ValueError`, naming `owner`, unless `pattern` is a pattern."""
+    if isinstance(pattern, tuple) and pattern:
+        for alternative in pattern:
+            check_pattern(owner, alternative)
+    elif isinstance(pattern, str):
+        try:
+            _regex(pattern)
+        except ValueError as error:
+            raise ValueError(f"{owner}: {pattern!r} is no glob: {error}") from error
+    elif not callable(pattern) and not (isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str)):
+        raise TypeError(
+            f"{owner}: {pattern!r} is no pattern. Write a glob such as '**/bias', a regular expression such as "
+            "re.compile('.*bias'), a function of a path and a leaf, or a tuple of these."
+        )
+
+
+def find(pattern: Pattern, path: str, leaf: Any) -> Found | None:
+    """Return what `pattern` finds at a leaf, or None if it does not match. A function never matches a hole."""
+    if isinstance(pattern, tuple):
+        found = (find(alternative, path, leaf) for alternative in pattern)
+        return next((one for one in found if one is not None), None)
+    if isinstance(pattern, str):
+        return _numbered(_regex(pattern).fullmatch(f"/{path}" if path else ""))
+    if isinstance(pattern, re.Pattern):
+        return _numbered(pattern.fullmatch(path))
+    return () if not is_hole(leaf) and _holds(pattern, path, leaf) else None
+
+
+def first_match(patterns: Sequence[Pattern], path: str, leaf: Any) -> tuple[int, Found] | None:
+    """Return the position of the first pattern that matches a leaf and what it finds, or None if no pattern does."""
+    for position, pattern in enumerate(patterns):
+        found = find(pattern, path, leaf)
+        if found is not None:
+            return position, found
+    return None
+
+
+def asks_for_leaves(pattern: Pattern) -> bool:
+    """Whether a pattern has a function in it, which can say nothing of holes."""
+    if isinstance(pattern, tuple):
+        return any(map(asks_for_leaves, pattern))
+    return not isinstance(pattern, str | re.Pattern)
+
+
+def is_seen(pattern: Pattern, leaves: Sequence[tuple[str, Any]]) -> bool:
+    """Whether a pattern matches one of these leaves, or may have matched one where there is a hole now."""
+    if any(find(pattern, path, leaf) is not None for path, leaf in leaves):
+        return True
+    return asks_for_leaves(pattern) and any(is_hole(leaf) for _, leaf in leaves)
+
+
+def shown(pattern: Pattern) -> str:
+    """Return a pattern as it is written, and a function by its name."""
+    if isinstance(pattern, tuple):
+        return f"({', '.join(map(shown, pattern))})"
+    return getattr(pattern, "__qualname__", type(pattern).__name__) if callable(pattern) else repr(pattern)
+
+
+@functools.cache
+def _regex(glob: str) -> re.Pattern[str]:
+    """The regular expression of a glob, for paths that have a slash before each part."""
+    try:
+        return re.compile("".join(map(_translated_part, glob.split("/") if glob else [])))
+    except re.error as error:
+        raise ValueError(f"{error}.") from error
+
+
+def _translated_part(part: str) -> str:
+    if part == "**":
+        return "(?:/[^/]*)*"
+    return "/" + "".join(map(_translated, _TOKEN.findall(part)))
+
+
+def _translated(token: str) -> str:
+    if token == "**":
+        raise ValueError("'**' is a part of its own, as in 'layers/**/bias'; within a part write '*'.")
+    if len(token) > 1:
+        members = token[1:-1].removeprefix("!")
+        members = re.sub(r"[\\\[\]^&~|]", r"\\\g<0>", members)
+        return f"[^/{members}]" if token[1] == "!" else f"[{members}]"
+    return _WILDCARDS.get(token, re.escape(token))
+
+
+def _numbered(match: re.Match[str] | None) -> Found | None:
+    """The groups of a match, and numbers as such: layer 10 comes after layer 9."""
+    return None if match is None else tuple(int(group) if group.isdecimal() else group for group in match.groups(""))
+
+
+def _holds(predicate: Callable[[str, Any], bool], path: str, leaf: Any) -> bool:
+    holds = predicate(path, leaf)
+    if not isinstance(holds, bool | np.bool_):
+        raise TypeError(
+            f"{shown(predicate)} must return True or False for {path!r}, got {holds!r}. "
+            "It decides what is computed, so it cannot depend on the values in an array."
+        )
+    return bool(holds)

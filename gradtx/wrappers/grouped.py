@@ -1,0 +1,230 @@
+"""Groups of parameters, told by their paths, each with something of its own."""
+
+import collections
+import dataclasses
+import re
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import jax
+
+from gradtx import require, tree
+from gradtx.composition.settings import rebuilt, settings
+from gradtx.core import (
+    EmptyState,
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+    init_empty_state,
+    set_to_zero,
+    with_extra_args_support,
+)
+from gradtx.recipe import Value, recipe_of
+from gradtx.schedules.scaled import scaled_schedule
+from gradtx.tree.paths import leaves_with_paths, with_leaves
+from gradtx.tree.patterns import Pattern, asks_for_leaves, check_pattern, first_match, is_seen
+from gradtx.tree.unmatched import is_whole, nothing_matches
+from gradtx.wrappers.partition import partition
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Group(Value):
+    """A rule of `grouped`: which parameters are meant, and what is particular to them.
+
+    Args:
+      pattern: which paths; `matching` says what a pattern is. "**" matches all that the groups before it have left.
+      optimizer: a transformation in the place of the one that `grouped` is given.
+      name: the label of the group in the state; by default the words of the pattern, "bias" for "**/bias", or "rest" if it has
+        none. A state is found again by it, so give one where patterns may change between a checkpoint and its use.
+      learning_rate_factor: what the learning rate is multiplied by. 0 moves nothing, while moments go on; `frozen` has none.
+      weight_decay: the weight decay in the place of the optimizer's, a number or a schedule.
+      frozen: whether nothing moves: no state, and updates of zero.
+
+    Raises:
+      TypeError: an argument is of another kind.
+      ValueError: something else is said of what is frozen, or a number is negative.
+    """
+
+    pattern: Pattern
+    optimizer: GradientTransformation | None = None
+    _: dataclasses.KW_ONLY
+    name: str | None = None
+    learning_rate_factor: float | jax.Array | None = None
+    weight_decay: ScalarOrSchedule | None = None
+    frozen: bool = False
+
+    def __post_init__(self) -> None:
+        check_pattern("Group", self.pattern)
+        arguments = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        object.__setattr__(self, "recipe", recipe_of(Group, **arguments))
+        said = [name for name in ("optimizer", "learning_rate_factor", "weight_decay") if arguments[name] is not None]
+        if self.frozen and said:
+            raise ValueError(f"{self!r}: what is frozen does not move; leave out {said[0]} or frozen.")
+        if self.optimizer is not None:
+            with_extra_args_support(self.optimizer)  # raises if it is none
+        if callable(self.learning_rate_factor):
+            raise TypeError(f"{self!r}: learning_rate_factor is a number; a schedule belongs into an optimizer of its own.")
+        require.in_range(f"{self!r}", "learning_rate_factor", self.learning_rate_factor, require.NONNEGATIVE)
+        require.in_range(f"{self!r}", "weight_decay", self.weight_decay, require.NONNEGATIVE)
+
+    @property
+    def label(self) -> str:
+        """The name, or one that is made of the words in the pattern."""
+        return "_".join(_words(self.pattern)) or "rest" if self.name is None else self.name
+
+
+@factory
+def grouped(
+    optimizer: GradientTransformation, groups: Sequence[Group], *, mask_compatible_extra_args: bool = False
+) -> GradientTransformationExtraArgs:
+    """Optimize each group of parameters in its own way; a parameter belongs to the first group whose pattern matches its path.
+
+        grouped(adamw(3e-4, weight_decay=0.1), [
+            Group("**/bias", weight_decay=0.0),
+            Group("embed/**", learning_rate_factor=0.1),
+            Group(lambda path, leaf: leaf.ndim == 2, muon(0.02), name="matrices"),
+            Group("backbone/**", frozen=True),
+            Group("**"),
+        ])
+
+    A path is made of keys, attributes and indices, such as "layers/0/attention/bias". The state is that of a `partition` whose
+    labels are the names of the groups. An optimizer sees the parameters of its group alone, so that a norm in it is that of the
+    group: to clip by the norm of all, write `chain(clip_by_global_norm(1.0), grouped(...))`.
+
+    A factor multiplies every learning rate in the optimizer, number or schedule: `learning_rate`, `..._learning_rate`, `lr`.
+    Where there is none, as in a chain that ends with `scale(-0.1)` or in what another library has made, it multiplies the
+    updates. A weight decay takes the place of every `weight_decay` and `..._weight_decay`.
+
+    Args:
+      optimizer: a transformation for all groups that have none of their own.
+      groups: the groups, in their order.
+      mask_compatible_extra_args: see `partition`.
+
+    Raises:
+      TypeError: `groups` is not a list of groups.
+      ValueError: two groups have one name, or a weight decay is for an optimizer that has none. And when it is used: no group
+        has a parameter, or a group has none, since no path matches or the groups before it have taken all. (Where holes are in
+        the tree, as within `masked`, the latter is no error.)
+    """
+    _check_groups(groups)
+    members: dict[Hashable, GradientTransformation] = {group.label: _member(optimizer, group) for group in groups}
+
+    def labelled(params: Any) -> Any:
+        leaves = leaves_with_paths(params)
+        positions = _positions(groups, leaves)
+        return with_leaves(params, [None if position is None else groups[position].label for position in positions])
+
+    return partition(members, labelled, mask_compatible_extra_args=mask_compatible_extra_args)
+
+
+def _check_groups(groups: Sequence[Group]) -> None:
+    if not isinstance(groups, list | tuple) or not groups:
+        raise TypeError(f"grouped takes a list of groups, such as [Group('**/bias', frozen=True), ...]; got {groups!r}.")
+    for group in groups:
+        if not isinstance(group, Group):
+            raise TypeError(f"grouped: {group!r} is no Group.")
+    for label, number in collections.Counter(group.label for group in groups).items():
+        if number > 1:
+            first, second, *_ = [group for group in groups if group.label == label]
+            raise ValueError(f"grouped: {first!r} and {second!r} are both called {label!r}; give one of them a name.")
+
+
+# --- what a group does ------------------------------------------------------------------------------------------------
+
+
+def _member(optimizer: GradientTransformation, group: Group) -> GradientTransformation:
+    """The transformation of the parameters of one group."""
+    if group.frozen:
+        return set_to_zero()
+    own = optimizer if group.optimizer is None else group.optimizer
+    if group.weight_decay is not None:
+        own = _with_weight_decay(own, group)
+    return own if group.learning_rate_factor is None else _with_factor(own, group.learning_rate_factor)
+
+
+def _with_weight_decay(optimizer: GradientTransformation, group: Group) -> GradientTransformation:
+    paths = [path for path in settings(optimizer) if _argument(path).endswith("weight_decay")]
+    if not paths:
+        raise ValueError(
+            f"grouped: {optimizer!r} has no weight_decay to be replaced in {group!r}; "
+            f"put add_decayed_weights(...) into its chain, or take an optimizer that has one, as adamw does."
+        )
+    return rebuilt(optimizer, dict.fromkeys(paths, group.weight_decay))
+
+
+def _with_factor(optimizer: GradientTransformation, factor: float | jax.Array) -> GradientTransformation:
+    rates = {path: rate for path, rate in settings(optimizer).items() if _is_learning_rate(_argument(path))}
+    if not rates:
+        return chain(optimizer, scale_updates(factor))
+    scaled = {path: scaled_schedule(rate, factor) if callable(rate) else factor * rate for path, rate in rates.items()}
+    return rebuilt(optimizer, scaled)
+
+
+@factory
+def scale_updates(factor: float | jax.Array) -> GradientTransformation:
+    """Multiply the updates by a number."""
+
+    def update(updates: Updates, state: EmptyState, params: Params | None = None):
+        return _scale_updates(updates, factor=factor), state
+
+    return GradientTransformation(init_empty_state, update)
+
+
+@tree.lift
+def _scale_updates(g, *, factor):
+    return factor * g
+
+
+def _argument(path: str) -> str:
+    """The last part of the path of a hyperparameter."""
+    return path.rpartition(".")[2]
+
+
+def _is_learning_rate(argument: str) -> bool:
+    return argument == "lr" or argument.endswith("learning_rate")
+
+
+# --- which parameters are in a group ----------------------------------------------------------------------------------
+
+
+def _positions(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]]) -> list[int | None]:
+    """The position of the group of each leaf; None for a hole in no group."""
+    patterns = [group.pattern for group in groups]
+    matches = [first_match(patterns, path, leaf) for path, leaf in leaves]
+    positions = [None if match is None else match[0] for match in matches]
+    for (path, leaf), position in zip(leaves, positions, strict=True):
+        if position is None and not tree.is_hole(leaf):
+            raise ValueError(f"grouped: no group has {path!r}; a last Group('**') takes what others leave.")
+    for position, group in enumerate(groups) if is_whole(leaves) else ():
+        if position not in positions:
+            _check_hidden(group, leaves)
+    return positions
+
+
+def _check_hidden(group: Group, leaves: Sequence[tuple[str, Any]]) -> None:
+    """Raise unless the leaves of a group may be where there are holes now."""
+    if not is_seen(group.pattern, leaves):
+        raise ValueError(f"grouped: {nothing_matches(group.pattern, leaves)}")
+    holes = any(tree.is_hole(leaf) for _, leaf in leaves)
+    if not (asks_for_leaves(group.pattern) and holes):
+        raise ValueError(f"grouped: the groups before {group!r} have taken all that it matches; put it before them.")
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def _words(pattern: Pattern) -> list[str]:
+    """The words in a pattern, in its order."""
+    if isinstance(pattern, tuple):
+        return [word for alternative in pattern for word in _words(alternative)]
+    if isinstance(pattern, str):
+        text = re.sub(r"\[[^\]]*\]", " ", pattern)
+    elif isinstance(pattern, re.Pattern):
+        text = re.sub(r"\\.|\[[^\]]*\]", " ", pattern.pattern)
+    else:
+        text = getattr(pattern, "__name__", type(pattern).__name__).replace("<lambda>", "function")
+    return re.findall(r"\w+", text)
