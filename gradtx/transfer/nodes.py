@@ -1,0 +1,165 @@
+"""A state as a list of nodes: its NamedTuples, each with the arrays that are its own, by names that outlive the composition.
+
+The moment `mu` of the parameter "layers/0/bias" is found again by the type of its NamedTuple, its field and the path of its
+parameter, wherever in a chain, a group or a wrapper that NamedTuple is, and whatever containers the parameters are in.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+from jax.tree_util import DictKey, keystr
+
+from gradtx.tree.paths import is_box, path_of
+
+IsState: TypeAlias = Callable[[Any, bool], bool]
+"""Whether a NamedTuple is a node and no container of the parameters, given whether it is inside of a node."""
+
+
+class Step(NamedTuple):
+    """A step down a tree: the node that is left, and the key of the child that is entered."""
+
+    parent: Any
+    key: Any
+
+
+class Key(NamedTuple):
+    """What an entry is called within its node: the field, and the path below it, which begins with that of a parameter."""
+
+    field: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One array of a state: its position among the leaves, its value, its parameter if it has one, and its path.
+
+    The path is that below the field, by its own name; the name begins with the field.
+    """
+
+    position: int
+    value: Any
+    parameter: str | None
+    path: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One NamedTuple of a state: the name of its type, the steps that lead to it, the labels among them, its arrays."""
+
+    kind: str
+    place: tuple[str, ...]
+    labels: tuple[str, ...]
+    entries: dict[Key, Entry] = field(default_factory=dict)
+
+
+def nodes_of(
+    state: Any, is_state: IsState, parameters: Collection[str], renamed: Callable[[str], str] = lambda path: path
+) -> list[Node]:
+    """Return the nodes of a state that have arrays of their own, from left to right.
+
+    Args:
+      state: a tree of NamedTuples, tuples, dicts and arrays.
+      is_state: which NamedTuples are nodes. What is in none of them is in a node without a name.
+      parameters: the paths of the parameters.
+      renamed: what to call a path below a field.
+    """
+    nodes: dict[tuple[str, ...], Node] = {}
+    for position, (steps, value) in enumerate(_leaves(state)):
+        above, below = _split_at_owner(steps, is_state)
+        node = nodes.setdefault(_place(above), _node(above, below))
+        own, path = ("", _path(below)) if not node.kind else (below[0].key.name, _path(below[1:]))
+        new_path = renamed(path)
+        name = (f".{own}" if own else "") + (f"/{path}" if path else "")
+        node.entries[Key(own, new_path)] = Entry(position, value, parameter_of(new_path, parameters), path, name)
+    return list(nodes.values())
+
+
+def states_for(params: Any, known: Collection[str] | None = None) -> IsState:
+    """Return which NamedTuples of a state are nodes.
+
+    Args:
+      params: the parameters, whose containers are no nodes.
+      known: if given, a NamedTuple within a node is one itself only if its type has one of these names, or one that ends in
+        "State": any other may be a container that the parameters once had.
+    """
+    containers = containers_of(params)
+
+    def is_state(node: Any, is_inside: bool) -> bool:
+        name = type(node).__name__
+        is_known = known is None or name in known or name.endswith("State")
+        return name not in containers and (is_known or not is_inside)
+
+    return is_state
+
+
+def titles_of(nodes: Sequence[Node]) -> list[str]:
+    """Return a readable name for each node: its labels and its type, with an index where several have the same."""
+    titles = [".".join((*node.labels, node.kind or "state")) for node in nodes]
+    repeated = Counter(titles)
+    seen = Counter[str]()
+    for position, title in enumerate(titles):
+        if repeated[title] > 1:
+            titles[position] = f"{title}[{seen[title]}]"
+            seen[title] += 1
+    return titles
+
+
+def parameter_of(path: str, parameters: Collection[str]) -> str | None:
+    """Return the parameter at a path or above it, as a parameter may have several arrays; None if there is none."""
+    while path not in parameters:
+        if not path:
+            return None
+        path = path.rpartition("/")[0]
+    return path
+
+
+def containers_of(tree: Any) -> frozenset[str]:
+    """Return the names of the NamedTuples that there are in a tree."""
+    return frozenset(type(step.parent).__name__ for steps, _ in _leaves(tree) for step in steps if _is_namedtuple(step.parent))
+
+
+def _leaves(node: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    """The leaves in the order of `jax.tree.leaves`, each with the steps that lead to it."""
+    if jax.tree_util.all_leaves([node]):
+        yield steps, node
+        return
+    children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
+    for (key,), child in children:
+        yield from _leaves(child, (*steps, Step(node, key)))
+
+
+def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """The steps to the last node, and those from it; where there is none, those to the end of the chains, and the rest."""
+    depth = None
+    for position, step in enumerate(steps):
+        if _is_namedtuple(step.parent) and is_state(step.parent, depth is not None):
+            depth = position
+    if depth is None:
+        depth = next((at for at, step in enumerate(steps) if not isinstance(step.parent, tuple | list)), len(steps))
+    return steps[:depth], steps[depth:]
+
+
+def _node(above: tuple[Step, ...], below: tuple[Step, ...]) -> Node:
+    kind = type(below[0].parent).__name__ if below and _is_namedtuple(below[0].parent) else ""
+    return Node(kind, _place(above), tuple(str(step.key.key) for step in above if isinstance(step.key, DictKey)))
+
+
+def _place(steps: tuple[Step, ...]) -> tuple[str, ...]:
+    return tuple(_name(step) for step in steps)
+
+
+def _name(step: Step) -> str:
+    name = keystr((step.key,), simple=True)
+    return f"{type(step.parent).__name__}.{name}" if _is_namedtuple(step.parent) else name
+
+
+def _path(steps: tuple[Step, ...]) -> str:
+    return path_of([step.key for step in steps if not is_box(step.parent)])
+
+
+def _is_namedtuple(node: Any) -> bool:
+    return isinstance(node, tuple) and hasattr(node, "_fields")
