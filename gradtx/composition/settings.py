@@ -27,8 +27,9 @@ class Node(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the factory, below the labels."""
-        return ".".join([*self.labels, inspect.unwrap(self.recipe.factory).__name__])
+        """The name of the factory, below the labels; what has a label of its own is called by that alone."""
+        factory = inspect.unwrap(self.recipe.factory)
+        return ".".join(self.labels if hasattr(factory, "label") else [*self.labels, factory.__name__])
 
 
 def settings(tx: GradientTransformation, kind: Kind = is_hyperparameter) -> dict[str, Any]:
@@ -133,10 +134,15 @@ def recipe_of(value: Value) -> Recipe:
 
 def _parts_in(given: Any, labels: Labels) -> Iterator[tuple[Labels, Value]]:
     if has_recipe(given):
-        yield labels, given
+        yield (*labels, *_own_label(given)), given
     else:
         for label, item in _items(given):
             yield from _parts_in(item, (*labels, *label))
+
+
+def _own_label(value: Value) -> Labels:
+    """The label of what has one, as a group has, before itself and all that it was given."""
+    return (value.label,) if hasattr(value, "label") else ()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _with_parts(given: Any, remade: Callable[[Value], Value]) -> Any:
