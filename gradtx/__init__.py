@@ -86,6 +86,9 @@ from gradtx.schedules import step_decay_schedule as step_decay_schedule
 from gradtx.schedules import warmup_constant_schedule as warmup_constant_schedule
 from gradtx.schedules import warmup_cosine_decay_schedule as warmup_cosine_decay_schedule
 from gradtx.schedules import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
+from gradtx.transfer import TransferReport as TransferReport
+from gradtx.transfer import reset_state as reset_state
+from gradtx.transfer import transfer_state as transfer_state
 from gradtx.transforms.acprop import scale_by_acprop as scale_by_acprop
 from gradtx.transforms.adabelief import ScaleByBeliefState as ScaleByBeliefState
 from gradtx.transforms.adabelief import scale_by_belief as scale_by_belief
@@ -308,12 +311,16 @@ from gradtx.tree.gradient import scale_gradient as scale_gradient
 from gradtx.tree.mask import Mask as MaskOrFn
 from gradtx.wrappers.averaged import AveragedState as AveragedState
 from gradtx.wrappers.averaged import averaged as averaged
+from gradtx.wrappers.averages import exponentially_averaged as exponentially_averaged
+from gradtx.wrappers.averages import polyak_averaged as polyak_averaged
+from gradtx.wrappers.averages import stochastic_weight_averaged as stochastic_weight_averaged
 from gradtx.wrappers.conditionally import ConditionallyMaskState as ConditionallyMaskState
 from gradtx.wrappers.conditionally import ConditionallyTransformState as ConditionallyTransformState
 from gradtx.wrappers.conditionally import ConditionFn as ConditionFn
 from gradtx.wrappers.conditionally import conditionally_mask as conditionally_mask
 from gradtx.wrappers.conditionally import conditionally_transform as conditionally_transform
 from gradtx.wrappers.consecutive import consecutive as consecutive
+from gradtx.wrappers.evaluation import eval_params as eval_params
 from gradtx.wrappers.flatten import flatten as flatten
 from gradtx.wrappers.freeze import freeze as freeze
 from gradtx.wrappers.freeze import selective_transform as selective_transform

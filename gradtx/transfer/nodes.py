@@ -4,7 +4,6 @@ The moment `mu` of the parameter "layers/0/bias" is found again by the type of i
 parameter, wherever in a chain, a group or a wrapper that NamedTuple is, and whatever containers the parameters are in.
 """
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 from jax.tree_util import DictKey, keystr
 
+from gradtx.composition.settings import numbered
 from gradtx.tree.paths import is_box, path_of
 
 IsState: TypeAlias = Callable[[Any, bool], bool]
@@ -98,14 +98,7 @@ def states_for(params: Any, known: Collection[str] | None = None) -> IsState:
 
 def titles_of(nodes: Sequence[Node]) -> list[str]:
     """Return a readable name for each node: its labels and its type, with an index where several have the same."""
-    titles = [".".join((*node.labels, node.kind or "state")) for node in nodes]
-    repeated = Counter(titles)
-    seen = Counter[str]()
-    for position, title in enumerate(titles):
-        if repeated[title] > 1:
-            titles[position] = f"{title}[{seen[title]}]"
-            seen[title] += 1
-    return titles
+    return numbered(".".join((*node.labels, node.kind or "state")) for node in nodes)
 
 
 def parameter_of(path: str, parameters: Collection[str]) -> str | None:

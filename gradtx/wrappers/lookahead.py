@@ -76,12 +76,12 @@ def lookahead(
         return jnp.where(meet, slow + draw - p, u), jnp.where(meet, draw, 0)
 
     def init(params: Params) -> LookaheadState:
-        return LookaheadState(fast_optimizer.init(params.fast if _is_pair(params) else params), jnp.zeros((), jnp.int32))
+        return LookaheadState(fast_optimizer.init(params.fast if is_pair(params) else params), jnp.zeros((), jnp.int32))
 
     @forwards_to(fast_optimizer, states=lambda state: (state.fast_state,))
     @compiled
     def update(updates: Updates, state: LookaheadState, params: Params, **extra_args: Any):
-        if not _is_pair(params):
+        if not is_pair(params):
             raise TypeError("lookahead has two sets of parameters: LookaheadParams.init_synced(params) makes them of one.")
         updates, fast_state = fast_optimizer.update(updates, state.fast_state, params.fast, **extra_args)
         steps = (state.steps_since_sync + 1) % sync_period
@@ -99,6 +99,6 @@ def lookahead(
     return GradientTransformationExtraArgs(init, update)
 
 
-def _is_pair(params: Params) -> bool:
-    """Whether the parameters are `LookaheadParams`, of gradtx or of another library."""
+def is_pair(params: Params) -> bool:
+    """Return whether the parameters are `LookaheadParams`, of gradtx or of another library."""
     return hasattr(params, "fast") and hasattr(params, "slow")

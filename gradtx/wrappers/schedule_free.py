@@ -88,9 +88,7 @@ def schedule_free(
             z=z,
         )
 
-    @forwards_to(
-        base_optimizer, states=lambda state: (state.base_optimizer_state,), count=lambda state: state.step_count - 1
-    )
+    @forwards_to(base_optimizer, states=lambda state: (state.base_optimizer_state,), count=lambda state: state.step_count - 1)
     def update(updates: Updates, state: ScheduleFreeState, params: Params, **extra_args: Any):
         updates, inner_state = base_optimizer.update(updates, state.base_optimizer_state, params, **extra_args)
         dtype = state.max_lr.dtype
@@ -119,8 +117,12 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
     Raises:
       ValueError: there is no `ScheduleFreeState` in the state, or there are several.
     """
-    inside = get_only("schedule_free_eval_params", state, ScheduleFreeState)
-    return _average(inside.z, params, b1=inside.b1)[1]
+    return average_of_iterates(get_only("schedule_free_eval_params", state, ScheduleFreeState), params)
+
+
+def average_of_iterates(state: ScheduleFreeState, params: Params) -> Params:
+    """Return x of a state of `schedule_free`, with the parameters as they are where it has holes."""
+    return _schedule_free_eval_params(state.z, params, b1=state.b1)[1]
 
 
 @tree.lift
@@ -129,5 +131,5 @@ def _moved(u, z):
 
 
 @tree.lift
-def _average(z, y, *, b1):
+def _schedule_free_eval_params(z, y, *, b1):
     return z, (y - (1 - b1) * z) / b1

@@ -1,0 +1,123 @@
+"""Averages of the parameters, to evaluate a model at: exponential, Polyak's of all steps, or of some (SWA)."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, at_step, factory
+from gradtx.require import AT_LEAST_ONE, NONNEGATIVE
+from gradtx.wrappers.averaged import averaged
+
+
+@factory(begin=NONNEGATIVE)
+def exponentially_averaged(
+    inner: GradientTransformation,
+    decay: ScalarOrSchedule = 0.999,
+    *,
+    warmup: bool = True,
+    begin: int = 0,
+    accumulator_dtype: Any = None,
+) -> GradientTransformationExtraArgs:
+    """Keep an exponential moving average of the parameters, which `inner` moves as without it.
+
+        a ← d·a + (1−d)·p        d = min(decay, (1+t) / (10+t))        p: the parameters after step t = 1, 2, ...
+
+    Evaluate the model at `eval_params(state, params)`. It begins at the first parameters, which the warm-up soon forgets: the
+    average is as long as a tenth of the run until it is as long as `decay` has it. Around `MultiSteps` each mini-step is a
+    step; inside of it, each step of its optimizer.
+
+    Args:
+      inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.
+      decay: of the average, in [0, 1), a number or a schedule.
+      warmup: False leaves out the second argument of the minimum.
+      begin: until so many steps the average is the parameters; t counts from there.
+      accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
+
+    Raises:
+      ValueError: the decay is not in [0, 1), or `begin` is negative.
+
+    Conventions:
+      The warm-up is that of TensorFlow's `ExponentialMovingAverage`. PyTorch's `AveragedModel` has none, and begins at the
+      parameters after the first step: `warmup=False, begin=1`.
+
+    References:
+      Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
+      Tarvainen and Valpola, Mean teachers are better role models, 2017, https://arxiv.org/abs/1703.01780
+    """
+
+    def rate(count: Any) -> Any:
+        t = (count + 1 - begin).astype(float)
+        d = jnp.asarray(at_step(decay, count), t.dtype)
+        return _after(begin, count, 1 - (jnp.minimum(d, (1 + t) / (10 + t)) if warmup else d))
+
+    return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
+
+
+@factory(begin=NONNEGATIVE)
+def polyak_averaged(
+    inner: GradientTransformation, *, begin: int = 0, accumulator_dtype: Any = None
+) -> GradientTransformationExtraArgs:
+    """Keep the mean of the parameters of all steps after the first `begin`, which `inner` moves as without it.
+
+        a ← a + (p − a) / (t − begin)        p: the parameters after step t = 1, 2, ...
+
+    Evaluate the model at `eval_params(state, params)`. Until `begin` the average is the parameters.
+
+    Args:
+      inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.
+      begin: how many steps are left out.
+      accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
+
+    Raises:
+      ValueError: `begin` is negative.
+
+    References:
+      Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
+      Ruppert, Efficient Estimations from a Slowly Convergent Robbins-Monro Process, 1988,
+        https://ecommons.cornell.edu/handle/1813/8664
+    """
+
+    def rate(count: Any) -> Any:
+        steps = (count + 1 - begin).astype(float)
+        return _after(begin, count, 1 / jnp.maximum(steps, 1))
+
+    return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
+
+
+@factory(begin=NONNEGATIVE, every=AT_LEAST_ONE)
+def stochastic_weight_averaged(
+    inner: GradientTransformation, every: int, *, begin: int = 0, accumulator_dtype: Any = None
+) -> GradientTransformationExtraArgs:
+    """Keep the mean of the parameters after every so many steps, which `inner` moves as without it.
+
+        a = mean of p(begin), p(begin + every), p(begin + 2·every), ...        p(t): the parameters after step t, p(0) the first
+
+    Evaluate the model at `eval_params(state, params)`. Until `begin` the average is the parameters. The paper lets most of the
+    training pass, and then averages at a high constant learning rate, or where those of a cyclic one are lowest. What a model
+    knows of its data beside its parameters, such as the statistics of a batch normalization, is to be measured anew for the
+    average.
+
+    Args:
+      inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.
+      every: how many steps there are from one of the averaged parameters to the next, such as those of an epoch.
+      begin: after how many steps the first are taken.
+      accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
+
+    Raises:
+      ValueError: `every` is less than 1, or `begin` is negative.
+
+    References:
+      Izmailov et al., Averaging Weights Leads to Wider Optima and Better Generalization, 2018, https://arxiv.org/abs/1803.05407
+    """
+
+    def rate(count: Any) -> Any:
+        since = count + 1 - begin
+        taken = jnp.maximum(since // every, 0).astype(float)
+        return _after(begin, count, jnp.where(since % every == 0, 1 / (taken + 1), 0))
+
+    return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
+
+
+def _after(begin: Any, count: Any, rate: Any) -> Any:
+    """The rate, but 1 in the first `begin` steps: the average is the parameters."""
+    return jnp.where(count + 1 > begin, rate, 1)

@@ -1,0 +1,76 @@
+"""The parameters to evaluate a model at, where they are not those of training."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from gradtx import tree
+from gradtx.core import OptState, Params
+from gradtx.wrappers.lookahead import is_pair
+from gradtx.wrappers.schedule_free import average_of_iterates
+
+
+def eval_params(state: OptState, params: Params) -> Params:
+    """Return the parameters at which to evaluate a model: their average, where the optimizer keeps one.
+
+        accuracy(eval_params(state, params), batch)
+
+    That is the average of `averaged`, `exponentially_averaged`, `polyak_averaged` or `stochastic_weight_averaged`, x of
+    `schedule_free`, the slow parameters of `lookahead`, and with any other optimizer the parameters themselves. It has the
+    dtypes of the parameters. Of several averages, each behind a mask or in a group, each is that of its own parameters; of one
+    inside of another the outer counts.
+
+    Args:
+      state: the state of an optimizer.
+      params: the parameters of training; `LookaheadParams` for `lookahead`.
+
+    Raises:
+      TypeError: the arguments are in another order, or the state is one of `lookahead` and the parameters are not.
+      ValueError: an average is one of other parameters.
+    """
+    if any(_is_state(node) for node in jax.tree.leaves(params, is_leaf=_is_state)):
+        raise TypeError("eval_params: there is a state in the parameters. Call eval_params(state, params).")
+    evaluated = _evaluated(state, params)
+    return evaluated.slow if is_pair(evaluated) else evaluated
+
+
+def _evaluated(state: OptState, params: Params) -> Params:
+    """The parameters, with what the outermost averages in a state are of replaced by them."""
+    replace = _REPLACEMENTS.get(type(state).__name__)
+    if replace is not None:
+        return replace(state, params)
+    if not jax.tree_util.all_leaves([state]):
+        for part in jax.tree.leaves(state, is_leaf=lambda node: node is not state):
+            params = _evaluated(part, params)
+    return params
+
+
+@tree.lift
+def _eval_params(average, p):
+    return average, average
+
+
+def _of_averaged(state: Any, params: Params) -> Params:
+    return _eval_params(state.average, params)[1]
+
+
+def _of_lookahead(state: Any, params: Params) -> Params:
+    del state
+    if not is_pair(params):
+        raise TypeError(
+            "eval_params: lookahead has two sets of parameters, LookaheadParams: pass both, to get the slow ones."
+        )
+    return params
+
+
+# By the names of the states, which are those of other libraries, too.
+_REPLACEMENTS: Mapping[str, Callable[[Any, Params], Params]] = {
+    "AveragedState": _of_averaged,
+    "LookaheadState": _of_lookahead,
+    "ScheduleFreeState": average_of_iterates,
+}
+
+
+def _is_state(node: Any) -> bool:
+    return isinstance(node, tuple) and hasattr(node, "_fields") and type(node).__name__.endswith("State")
