@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradtx.core import factory
-from gradtx.tree.paths import leaves_with_paths, with_leaves
+from gradtx.tree.paths import places, with_leaves
 from gradtx.tree.patterns import Pattern, check_pattern, first_match, is_seen
 from gradtx.tree.unmatched import is_whole, nothing_matches
 
@@ -56,7 +56,7 @@ def _mask(owner: str, patterns: tuple[Pattern, ...], where_matched: bool) -> Cal
     check_pattern(owner, patterns)
 
     def mask(tree: Any) -> Any:
-        leaves = leaves_with_paths(tree)
+        leaves = places(tree)
         for pattern in patterns if is_whole(leaves) else ():
             if not is_seen(pattern, leaves):
                 raise ValueError(f"{owner}: {nothing_matches(pattern, leaves)}")

@@ -10,9 +10,9 @@ from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory
 from gradtx.require import Range
 from gradtx.tree.dtypes import working_dtype
-from gradtx.tree.paths import leaves_with_paths, with_leaves
-from gradtx.tree.patterns import Found, Pattern, asks_for_leaves, check_pattern, first_match, is_seen, shown
-from gradtx.tree.unmatched import nothing_matches
+from gradtx.tree.paths import places, with_leaves
+from gradtx.tree.patterns import Found, Pattern, check_pattern, first_match, shown
+from gradtx.tree.unmatched import refuse_idle
 
 _OWNER = "scale_by_layer_decay"
 
@@ -53,7 +53,7 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
 
     def factors(updates: Updates) -> Any:
         """A scalar for each leaf, which enters the rule as an array: it is traced once a shape, not once a layer."""
-        leaves = leaves_with_paths(updates)
+        leaves = places(updates)
         distances = [0 if distance is None else distance for distance in _distances(patterns, leaves)]
         scalars = [
             None if tree.is_hole(leaf) else jnp.asarray(decay**distance, working_dtype([leaf]))
@@ -62,7 +62,7 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
         return with_leaves(updates, scalars)
 
     def init(params: Params) -> EmptyState:
-        _distances(patterns, leaves_with_paths(params))  # raises if they do not match
+        _distances(patterns, places(params))  # raises if they do not match
         return EmptyState()
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
@@ -78,20 +78,12 @@ def _distances(patterns: tuple[Pattern, ...], leaves: Sequence[tuple[str, Any]])
         if match is None and not tree.is_hole(leaf):
             raise ValueError(f"{_OWNER}: no layer has {path!r}; the patterns are {', '.join(map(shown, patterns))}.")
     layers = {match for match in matches if match is not None}
-    for position in range(len(patterns)) if leaves else ():
-        if all(position != match[0] for match in layers):
-            _check_hidden(patterns[position], leaves)
-            layers.add((position, ()))
-    ordered = sorted(layers, key=_order)
-    return [None if match is None else len(ordered) - 1 - ordered.index(match) for match in matches]
-
-
-def _check_hidden(pattern: Pattern, leaves: Sequence[tuple[str, Any]]) -> None:
-    """Raise unless what a pattern matches may be where there are holes now, and is one layer."""
-    if not is_seen(pattern, leaves):
-        raise ValueError(f"{_OWNER}: {nothing_matches(pattern, leaves)}")
-    if not asks_for_leaves(pattern):
-        raise ValueError(f"{_OWNER}: all that {shown(pattern)} matches is in earlier layers; the first pattern counts.")
+    idle = set(range(len(patterns))) - {position for position, _ in layers} if leaves else set()
+    for position in sorted(idle):
+        refuse_idle(_OWNER, patterns[position], leaves)
+    layers |= {(position, ()) for position in idle}  # a function may have its layer where there are holes now
+    distances = {layer: distance for distance, layer in enumerate(sorted(layers, key=_order, reverse=True))}
+    return [None if match is None else distances[match] for match in matches]
 
 
 def _order(layer: tuple[int, Found]) -> Any:

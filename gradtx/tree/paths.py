@@ -17,8 +17,8 @@ def path_of(keys: Sequence[Any]) -> str:
     return keystr(tuple(keys), simple=True, separator="/")
 
 
-def leaves_with_paths(tree: Any) -> list[tuple[str, Any]]:
-    """Return the path of each leaf of a tree as text, and the leaf; holes are among them, in their places.
+def places(tree: Any) -> list[tuple[str, Any]]:
+    """Return the path of each leaf and of each hole of a tree as text, and what is there.
 
     A variable of Flax (nnx), or a box of metadata (linen), adds nothing to the path of the array in it: "dense/kernel", not
     "dense/kernel/value".
@@ -26,19 +26,24 @@ def leaves_with_paths(tree: Any) -> list[tuple[str, Any]]:
     return [(path_of(keys), leaf) for keys, leaf in _walk(tree)]
 
 
-def with_leaves(tree: Any, leaves: Iterable[Any]) -> Any:
-    """Return the tree with others in the place of its leaves, in the order of `leaves_with_paths`; holes stay."""
+def leaves_with_paths(tree: Any) -> list[tuple[str, Any]]:
+    """Return the path of each leaf of a tree as text, and the leaf; see `places`."""
+    return [(path, leaf) for path, leaf in places(tree) if not is_hole(leaf)]
+
+
+def with_leaves(tree: Any, new: Iterable[Any]) -> Any:
+    """Return the tree with others in the place of its leaves, one for each of its `places`; holes stay."""
     old, structure = jax.tree.flatten(tree, is_leaf=is_hole)
-    return structure.unflatten([hole if is_hole(hole) else leaf for hole, leaf in zip(old, leaves, strict=True)])
+    return structure.unflatten([hole if is_hole(hole) else leaf for hole, leaf in zip(old, new, strict=True)])
 
 
 def map_with_paths(f: Callable[[str, Any], Any], tree: Any) -> Any:
     """Return the tree with `f(path, leaf)` in the place of each leaf; holes stay."""
-    return with_leaves(tree, [leaf if is_hole(leaf) else f(path, leaf) for path, leaf in leaves_with_paths(tree)])
+    return with_leaves(tree, [leaf if is_hole(leaf) else f(path, leaf) for path, leaf in places(tree)])
 
 
 def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """The keys from `node` to each leaf below it, without the steps out of boxes, and the leaf."""
+    """The keys from `node` to each leaf and hole below it, without the steps out of boxes, and what is there."""
     below, _ = tree_flatten_with_path(node, is_leaf=lambda child: is_hole(child) or (child is not node and is_box(child)))
     skipped = 1 if is_box(node) else 0
     for keys, child in below:

@@ -83,7 +83,7 @@ def shown(pattern: Pattern) -> str:
     """Return a pattern as it is written, and a function by its name."""
     if isinstance(pattern, tuple):
         return f"({', '.join(map(shown, pattern))})"
-    return getattr(pattern, "__qualname__", type(pattern).__name__) if callable(pattern) else repr(pattern)
+    return getattr(pattern, "__name__", type(pattern).__name__) if callable(pattern) else repr(pattern)
 
 
 @functools.cache

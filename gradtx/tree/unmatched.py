@@ -6,23 +6,32 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gradtx.tree.holes import is_hole
-from gradtx.tree.patterns import Pattern, is_seen, shown
+from gradtx.tree.patterns import Pattern, asks_for_leaves, is_seen, shown
 
 _SHOWN = 8  # paths in an error
 
-Leaves = Sequence[tuple[str, Any]]
+Places = Sequence[tuple[str, Any]]
+"""The paths of the leaves and the holes of a tree, and what is there."""
 
 
-def is_whole(leaves: Leaves) -> bool:
+def is_whole(places: Places) -> bool:
     """Whether a tree has leaves, and no mask has left holes among them: only then is it wrong to match nothing."""
-    return bool(leaves) and not any(is_hole(leaf) and leaf is not None for _, leaf in leaves)
+    return bool(places) and not any(is_hole(leaf) and leaf is not None for _, leaf in places)
 
 
-def nothing_matches(pattern: Pattern, leaves: Leaves) -> str:
+def refuse_idle(owner: str, pattern: Pattern, places: Places) -> None:
+    """Raise `ValueError`, naming `owner`, unless a pattern that got no leaf may match one where there is a hole now."""
+    if not is_seen(pattern, places):
+        raise ValueError(f"{owner}: {nothing_matches(pattern, places)}")
+    if not (asks_for_leaves(pattern) and any(is_hole(leaf) for _, leaf in places)):
+        raise ValueError(f"{owner}: all that {shown(pattern)} matches is taken by the patterns before it; put it before them.")
+
+
+def nothing_matches(pattern: Pattern, places: Places) -> str:
     """Return sentences that say so of a pattern, with what was meant, maybe, and the first paths that there are."""
-    close = next((other for other in _relatives(pattern, leaves) if is_seen(other, leaves)), None)
+    close = next((other for other in _relatives(pattern, places) if is_seen(other, places)), None)
     hint = "." if close is None else f"; did you mean {shown(close)}?"
-    return f"{shown(pattern)} matches nothing{hint} There are {listed([path for path, _ in leaves])}."
+    return f"{shown(pattern)} matches nothing{hint} There are {listed([path for path, _ in places])}."
 
 
 def listed(paths: Sequence[str]) -> str:
@@ -31,13 +40,13 @@ def listed(paths: Sequence[str]) -> str:
     return ", ".join(map(repr, paths[:_SHOWN])) + more
 
 
-def _relatives(pattern: Pattern, leaves: Leaves) -> Iterator[Pattern]:
+def _relatives(pattern: Pattern, places: Places) -> Iterator[Pattern]:
     """Patterns that might have been meant."""
     if isinstance(pattern, re.Pattern):
         yield re.compile(f".*(?:{pattern.pattern}).*", pattern.flags)  # a part of the path is not enough
     if isinstance(pattern, str):
         glob = pattern.strip("/").replace(".", "/")
-        parts = {part for path, _ in leaves for part in path.split("/")}
+        parts = {part for path, _ in places for part in path.split("/")}
         corrected = "/".join(_closest(part, parts) for part in glob.split("/"))
         for one in (glob, corrected):
             yield from (one, f"**/{one}", f"{one}/**", f"**/{one}/**")

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import inspect
 import re
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -25,9 +26,9 @@ from gradtx.core import (
 )
 from gradtx.recipe import Value, recipe_of
 from gradtx.schedules.scaled import scaled_schedule
-from gradtx.tree.paths import leaves_with_paths, with_leaves
-from gradtx.tree.patterns import Pattern, asks_for_leaves, check_pattern, first_match, is_seen
-from gradtx.tree.unmatched import is_whole, nothing_matches
+from gradtx.tree.paths import places, with_leaves
+from gradtx.tree.patterns import Pattern, check_pattern, first_match
+from gradtx.tree.unmatched import is_whole, refuse_idle
 from gradtx.wrappers.partition import partition
 
 
@@ -66,10 +67,11 @@ class Group(Value):
             raise ValueError(f"{self!r}: what is frozen does not move; leave out {said[0]} or frozen.")
         if self.optimizer is not None:
             with_extra_args_support(self.optimizer)  # raises if it is none
-        if callable(self.learning_rate_factor):
-            raise TypeError(f"{self!r}: learning_rate_factor is a number; a schedule belongs into an optimizer of its own.")
-        require.in_range(f"{self!r}", "learning_rate_factor", self.learning_rate_factor, require.NONNEGATIVE)
-        require.in_range(f"{self!r}", "weight_decay", self.weight_decay, require.NONNEGATIVE)
+        if not isinstance(self.name, str | None):
+            raise TypeError(f"{self!r}: a name is a string.")
+        for name, kind in require.kinds(inspect.signature(Group)).items():
+            require.of_kind("Group", name, arguments[name], kind)
+            require.in_range("Group", name, arguments[name], require.NONNEGATIVE)
 
     @property
     def label(self) -> str:
@@ -114,7 +116,7 @@ def grouped(
     members: dict[Hashable, GradientTransformation] = {group.label: _member(optimizer, group) for group in groups}
 
     def labelled(params: Any) -> Any:
-        leaves = leaves_with_paths(params)
+        leaves = places(params)
         positions = _positions(groups, leaves)
         return with_leaves(params, [None if position is None else groups[position].label for position in positions])
 
@@ -122,7 +124,7 @@ def grouped(
 
 
 def _check_groups(groups: Sequence[Group]) -> None:
-    if not isinstance(groups, list | tuple) or not groups:
+    if type(groups) not in (list, tuple) or not groups:  # a transformation is a tuple, too
         raise TypeError(f"grouped takes a list of groups, such as [Group('**/bias', frozen=True), ...]; got {groups!r}.")
     for group in groups:
         if not isinstance(group, Group):
@@ -201,17 +203,8 @@ def _positions(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]]) -> li
             raise ValueError(f"grouped: no group has {path!r}; a last Group('**') takes what others leave.")
     for position, group in enumerate(groups) if is_whole(leaves) else ():
         if position not in positions:
-            _check_hidden(group, leaves)
+            refuse_idle("grouped", group.pattern, leaves)
     return positions
-
-
-def _check_hidden(group: Group, leaves: Sequence[tuple[str, Any]]) -> None:
-    """Raise unless the leaves of a group may be where there are holes now."""
-    if not is_seen(group.pattern, leaves):
-        raise ValueError(f"grouped: {nothing_matches(group.pattern, leaves)}")
-    holes = any(tree.is_hole(leaf) for _, leaf in leaves)
-    if not (asks_for_leaves(group.pattern) and holes):
-        raise ValueError(f"grouped: the groups before {group!r} have taken all that it matches; put it before them.")
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

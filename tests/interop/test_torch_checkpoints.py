@@ -200,11 +200,11 @@ def test_parameters_may_be_those_of_an_equinox_module():
 
 def test_parameters_may_be_those_of_an_nnx_module():
     params = nnx.state(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), nnx.Param)
-    names = {"weight": ("kernel/value", (1, 0)), "bias": "bias/value"}
+    names = {"weight": ("kernel", (1, 0)), "bias": "bias"}
     state = torch.from_torch(linear(), params, names)
     assert jax.tree.structure(gradtx.tree.get(state, "mu")) == jax.tree.structure(params)
-    with pytest.raises(ValueError, match="which is none of the parameters here; did you mean 'kernel/value'"):
-        torch.from_torch(linear(), params, {**names, "weight": ("kernel", (1, 0))})
+    with pytest.raises(ValueError, match="which is none of the parameters here; did you mean 'kernel'"):
+        torch.from_torch(linear(), params, {**names, "weight": ("kernel/value", (1, 0))})
 
 
 # --- what does not fit ------------------------------------------------------------------------------------------------

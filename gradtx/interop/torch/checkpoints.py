@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.core import GradientTransformation, OptState, Params
-from gradtx.interop.torch.names import Names, Twin, path_of, twins_of
+from gradtx.interop.torch.names import Names, Twin, twins_of
 from gradtx.interop.torch.param_groups import kind_of, optimizer_from_torch
 from gradtx.transforms.momentum import TraceWithCountState
+from gradtx.tree.paths import leaves_with_paths, map_with_paths
 
 Entries = dict[str, np.ndarray]
 
@@ -71,11 +72,11 @@ def from_torch(
         if field == "momentum_product":
             return _like(_same(entry, [(twin, take(twin, entry)) for twin in twins.values()]), old)
 
-        def leaf(path: Any, old: jax.Array) -> jax.Array:
-            twin = twins[path_of(path)]
+        def leaf(path: str, old: jax.Array) -> jax.Array:
+            twin = twins[path]
             return _like(twin.here("from_torch", entry, take(twin, entry)), old)
 
-        return jax.tree_util.tree_map_with_path(leaf, old)
+        return map_with_paths(leaf, old)
 
     filled_state = _map_fields("from_torch", state, {"count", *kind.entries}, filled)
     for twin in twins.values():
@@ -124,8 +125,8 @@ def to_torch(
             for twin in twins.values():
                 entries[twin.index][kind.entries[field]] = np.array(value)
         else:
-            for path, leaf in jax.tree_util.tree_leaves_with_path(value):
-                twin = twins[path_of(path)]
+            for path, leaf in leaves_with_paths(value):
+                twin = twins[path]
                 entries[twin.index][kind.entries[field]] = np.array(twin.there(np.asarray(leaf)))
         return value
 

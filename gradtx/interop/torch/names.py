@@ -4,11 +4,10 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
 import numpy as np
-from jax.tree_util import keystr
 
 from gradtx.core import Params
+from gradtx.tree.paths import leaves_with_paths
 
 Name: TypeAlias = str | tuple[str, tuple[int, ...]]
 """A path such as "layers/0/kernel", or a path and the axes of torch's array in the order that they have here."""
@@ -43,11 +42,6 @@ class Twin(NamedTuple):
         return np.transpose(array, np.argsort(self.axes))
 
 
-def path_of(path: Any) -> str:
-    """Return a path of JAX as it is written in `Names`."""
-    return keystr(path, simple=True, separator="/")
-
-
 def twins_of(owner: str, param_groups: Sequence[Mapping[str, Any]], params: Params, names: Names) -> dict[str, Twin]:
     """Return all pairs, by the path here.
 
@@ -61,7 +55,7 @@ def twins_of(owner: str, param_groups: Sequence[Mapping[str, Any]], params: Para
       ValueError: a parameter, here or in torch, has no twin or several.
     """
     indices = [index for group in param_groups for index in group["params"]]
-    shapes = {path_of(path): np.shape(p) for path, p in jax.tree_util.tree_leaves_with_path(params)}
+    shapes = {path: np.shape(p) for path, p in leaves_with_paths(params)}
     listed = _in_order(owner, param_groups, names)
     if len(listed) != len(indices):
         raise ValueError(f"{owner}: torch's optimizer has {len(indices)} parameters, but names has {len(listed)}.")

@@ -4,18 +4,17 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-
 from gradtx.core import GradientTransformation, Params
 from gradtx.interop.torch.adadelta import adadelta
 from gradtx.interop.torch.adagrad import adagrad
 from gradtx.interop.torch.adam import adam, adamw
 from gradtx.interop.torch.adamax import adamax
 from gradtx.interop.torch.nadam import nadam
-from gradtx.interop.torch.names import Names, path_of, twins_of
+from gradtx.interop.torch.names import Names, twins_of
 from gradtx.interop.torch.radam import radam
 from gradtx.interop.torch.rmsprop import rmsprop
 from gradtx.interop.torch.sgd import sgd
+from gradtx.tree.paths import map_with_paths
 from gradtx.wrappers.partition import partition
 
 # Options that change how torch computes, but not what; and what its schedulers leave in a group.
@@ -80,7 +79,7 @@ def optimizer_from_torch(state_dict: Mapping[str, Any], params: Params, names: N
     if len(groups) == 1:
         return optimizers["0"]
     group_of = {index: str(k) for k, group in enumerate(groups) for index in group["params"]}
-    labels = jax.tree_util.tree_map_with_path(lambda path, _: group_of[twins[path_of(path)].index], params)
+    labels = map_with_paths(lambda path, _: group_of[twins[path].index], params)
     return partition({**optimizers}, labels)
 
 
