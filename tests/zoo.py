@@ -302,6 +302,12 @@ TRANSFORMATIONS: dict[str, Sample] = {
         excused={"complex parameters": "complex numbers have no order"},
     ),
     "inject_stateful_hyperparams": Sample(lambda: gradtx.inject_stateful_hyperparams(gradtx.sgd)(0.1, momentum=halving)),
+    "adjustable": Sample(
+        lambda: gradtx.adjustable(
+            gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(halving)),
+            {"adamw.b1": gradtx.linear_schedule(0.8, 0.9, 9)},
+        )
+    ),
     "inject_hyperparams": Sample(lambda: gradtx.inject_hyperparams(gradtx.adamw)(learning_rate=halving, weight_decay=0.1)),
     # optimizers
     "scale_by_galore": Sample(lambda: gradtx.scale_by_galore(2, 2)),

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from gradtx.core import Schedule
+# Their annotations are those of functions of anything.
+_FUNCTIONS_OF_THE_STEP = frozenset({"step_size_fn", "every_k_schedule"})
 
 
 def signature_of(factory: Callable[..., Any]) -> inspect.Signature:
@@ -53,7 +54,7 @@ def is_hyperparameter(value: Any, parameter: inspect.Parameter) -> bool:
         return False
     if isinstance(value, int | float | np.generic | np.ndarray | jax.Array):
         return jnp.issubdtype(jnp.result_type(value), jnp.number)
-    return parameter.annotation == Schedule or is_schedule(value, parameter)
+    return is_schedule(value, parameter) or (callable(value) and parameter.name in _FUNCTIONS_OF_THE_STEP)
 
 
 def looked_at(build: Callable[..., Any], values: Mapping[str, Any]) -> list[str]:
@@ -76,8 +77,11 @@ def _alternatives(annotation: Any) -> set[Any]:
 
 
 def _result(annotation: Any) -> Any:
-    """What a function with this annotation returns; of anything else, the annotation."""
-    return typing.get_args(annotation)[-1] if typing.get_origin(annotation) is collections.abc.Callable else annotation
+    """What a function of one argument with this annotation returns, nothing of one of several; else, the annotation."""
+    if typing.get_origin(annotation) is not collections.abc.Callable:
+        return annotation
+    takes, returns = typing.get_args(annotation)
+    return None if isinstance(takes, list) and len(takes) > 1 else returns
 
 
 def _is_numeric(annotation: Any) -> bool:

@@ -4,6 +4,7 @@ import numbers
 from collections.abc import Iterable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -22,6 +23,11 @@ def in_place_of(path: str, old: Any, value: Any) -> Any:
     if np.broadcast_shapes(value.shape, old.shape) != old.shape:
         raise ValueError(f"set_hyperparams: {path} has the shape {old.shape}, got one of shape {value.shape}.")
     return jnp.broadcast_to(value, old.shape)
+
+
+def known(value: Any, given: Any) -> Any:
+    """Return what a state holds; of one that has shapes alone, what was given at first."""
+    return given if isinstance(value, jax.ShapeDtypeStruct) else value
 
 
 def is_plain_number(value: Any) -> bool:

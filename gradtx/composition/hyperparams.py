@@ -15,12 +15,10 @@ from gradtx.composition.settings import (
     has_recipe,
     numbered,
     own_settings,
-    parts_among_arguments,
-    recipe_of,
     refuse_unknown,
 )
 from gradtx.core import GradientTransformation, OptState, Part, inside, supported
-from gradtx.recipe import Recipe
+from gradtx.recipe import Recipe, Value
 
 
 def hyperparams(tx: GradientTransformation, state: OptState) -> dict[str, Any]:
@@ -120,11 +118,10 @@ class _Setting(NamedTuple):
 
 def _settings(owner: str, tx: GradientTransformation, state: OptState) -> dict[str, _Setting]:
     try:
-        places = list(_places(supported(tx), state, (), []))
+        places = _whole(tx, state)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{owner}: the state is not that of {tx!r}; pass what init or update has returned, under vmap if that is a state of "
-            "many runs."
+            f"{owner}: the state is not that of {tx!r}; pass what init or update has returned, under vmap that of many runs."
         ) from error
     return {
         f"{name}.{argument}": _Setting(place, argument, given)
@@ -133,33 +130,33 @@ def _settings(owner: str, tx: GradientTransformation, state: OptState) -> dict[s
     }
 
 
-def _places(value: Any, state: OptState, labels: Labels, around: list[Part]) -> Iterator[_Place]:
-    """The factories whose calls made `value`, in the order of `settings.nodes`, as they are at present."""
-    if isinstance(value, GradientTransformation):
-        state, around = _taken(around, value, state)
-        if holds_hyperparameters(value):
-            yield from _held(Part(None, value, state), labels)
+def _whole(tx: GradientTransformation, state: OptState) -> list[_Place]:
+    tx = supported(tx)
+    return list(_places(tx, state, (), [Part(None, tx, state)]))
+
+
+def _places(value: Value, state: OptState, labels: Labels, around: list[Part]) -> Iterator[_Place]:
+    """The factories whose calls made `value`, in the order of `settings.nodes`, as they are at present.
+
+    Its state is that of the first of the parts `around` that it is; if it is none of them, that of all is passed on.
+    """
+    index = next((k for k, part in enumerate(around) if part.tx is value), None)
+    own = None if index is None else around.pop(index)
+    if own is not None:
+        state, around = own.state, list(walk(own.tx, own.state))[1:]
+        if holds_hyperparameters(own.tx):
+            yield from _held(own, labels)
             return
-        around = list(walk(value, state))
     if has_recipe(value):
-        yield _Place(Node(labels, recipe_of(value)), around, state)
-        below = around[1:] if isinstance(value, GradientTransformation) else around
-        for part_labels, part in parts_among_arguments(recipe_of(value), labels):
-            yield from _places(part, state, part_labels, below)
-
-
-def _taken(around: list[Part], tx: GradientTransformation, state: OptState) -> tuple[OptState, list[Part]]:
-    """The state of what a factory was given among the parts of what it made; if it is not there, the whole state."""
-    for k, part in enumerate(around):
-        if part.tx is tx:
-            del around[k]
-            return part.state, around
-    return state, around
+        node = Node(labels, value)
+        yield _Place(node, [own, *around] if own else list(around), state)
+        for part_labels, part in node.below():
+            yield from _places(part, state, part_labels, around)
 
 
 def _held(holder: Part, labels: Labels) -> Iterator[_Place]:
     [present] = parts(holder.tx, holder.state)
-    places = list(_places(present.tx, present.state, (), []))
+    places = _whole(present.tx, present.state)
     for local_name, place in zip(numbered(place.node.name for place in places), places, strict=True):
         node = place.node._replace(labels=(*labels, *place.node.labels))
         yield place._replace(node=node) if place.holder else place._replace(node=node, holder=holder, local_name=local_name)

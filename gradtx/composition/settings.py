@@ -1,8 +1,8 @@
 """Hyperparameters by their place in a composition, such as `adamw.learning_rate`, and compositions with others.
 
-A path is the name of a factory and an argument of it. Names of a `named_chain` and labels of a `partition` come before, as in
-`matrix.muon.learning_rate`; chains and wrappers add nothing. Where two factories have the same path, an index tells them
-apart: `adamw[0].learning_rate` and `adamw[1].learning_rate`.
+A path is the name of a factory and an argument of it. Names of a `named_chain` and labels of a `partition` or of groups come
+before, as in `matrix.muon.learning_rate`; chains and wrappers add nothing. What a group itself says is `bias.weight_decay`.
+Where two factories have the same path, an index tells them apart: `adamw[0].learning_rate` and `adamw[1].learning_rate`.
 """
 
 import collections
@@ -20,16 +20,25 @@ Kind: TypeAlias = Callable[[Any, inspect.Parameter], bool]
 
 
 class Node(NamedTuple):
-    """A factory that was called, under the labels above it."""
+    """A factory that was called, under the labels above it, and the value that it made."""
 
     labels: Labels
-    recipe: Recipe
+    value: Value
+
+    @property
+    def recipe(self) -> Recipe:
+        """The call."""
+        return recipe_of(self.value)
 
     @property
     def name(self) -> str:
-        """The name of the factory, below the labels; what has a label of its own is called by that alone."""
-        factory = inspect.unwrap(self.recipe.factory)
-        return ".".join(self.labels if hasattr(factory, "label") else [*self.labels, factory.__name__])
+        """The name of the factory, below the labels; what has a label of its own, as a group has, is called by that alone."""
+        return ".".join(self.labels if _own_label(self.value) else [*self.labels, inspect.unwrap(self.recipe.factory).__name__])
+
+    def below(self) -> Iterator[tuple[Labels, Value]]:
+        """What the factory was given that was made by factories, too, with the labels it has there."""
+        for given in self.recipe.arguments.values():
+            yield from _parts_in(given, self.labels)
 
 
 def settings(tx: GradientTransformation, kind: Kind = is_hyperparameter) -> dict[str, Any]:
@@ -81,15 +90,10 @@ def rebuilt(tx: GradientTransformation, values: Mapping[str, Any]) -> GradientTr
 def nodes(value: Any, labels: Labels = ()) -> Iterator[Node]:
     """Yield the factories whose calls made a value, from the outside in, in the order of their arguments."""
     if has_recipe(value):
-        yield Node(labels, recipe_of(value))
-        for part_labels, part in parts_among_arguments(recipe_of(value), labels):
+        node = Node(labels, value)
+        yield node
+        for part_labels, part in node.below():
             yield from nodes(part, part_labels)
-
-
-def parts_among_arguments(recipe: Recipe, labels: Labels = ()) -> Iterator[tuple[Labels, Value]]:
-    """Yield what a factory was given that was made by factories, too, with the labels it has there."""
-    for given in recipe.arguments.values():
-        yield from _parts_in(given, labels)
 
 
 def own_settings(recipe: Recipe, kind: Kind = is_hyperparameter) -> Iterator[tuple[str, Any]]:

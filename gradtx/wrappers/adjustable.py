@@ -9,7 +9,7 @@ import numpy as np
 
 from gradtx.compiled import compiled, keep_dtypes
 from gradtx.composition.arguments import is_number, looked_at
-from gradtx.composition.held import check_names, in_place_of, is_plain_number, require_held
+from gradtx.composition.held import check_names, in_place_of, is_plain_number, known, require_held
 from gradtx.composition.settings import rebuilt, refuse_unknown, settings
 from gradtx.core import (
     GradientTransformation,
@@ -84,26 +84,31 @@ def adjustable(
     first = {path: schedule(jnp.zeros((), jnp.int32)) for path, schedule in imposed.items()}
     fixed = looked_at(build, {**candidates, **first})
     for path in imposed:
-        if path in fixed:
+        if path in fixed or (path not in candidates and not callable(given[path])):
             raise TypeError(f"adjustable: {path} decides what is computed, so it cannot be a schedule.")
     numbers = {path: value for path, value in candidates.items() if path not in imposed and path not in fixed}
     own: dict[str, Schedule] = {path: value for path, value in given.items() if callable(value) and path not in imposed}
     # What inits has arrays, as what updates has: a factory may leave out what a Python number of 0 is the weight of.
     start = with_extra_args_support(build(arrays({**numbers, **first})))
 
+    def no_overrides() -> dict[str, OverrideState]:
+        return {path: OverrideState(jnp.zeros((), bool), jnp.zeros((), _dtype())) for path in {**imposed, **own}}
+
     def init(params: Params) -> AdjustableState:
         return AdjustableState(
             count=jnp.zeros((), jnp.int32),
             hyperparams={path: jnp.array(value, _dtype()) for path, value in numbers.items()},
-            overrides={path: OverrideState(jnp.zeros((), bool), jnp.zeros((), _dtype())) for path in {**imposed, **own}},
+            overrides=no_overrides(),
             inner_state=start.init(params),
         )
 
     def at_present(state: AdjustableState) -> GradientTransformation:
         check_names("adjustable", state.hyperparams, numbers)
-        held = {path: jnp.asarray(value, _dtype()) for path, value in state.hyperparams.items()}
-        overridden = {path: _overridden(own[path], state.overrides[path]) for path in own}
-        by_schedule = {path: _overridden(imposed[path], state.overrides[path])(state.count) for path in imposed}
+        held = {path: jnp.asarray(known(value, numbers[path]), _dtype()) for path, value in state.hyperparams.items()}
+        count = known(state.count, jnp.zeros((), jnp.int32))
+        overrides = jax.tree.map(known, state.overrides, no_overrides())
+        overridden = {path: _overridden(own[path], overrides[path]) for path in own}
+        by_schedule = {path: _overridden(imposed[path], overrides[path])(count) for path in imposed}
         return build({**held, **overridden, **by_schedule})
 
     def parts(state: AdjustableState) -> list[Part]:
@@ -157,7 +162,7 @@ def _changed(path: str, old: OverrideState, schedule: Schedule, value: Any, over
         return old._replace(active=jnp.zeros_like(old.active))
     if not override:
         raise ValueError(
-            f"set_hyperparams: {path} follows {schedule!r}; pass override=True to hold it at {value} instead, and later None for "
-            "the schedule to go on."
+            f"set_hyperparams: {path} follows {schedule!r}; pass override=True to hold it at {value} instead (and later None: "
+            "then the schedule goes on)."
         )
     return OverrideState(jnp.ones_like(old.active), in_place_of(path, old.value, value))

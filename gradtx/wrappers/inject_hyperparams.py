@@ -13,7 +13,7 @@ import numpy as np
 
 from gradtx.compiled import compiled, keep_dtypes
 from gradtx.composition.arguments import is_number, is_schedule, looked_at, signature_of
-from gradtx.composition.held import check_names, in_place_of, is_plain_number, require_held
+from gradtx.composition.held import check_names, in_place_of, is_plain_number, known, require_held
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
@@ -211,11 +211,13 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
         )
 
     def present(state: InjectStatefulHyperparamsState) -> list[Part]:
-        values = {name: as_hyperparam(value) for name, value in state.hyperparams.items()}
+        at_first = values()
+        now = {name: as_hyperparam(known(value, at_first[name])) for name, value in state.hyperparams.items()}
         for name, schedule_state in state.hyperparams_states.items():
             if isinstance(schedules[name], WrappedSchedule):  # what others will say depends on the extra arguments
-                values[name] = scheduled(name, values[name], schedule_state)[0]
-        return [Part(None, supported(build(values)), state.inner_state)]
+                schedule_state = jax.tree.map(known, schedule_state, schedules[name].init())
+                now[name] = scheduled(name, now[name], schedule_state)[0]
+        return [Part(None, supported(build(now)), state.inner_state)]
 
     def adjust(state: InjectStatefulHyperparamsState, values: Mapping[str, Any], override: bool) -> Any:
         del override
@@ -223,7 +225,7 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
         for path, name in names.items():
             if name in state.hyperparams_states:
                 raise ValueError(
-                    f"set_hyperparams: {path} follows {arguments[name]!r}; to end that, del state.hyperparams_states[{name!r}]. "
+                    f"set_hyperparams: {path} follows {arguments[name]!r}; del state.hyperparams_states[{name!r}] ends that. "
                     "Of adjustable, schedules can be overridden."
                 )
             require_held(path, state.hyperparams, name)
