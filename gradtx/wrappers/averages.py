@@ -46,9 +46,10 @@ def exponentially_averaged(
     """
 
     def rate(count: Any) -> Any:
-        t = (count + 1 - begin).astype(float)
+        t = _steps_since(begin, count)
         d = jnp.asarray(at_step(decay, count), t.dtype)
-        return _after(begin, count, 1 - (jnp.minimum(d, (1 + t) / (10 + t)) if warmup else d))
+        d = jnp.minimum(d, (1 + t) / (10 + t)) if warmup else d
+        return jnp.where(t > 0, 1 - d, 1)
 
     return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
 
@@ -78,8 +79,7 @@ def polyak_averaged(
     """
 
     def rate(count: Any) -> Any:
-        steps = (count + 1 - begin).astype(float)
-        return _after(begin, count, 1 / jnp.maximum(steps, 1))
+        return 1 / jnp.maximum(_steps_since(begin, count), 1)
 
     return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
 
@@ -111,13 +111,12 @@ def stochastic_weight_averaged(
     """
 
     def rate(count: Any) -> Any:
-        since = count + 1 - begin
-        taken = jnp.maximum(since // every, 0).astype(float)
-        return _after(begin, count, jnp.where(since % every == 0, 1 / (taken + 1), 0))
+        t = _steps_since(begin, count)
+        return jnp.where(t % every == 0, 1 / (t // every + 1), 0)
 
     return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
 
 
-def _after(begin: Any, count: Any, rate: Any) -> Any:
-    """The rate, but 1 in the first `begin` steps: the average is the parameters."""
-    return jnp.where(count + 1 > begin, rate, 1)
+def _steps_since(begin: Any, count: Any) -> Any:
+    """How many steps there are from `begin` to the one that `count` steps precede, none before; a float."""
+    return jnp.asarray(jnp.maximum(count + 1 - begin, 0), float)
