@@ -33,6 +33,7 @@ from gradtx.core import set_to_zero as set_to_zero
 from gradtx.core import stateless as stateless
 from gradtx.core import stateless_with_tree_map as stateless_with_tree_map
 from gradtx.core import with_extra_args_support as with_extra_args_support
+from gradtx.diagnostics import summary as summary
 from gradtx.microbatching import microbatch as microbatch
 from gradtx.numerics import safe_increment as safe_increment
 from gradtx.numerics import safe_int32_increment as safe_int32_increment

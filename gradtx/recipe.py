@@ -43,9 +43,9 @@ class Recipe:
         return hash(self.key())
 
     def __repr__(self) -> str:
-        shown = [_shown(arg) for arg in self.args]
-        shown += [f"{name}={_shown(arg)}" for name, arg in self.kwargs.items()]
-        return f"{self.name}({', '.join(shown)})"
+        words = [shown(arg) for arg in self.args]
+        words += [f"{name}={shown(arg)}" for name, arg in self.kwargs.items()]
+        return f"{self.name}({', '.join(words)})"
 
 
 def recipe_of(factory: Callable[..., Any], **arguments: Any) -> Recipe:
@@ -126,7 +126,8 @@ class _Shown:
         return repr(leaf)
 
 
-def _shown(argument: Any) -> str:
+def shown(argument: Any) -> str:
+    """Return the `repr` of an argument, without addresses and without what is in large arrays."""
     return repr(jax.tree.map(_Shown, argument, is_leaf=_has_recipe))
 
 

@@ -1,0 +1,119 @@
+"""The state, field by field, beside the parameters."""
+
+import collections
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from gradtx.diagnostics.arrays import Parameter, bytes_of
+from gradtx.diagnostics.data import Entry, ShapeClass
+from gradtx.diagnostics.walk import Node
+from gradtx.tree.holes import is_hole
+
+
+class Owner(NamedTuple):
+    """The type of a state and a field of it."""
+
+    state: str
+    field: str
+
+
+class Array(NamedTuple):
+    """An array in a state, and its parameter if it has one."""
+
+    owner: Owner
+    leaf: Any
+    parameter: Parameter | None
+
+    @property
+    def like(self) -> ShapeClass:
+        """What it looks like."""
+        return _shape_class(self.leaf.shape, None if self.parameter is None else self.parameter.shape)
+
+    @property
+    def sharding(self) -> Any:
+        """That of its parameter, which it takes over if it looks like it."""
+        return self.parameter.sharding if self.parameter is not None and self.like == "parameter" else None
+
+
+def entries(node: Node, parameters: Sequence[Parameter]) -> list[Entry]:
+    """Return the fields of the state of a transformation, without those of its parts."""
+    by_path = {parameter.path: parameter for parameter in parameters}
+    own = [by_path[path] for path in node.paths]
+    kinds: dict[Any, list[Array]] = collections.defaultdict(list)
+    for array in _arrays(node, own):
+        kinds[array.owner, array.like, str(array.leaf.dtype)].append(array)
+    return [_entry(node, owner, like, dtype, arrays) for (owner, like, dtype), arrays in kinds.items()]
+
+
+def _entry(node: Node, owner: Owner, like: ShapeClass, dtype: str, arrays: Sequence[Array]) -> Entry:
+    shardings = {str(getattr(array.sharding, "spec", "")) for array in arrays}
+    return Entry(
+        label="/".join(node.labels),
+        state=owner.state,
+        field=owner.field,
+        like=like,
+        dtype=dtype,
+        arrays=len(arrays),
+        bytes=sum(bytes_of(array.leaf.shape, array.leaf.dtype) for array in arrays),
+        bytes_per_device=sum(bytes_of(array.leaf.shape, array.leaf.dtype, array.sharding) for array in arrays),
+        sharding=shardings.pop() if len(shardings) == 1 else "as the parameters",
+    )
+
+
+def _arrays(node: Node, parameters: Sequence[Parameter]) -> Iterator[Array]:
+    """The arrays of a state without those of its parts."""
+    structure = jax.tree.structure(node.params)
+    others = {id(part.state) for part in node.parts}
+
+    def descend(part: Any, owner: Owner) -> Iterator[Array]:
+        if id(part) in others:
+            return
+        if (columns := _beside(structure, part)) is not None:
+            for parameter, column in zip(parameters, columns, strict=True):
+                yield from (Array(owner, leaf, parameter) for leaf in jax.tree.leaves(column))
+        elif _is_state(part):
+            for field, value in zip(part._fields, part, strict=True):
+                yield from descend(value, Owner(type(part).__name__, field))
+        elif jax.tree_util.all_leaves([part]):
+            yield Array(owner, part, None)
+        else:
+            children = jax.tree.leaves(part, is_leaf=lambda child: child is not part)
+            for child in children:
+                yield from descend(child, owner)
+
+    yield from descend(node.state, Owner(node.name, "state"))
+
+
+def _beside(structure: Any, part: Any) -> list[Any] | None:
+    """What a part of a state has for each parameter; None if it is not like the parameters."""
+    try:
+        columns = structure.flatten_up_to(part)
+    except ValueError:
+        return None
+    states = (node for column in columns for node in jax.tree.leaves(column, is_leaf=_is_state))
+    return None if any(map(_is_state, states)) else columns
+
+
+def _is_state(node: Any) -> bool:
+    return isinstance(node, tuple) and bool(getattr(node, "_fields", ())) and not is_hole(node)
+
+
+def _shape_class(shape: tuple[int, ...], of_parameter: tuple[int, ...] | None) -> ShapeClass:
+    if shape == of_parameter:
+        return "parameter"
+    if shape in ((), (1,)):
+        return "scalar"
+    if of_parameter is None:
+        return "other"
+    if _lacks_axes(shape, of_parameter):
+        return "factored"
+    return "history" if shape[1:] == of_parameter else "other"
+
+
+def _lacks_axes(shape: tuple[int, ...], of_parameter: tuple[int, ...]) -> bool:
+    """Whether an axis of the parameter is missing, or some are there with a length of 1."""
+    if len(shape) == len(of_parameter):
+        return all(own in (1, other) for own, other in zip(shape, of_parameter, strict=True))
+    return shape in [of_parameter[:axis] + of_parameter[axis + 1 :] for axis in range(len(of_parameter))]

@@ -1,0 +1,120 @@
+"""A summary as a text of at most 100 columns or so."""
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from gradtx.diagnostics.data import Component, Entry, ParameterGroup, Summary
+from gradtx.recipe import shown
+
+WIDTH = 100
+_PATTERNS = 12  # of paths that are shown for a group
+
+Row = Sequence[str]
+
+
+def as_text(summary: Summary) -> str:
+    """Return the composition, the groups, the state, the totals and the warnings, one after another."""
+    sections = [
+        "\n".join(_tree(summary.composition)),
+        "\n".join(_groups(summary.groups)),
+        "\n".join(aligned(state_rows(summary), right=(3, 4, 5))) if summary.entries else "",
+        "\n".join(totals(summary)),
+        "\n".join(_wrapped("! ", warning, "  ") for warning in summary.warnings),
+    ]
+    return "\n\n".join(filter(None, sections))
+
+
+def call(component: Component) -> str:
+    """Return a transformation as a call with its arguments, if there are any to show."""
+    arguments = ", ".join(f"{name}={shown(value)}" for name, value in component.arguments.items())
+    label = "" if component.label is None else f"{component.label}: "
+    return f"{label}{component.name}" + (f"({arguments})" if arguments else "")
+
+
+def group_rows(groups: Sequence[ParameterGroup]) -> list[Row]:
+    """Return the table of the groups, its header first; labels are left out where there are none."""
+    rows = [("group", "arrays", "parameters", "transformation", "weight decay"), *map(_group_row, groups)]
+    return rows if any(group.label for group in groups) else [row[1:] for row in rows]
+
+
+def state_rows(summary: Summary) -> list[Row]:
+    """Return the table of the state, its header first; devices are left out where there is one."""
+    rows = [("state", "like", "dtype", "arrays", "bytes", "per device", "sharding"), *map(_state_row, summary.entries)]
+    return rows if summary.is_sharded else [row[:5] for row in rows]
+
+
+def totals(summary: Summary) -> list[str]:
+    """Return what parameters and state take together."""
+    parameter_bytes, state_bytes = size(summary.parameter_bytes), size(summary.state_bytes)
+    if summary.is_sharded:
+        parameter_bytes += f" ({size(summary.parameter_bytes_per_device)} per device)"
+        state_bytes += f" ({size(summary.state_bytes_per_device)} per device)"
+    return [
+        f"parameters: {parameter_bytes} in {summary.parameter_arrays:,} arrays, {summary.parameters:,} numbers",
+        f"state: {state_bytes} in {summary.state_arrays:,} arrays, {summary.state_bytes_per_parameter:.4g} bytes per parameter",
+    ]
+
+
+def size(number: float) -> str:
+    """Return bytes in the largest decimal unit that leaves one before the point."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number} B"
+
+
+def patterns(paths: Iterable[str]) -> list[str]:
+    """Return paths with a star in the place of indices, and how many there are of each."""
+    counts = Counter(re.sub(r"(?<![^/])\d+(?![^/])", "*", path) for path in paths)
+    return [f"{pattern} ({number})" if number > 1 else pattern for pattern, number in counts.items()]
+
+
+def aligned(rows: Sequence[Row], right: Sequence[int] = ()) -> list[str]:
+    """Return the lines of a table, with the columns at `right` aligned at their ends."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _tree(component: Component, first: str = "", rest: str = "") -> Iterator[str]:
+    yield _wrapped(first, call(component), rest + ("│  " if component.parts else "   ") + "   ")
+    for part in component.parts:
+        is_last = part is component.parts[-1]
+        yield from _tree(part, rest + ("└─ " if is_last else "├─ "), rest + ("   " if is_last else "│  "))
+
+
+def _groups(groups: Sequence[ParameterGroup]) -> Iterator[str]:
+    rows = group_rows(groups)
+    header, *lines = aligned(rows, right=[column for column, name in enumerate(rows[0]) if name in ("arrays", "parameters")])
+    yield header
+    for line, group in zip(lines, groups, strict=True):
+        yield line
+        found = patterns(group.paths)
+        more = [f"and {len(found) - _PATTERNS} more"] if len(found) > _PATTERNS else []
+        yield _wrapped("    ", ", ".join(found[:_PATTERNS] + more), "    ")
+
+
+def _group_row(group: ParameterGroup) -> Row:
+    decays = " + ".join(decay if isinstance(decay, str) else shown(decay) for decay in group.weight_decay)
+    names = ", ".join(group.transformations)
+    return (group.label, f"{len(group.paths):,}", f"{group.parameters:,}", names or "none", decays or "none")
+
+
+def _state_row(entry: Entry) -> Row:
+    field = f"{entry.state}.{entry.field}"
+    name = f"{entry.label}: {field}" if entry.label else field
+    per_device = (size(entry.bytes_per_device), entry.sharding)
+    return (name, entry.like, entry.dtype, f"{entry.arrays:,}", size(entry.bytes), *per_device)
+
+
+def _wrapped(first: str, text: str, rest: str) -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+    )

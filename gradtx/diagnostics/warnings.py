@@ -1,0 +1,164 @@
+"""What is wrong with an optimizer on given parameters, or hardly meant."""
+
+import numbers
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.core import Function
+from gradtx.diagnostics.arrays import Parameter
+from gradtx.diagnostics.data import Entry, ParameterGroup
+from gradtx.diagnostics.groups import decay, is_wrapper
+from gradtx.diagnostics.walk import Node
+from gradtx.recipe import Value
+
+# Where averages are kept, and the argument that is their decay; a factory may have another word for it.
+_DECAYS = {"mu": "b1", "nu": "b2", "m1": "b1", "m2": "b3", "trace": "decay", "ema": "decay", "average": "decay"}
+_OTHER_DECAYS = {("scale_by_lion", "mu"): "b2", ("scale_by_muon", "mu"): "beta"}
+
+_NORMS_OF_ALL = ("clip_by_global_norm", "normalize_by_update_norm")
+
+
+def warnings(
+    node: Node, entries: Sequence[tuple[Node, Entry]], groups: Sequence[ParameterGroup], parameters: Sequence[Parameter]
+) -> tuple[str, ...]:
+    """Return one sentence for each thing that is wrong.
+
+    Args:
+      node: the composition.
+      entries: its state, each entry with its transformation.
+      groups: the parameters in groups.
+      parameters: the parameters.
+    """
+    found = [
+        *_stalling(entries),
+        *_short_schedules(node),
+        *_no_decay(node),
+        *_norms_of_a_part(node, groups),
+        *_nothing_seen(node),
+        *_integers(groups, parameters),
+        *_unchanged_gradients(node, groups, parameters),
+        *_nothing_moves(groups),
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _stalling(entries: Sequence[tuple[Node, Entry]]) -> Iterator[str]:
+    """Averages in a dtype whose numbers are further apart than the decay moves them."""
+    for node, entry in entries:
+        if not jnp.issubdtype(entry.dtype, jnp.floating) or jnp.finfo(entry.dtype).bits > 16:
+            continue
+        field = f"{entry.state}.{entry.field}"
+        # A number is at most 2/eps times the gap to the next, and a change below half of the gap is rounded away.
+        fastest = 1 - float(jnp.finfo(entry.dtype).eps) / 4
+        if node.recipe is None:
+            if entry.field == "nu":
+                yield f"{field} is kept in {entry.dtype}: with a decay above {fastest:.5g} it never decays."
+            continue
+        name, value = _decay_of(node, entry.field)
+        if value > fastest:
+            yield f"{field} is kept in {entry.dtype}, in which it never decays: {name} is {value:.6g}; keep it in float32."
+
+
+def _decay_of(node: Node, field: str) -> tuple[str, float]:
+    """The name and the value of the decay of an average; 0 if that is no number."""
+    assert node.recipe is not None
+    if node.name == "polyak_averaged":
+        return "the decay", 1.0
+    if "rate" in node.recipe.arguments and field == "average":
+        rate = node.recipe.arguments["rate"]
+        return "1 − rate", 1 - float(rate) if isinstance(rate, numbers.Real) else 0.0
+    name = _OTHER_DECAYS.get((node.name, field), _DECAYS.get(field, ""))
+    value = node.recipe.arguments.get(name)
+    return name, float(value) if isinstance(value, numbers.Real) else 0.0
+
+
+def _short_schedules(node: Node) -> Iterator[str]:
+    """Schedules that end within their warm-up."""
+    for part in node.everything():
+        for schedule in _schedules(part):
+            assert schedule.recipe is not None
+            arguments = schedule.recipe.arguments
+            warmup, total = arguments.get("num_warmup_steps"), arguments.get("num_training_steps")
+            if isinstance(warmup, numbers.Real) and isinstance(total, numbers.Real) and warmup >= total:
+                yield f"{schedule!r} ends within its warm-up: it has {total} steps, of which {warmup} are warm-up."
+            if schedule.recipe.name == "join_schedules":
+                yield from _cut_off(schedule, arguments)
+
+
+def _cut_off(schedule: Value, arguments: Any) -> Iterator[str]:
+    first, boundary = arguments["schedules"][0], next(iter(arguments["boundaries"]), None)
+    recipe = getattr(first, "recipe", None)
+    if recipe is None or recipe.name != "linear_schedule":
+        return
+    start, end, steps = (recipe.arguments[name] for name in ("init_value", "end_value", "transition_steps"))
+    if _are_numbers(start, end, steps, boundary) and end > start and steps > boundary:
+        yield f"{schedule!r} ends its warm-up of {steps} steps at step {boundary}, before it has reached {end}."
+
+
+def _schedules(node: Node) -> Iterator[Value]:
+    """The schedules among the arguments of a transformation, and those that they are made of."""
+    waiting = [node.recipe.arguments] if node.recipe else []
+    while waiting:
+        for leaf in jax.tree.leaves(waiting.pop(), is_leaf=lambda value: isinstance(value, Value)):
+            if isinstance(leaf, Function) and leaf.recipe is not None:
+                yield leaf
+                waiting.append(dict(leaf.recipe.arguments))
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(value, numbers.Real) for value in values)
+
+
+def _no_decay(node: Node) -> Iterator[str]:
+    for part in node.everything():
+        share = decay(part)
+        if share is not None and part.paths and not share.paths:
+            yield f"{_called(part)} decays nothing: its mask is False for every parameter."
+
+
+def _norms_of_a_part(node: Node, groups: Sequence[ParameterGroup]) -> Iterator[str]:
+    trained = {path for group in groups if "set_to_zero" not in group.transformations for path in group.paths}
+    for part in node.everything():
+        others = trained.difference(part.paths)
+        if part.name in _NORMS_OF_ALL and part.paths and others:
+            yield (
+                f"{_called(part)} takes the norm of {len(part.paths)} parameters, not of all {len(part.paths) + len(others)}; "
+                "put it into a chain before what divides them."
+            )
+
+
+def _nothing_seen(node: Node) -> Iterator[str]:
+    """Labels and masks that leave nothing over; those within an optimizer are its own affair."""
+    for part in node.parts if is_wrapper(node) else ():
+        if node.paths and not part.paths:
+            where = f"the label {part.label!r}" if part.label is not None else "its mask is True for none"
+            yield f"{_called(node)} has no parameter for {part.name}: {where}."
+        yield from _nothing_seen(part)
+
+
+def _integers(groups: Sequence[ParameterGroup], parameters: Sequence[Parameter]) -> Iterator[str]:
+    moved = {path for group in groups if set(group.transformations) - {"set_to_zero"} for path in group.paths}
+    for parameter in parameters:
+        if parameter.path in moved and not jnp.issubdtype(parameter.dtype, jnp.inexact):
+            yield f"{parameter.path or 'the parameter'} has dtype {parameter.dtype}: it has no gradient; freeze it."
+
+
+def _unchanged_gradients(node: Node, groups: Sequence[ParameterGroup], parameters: Sequence[Parameter]) -> Iterator[str]:
+    floats = {parameter.path for parameter in parameters if jnp.issubdtype(parameter.dtype, jnp.inexact)}
+    unseen = [path for group in groups if not group.transformations for path in group.paths if path in floats]
+    if unseen and node.recipe is not None:
+        more = f" and {len(unseen) - 1} more" if unseen[1:] else ""
+        yield f"{unseen[0]}{more}: no transformation sees it, so its gradient is its update: it moves uphill."
+
+
+def _nothing_moves(groups: Sequence[ParameterGroup]) -> Iterator[str]:
+    if groups and all("set_to_zero" in group.transformations for group in groups):
+        yield "Every parameter is frozen."
+
+
+def _called(node: Node) -> str:
+    """The name of a transformation, below the labels that lead to it."""
+    return ".".join([*node.labels, node.name])
