@@ -1,5 +1,6 @@
 """Paths: where a leaf stands in a tree, as text such as "layers/0/attention/bias"."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -56,8 +57,13 @@ def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
 
 def is_box(node: Any) -> bool:
     """Whether a node is a box around one array, which no path shows."""
+    return _is_box_type(type(node))
+
+
+@functools.cache
+def _is_box_type(node_type: type) -> bool:
     return any(
         parent.__name__ == name and f"{parent.__module__}.".startswith(f"{module}.")
-        for parent in type(node).__mro__
+        for parent in node_type.__mro__
         for module, name in _BOXES
     )

@@ -23,7 +23,7 @@ Pattern: TypeAlias = str | re.Pattern[str] | Callable[[str, Any], bool] | tuple[
 Found: TypeAlias = tuple[int | str, ...]
 """What a pattern has found in a path: the numbers that are a `#` in its glob, or the groups of its regular expression."""
 
-_TOKEN = re.compile(r"\*\*|\[!?\]?[^\]]*\]|.", re.DOTALL)
+_TOKEN = re.compile(r"\*\*|\[!?+\]?+[^\]]*\]|.", re.DOTALL)
 _WILDCARDS = {"*": "[^/]*", "?": "[^/]", "#": "([0-9]+)"}
 
 
