@@ -128,8 +128,9 @@ def adjustable(
     @forwards_to(start, parts=parts, adjust=adjust)
     @compiled
     def update(updates: Updates, state: AdjustableState, params: Params | None = None, **extra_args: Any):
-        present = with_extra_args_support(at_present(state))
-        new_updates, inner_state = present.update(updates, state.inner_state, params, **extra_args)
+        with jax.numpy_dtype_promotion("standard"):  # hyperparameters have a dtype of their own
+            present = with_extra_args_support(at_present(state))
+            new_updates, inner_state = present.update(updates, state.inner_state, params, **extra_args)
         return keep_dtypes(new_updates, updates), state._replace(
             count=safe_increment(state.count), inner_state=keep_dtypes(inner_state, state.inner_state)
         )

@@ -252,7 +252,8 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
         for name, schedule_state in state.hyperparams_states.items():
             used[name], shown[name] = scheduled(name, used[name], schedule_state, **extra_args)
             states[name] = schedules[name].update(schedule_state, **extra_args)
-        new_updates, inner_state = build(used).update(updates, state.inner_state, params, **extra_args)
+        with jax.numpy_dtype_promotion("standard"):  # hyperparameters have a dtype of their own
+            new_updates, inner_state = build(used).update(updates, state.inner_state, params, **extra_args)
         return keep_dtypes(new_updates, updates), InjectStatefulHyperparamsState(
             count=safe_increment(state.count),
             hyperparams=shown,

@@ -14,6 +14,7 @@ import pytest
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, Schedule, chain, factory
 from gradtx.require import is_zero
 from gradtx.transforms.adam import scale_by_adam
+from gradtx.transforms.clipping import clip_by_global_norm
 from gradtx.transforms.momentum import trace
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.wrappers.inject_hyperparams import (
@@ -420,3 +421,11 @@ def test_extra_arguments_reach_the_inner_transformation_and_typos_are_refused():
     assert updates == 2.0
     with pytest.raises(TypeError, match=r"^inject_hyperparams\(.*build\): nothing here reads .* did you mean 'value'"):
         tx.update(jnp.ones(()), tx.init(jnp.ones(())), valeu=4.0)
+
+
+def test_strict_promotion_is_enough_where_dtypes_of_hyperparameters_and_parameters_differ():
+    tx = inject_hyperparams(clip_by_global_norm)(1.0)
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        params = {"w": jnp.asarray([3.0, 4.0], jnp.float64)}
+        updates, _ = tx.update(params, tx.init(params), params)
+        chex.assert_trees_all_close(updates["w"], jnp.asarray([0.6, 0.8], jnp.float64), rtol=1e-6)
