@@ -17,7 +17,7 @@ def in_place_of(path: str, old: Any, value: Any) -> Any:
       ValueError: it does not broadcast to the old shape.
     """
     try:
-        value = jnp.asarray(value, old.dtype)
+        value = jnp.array(value, old.dtype)  # a copy: a state that shares the caller's array could not be donated
     except (TypeError, ValueError):
         raise TypeError(f"set_hyperparams: {path} must be a number, got {value!r}.") from None
     if np.broadcast_shapes(value.shape, old.shape) != old.shape:

@@ -32,7 +32,7 @@ def test_it_moves_as_what_it_wraps():
             chex.assert_trees_all_close(two_steps(tx, params, {})[:2], two_steps(adjustable(tx), params, {})[:2], rtol=1e-12)
 
 
-@pytest.mark.parametrize("label", [label for label in zoo.existing(zoo.TRANSFORMATIONS)])
+@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_every_sample_can_be_traced_with_its_hyperparameters(label):
     tx, params = zoo.transformation(label), sample_params()
     if not any(hyperparams(tx, tx.init(params))):
@@ -156,3 +156,10 @@ def test_wrong_schedules_are_refused():
 def test_what_nothing_is_known_of_is_refused():
     with pytest.raises(ValueError, match=r"adjustable: nothing is known of the hyperparameters of GradientTransformation"):
         adjustable(optax.adam(0.1))
+
+
+def test_what_is_set_can_be_donated_and_stays_with_the_caller():
+    tx, rate = adjustable(gradtx.adam(0.1)), jnp.asarray(0.5)
+    state = set_hyperparams(tx, tx.init(PARAMS), {"adam.learning_rate": rate, "adam.b1": rate})
+    jax.jit(lambda state: tx.update(PARAMS, state, PARAMS), donate_argnums=0)(state)
+    assert float(rate) == 0.5
