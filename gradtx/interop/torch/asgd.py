@@ -48,6 +48,6 @@ def asgd(
 
     @schedule
     def rate(count):
-        return 1 / jnp.maximum(1, count - t0)
+        return 1 / jnp.asarray(jnp.maximum(1, count - t0), float)
 
     return averaged(composed(add_decayed_weights(lambd), lr=eta, weight_decay=weight_decay, maximize=maximize), rate)
