@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from typing import Any
 
 import jax.numpy as jnp
 import pytest
@@ -12,7 +13,7 @@ from gradtx.tree import MaskedNode
 from gradtx.tree.patterns import check_pattern, find, first_match, is_seen, shown
 
 
-def matches(pattern, path, leaf=0.0):
+def matches(pattern, path, leaf: Any = 0.0):
     return find(pattern, path, leaf) is not None
 
 
