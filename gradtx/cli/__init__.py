@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 
 import gradtx
-from gradtx.cli import demo, schedule
+from gradtx.cli import demo, memory, schedule
 from gradtx.cli.arguments import CommandError, Parser
 
-SUBCOMMANDS = {"demo": demo, "schedule": schedule}
+SUBCOMMANDS = {"demo": demo, "memory": memory, "schedule": schedule}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -48,6 +48,15 @@ def positive_number(text: str) -> float:
     return number
 
 
+def large_number(text: str) -> int:
+    """Parse how many there are of something: 7e9, 7B, 7_000_000_000."""
+    factor = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(text[-1:].upper())
+    number = positive_number(text if factor is None else text[:-1]) * (factor or 1)
+    if number < 1:
+        raise ArgumentTypeError(f"must be at least 1, got {text!r}")
+    return round(number)
+
+
 def png_file(text: str) -> Path:
     """Parse the path of a PNG file that can be written: better to know before hours of training than after."""
     path = Path(text)

@@ -72,6 +72,12 @@ class Entry:
     bytes_per_device: int
     sharding: str
 
+    @property
+    def name(self) -> str:
+        """The label, if there is one, and the field of the state."""
+        field = f"{self.state}.{self.field}"
+        return f"{self.label}: {field}" if self.label else field
+
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Summary:

@@ -4,6 +4,7 @@ import collections
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from gradtx.composition.parts import holds_hyperparameters
 from gradtx.core import chain, named_chain
 from gradtx.diagnostics.arrays import Parameter
 from gradtx.diagnostics.data import ParameterGroup
@@ -81,6 +82,9 @@ def decay(node: Node) -> Share | None:
 
 def is_wrapper(node: Node) -> bool:
     """Return whether a transformation is named by what is inside, as chains and wrappers are."""
-    if node.recipe is None or not node.parts:
+    if node.recipe is None:
         return False
-    return node.recipe.factory in (chain, named_chain) or node.recipe.factory.__module__.startswith("gradtx.wrappers")
+    if node.recipe.factory in (chain, named_chain) or holds_hyperparameters(node.tx):
+        return True
+    wraps = bool(node.parts) and node.recipe.factory.__module__.startswith("gradtx.wrappers")
+    return wraps and not node.name.startswith("scale_by")

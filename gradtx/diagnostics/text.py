@@ -4,6 +4,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from gradtx.diagnostics.data import Component, Entry, ParameterGroup, Summary
 from gradtx.recipe import shown
@@ -57,12 +58,14 @@ def totals(summary: Summary) -> list[str]:
     ]
 
 
-def size(number: float) -> str:
-    """Return bytes in the largest decimal unit that leaves one before the point."""
-    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if number >= factor:
-            return f"{number / factor:.1f} {unit}"
-    return f"{number} B"
+def size(number: int) -> str:
+    """Return bytes in decimal units: of 1000, 1000² bytes, ..."""
+    return _in_units(number, ("B", "kB", "MB", "GB", "TB", "PB"), 1000)
+
+
+def binary_size(number: int) -> str:
+    """Return bytes in binary units: of 1024, 1024² bytes, ..."""
+    return _in_units(number, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), 1024)
 
 
 def patterns(paths: Iterable[str]) -> list[str]:
@@ -102,16 +105,26 @@ def _groups(groups: Sequence[ParameterGroup]) -> Iterator[str]:
 
 
 def _group_row(group: ParameterGroup) -> Row:
-    decays = " + ".join(decay if isinstance(decay, str) else shown(decay) for decay in group.weight_decay)
+    decays = " + ".join(map(_short, group.weight_decay))
     names = ", ".join(group.transformations)
     return (group.label, f"{len(group.paths):,}", f"{group.parameters:,}", names or "none", decays or "none")
 
 
 def _state_row(entry: Entry) -> Row:
-    field = f"{entry.state}.{entry.field}"
-    name = f"{entry.label}: {field}" if entry.label else field
     per_device = (size(entry.bytes_per_device), entry.sharding)
-    return (name, entry.like, entry.dtype, f"{entry.arrays:,}", size(entry.bytes), *per_device)
+    return (entry.name, entry.like, entry.dtype, f"{entry.arrays:,}", size(entry.bytes), *per_device)
+
+
+def _in_units(number: int, units: Sequence[str], base: int) -> str:
+    steps = next((k for k in range(len(units) - 1) if number < base ** (k + 1)), len(units) - 1)
+    return f"{number / base**steps:.1f} {units[steps]}" if steps else f"{number} {units[0]}"
+
+
+def _short(weight_decay: Any) -> str:
+    """A word, a number or a schedule."""
+    if isinstance(weight_decay, str):
+        return weight_decay
+    return shown(weight_decay) if callable(weight_decay) else f"{weight_decay:.6g}"
 
 
 def _wrapped(first: str, text: str, rest: str) -> str:

@@ -18,6 +18,7 @@ from gradtx.recipe import Value
 _DECAYS = {"mu": "b1", "nu": "b2", "m1": "b1", "m2": "b3", "trace": "decay", "ema": "decay", "average": "decay"}
 _OTHER_DECAYS = {("scale_by_lion", "mu"): "b2", ("scale_by_muon", "mu"): "beta"}
 
+_LOW_PRECISION = ("bfloat16", "float16")
 _NORMS_OF_ALL = ("clip_by_global_norm", "normalize_by_update_norm")
 
 
@@ -48,7 +49,7 @@ def warnings(
 def _stalling(entries: Sequence[tuple[Node, Entry]]) -> Iterator[str]:
     """Averages in a dtype whose numbers are further apart than the decay moves them."""
     for node, entry in entries:
-        if not jnp.issubdtype(entry.dtype, jnp.floating) or jnp.finfo(entry.dtype).bits > 16:
+        if entry.dtype not in _LOW_PRECISION:
             continue
         field = f"{entry.state}.{entry.field}"
         # A number is at most 2/eps times the gap to the next, and a change below half of the gap is rounded away.

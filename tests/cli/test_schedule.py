@@ -44,7 +44,7 @@ def test_without_steps_powers_of_ten_are_taken(printed):
 
 def test_without_a_name_all_schedules_are_listed_but_those_made_of_functions(printed):
     names = set(printed().split())
-    made_of_schedules = {"join_schedules"}
+    made_of_schedules = {"join_schedules", "scaled_schedule"}
     assert {zoo.public_name(label) for label in zoo.SCHEDULES} - made_of_schedules <= names
     assert {"torch.one_cycle_lr", "torch.cyclic_lr", "keras.cosine_decay", "transformers.get_wsd_schedule"} <= names
     assert not names & {*made_of_schedules, "torch.lambda_lr", "torch.chained_scheduler", "torch.adam"}

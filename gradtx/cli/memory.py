@@ -1,0 +1,104 @@
+"""Say what an optimizer keeps in memory for a number of parameters."""
+
+import inspect
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+
+from gradtx.cli.arguments import CommandError, large_number
+from gradtx.cli.factories import assignment, call, known_optimizers, named, written
+from gradtx.diagnostics import Summary, summary
+from gradtx.diagnostics.text import aligned, binary_size, size
+
+DTYPES = ("float32", "bfloat16", "float16")
+LEAST_SHARE = 1e-6  # of the total, for a row of its own
+
+Row: TypeAlias = tuple[str, str, int]
+"""What is kept, its dtype and its bytes."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options of `gradtx memory`."""
+    parser.add_argument("--parameters", type=large_number, required=True, metavar="N", help="how many there are: 7e9, 7B, 124M")
+    parser.add_argument(
+        "--optimizer",
+        nargs="+",
+        required=True,
+        metavar=("NAME", "ARGUMENT=VALUE"),
+        help="such as adamw, or keras.adamw, with what it takes, such as mu_dtype=bfloat16",
+    )
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the parameters (%(default)s)")
+    parser.add_argument("--gradients", choices=DTYPES, help="dtype of the gradients (by default that of the parameters)")
+
+
+def run(arguments: Namespace) -> None:
+    """Print the table of what is kept."""
+    name, *words = arguments.optimizer
+    assignments = _assignments(words)
+    optimizer = _made(name, assignments)
+    params, shapes = stack(arguments.parameters, arguments.dtype)
+    gradients, _ = stack(arguments.parameters, arguments.gradients or arguments.dtype)
+    try:
+        found = summary(optimizer, params)
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"for {shapes}: {' '.join(str(error).split())}") from error
+    rows = [
+        ("parameters", arguments.dtype, found.parameter_bytes),
+        ("gradients", arguments.gradients or arguments.dtype, sum(leaf.size * leaf.dtype.itemsize for leaf in gradients)),
+        *_state(found),
+    ]
+    print(f"{written(name, assignments)} with {arguments.parameters:,} parameters, taken for {shapes}\n")
+    print("\n".join(_table(rows, arguments.parameters)))
+    for warning in found.warnings:
+        print(f"\n! {warning}")
+
+
+def stack(parameters: int, dtype: str) -> tuple[list[jax.ShapeDtypeStruct], str]:
+    """Return so many parameters in the shapes of a transformer of that size, and these in words.
+
+    It has about 12·width² parameters in a layer, and is about 128 times as wide as deep. What is left over is a vector.
+    """
+    width = max(1, round((parameters * 128 / 12) ** (1 / 3)))
+    width = round(width / 128) * 128 or width
+    matrices, rest = divmod(parameters, width**2)
+    vector = [jax.ShapeDtypeStruct((rest,), dtype)] if rest else []
+    words = [f"{matrices:,} matrices of {width:,} × {width:,}"] if matrices else []
+    words += [f"a vector of {rest:,}"] if rest else []
+    return [jax.ShapeDtypeStruct((width, width), dtype)] * matrices + vector, " and ".join(words)
+
+
+def _assignments(words: Sequence[str]) -> list[tuple[str, Any]]:
+    try:
+        return [assignment(word) for word in words]
+    except ArgumentTypeError as error:
+        raise CommandError(f"argument --optimizer: what follows the name {error}") from None
+
+
+def _made(name: str, assignments: Sequence[tuple[str, Any]]) -> Any:
+    """The optimizer; its learning rate, which takes no memory, need not be given."""
+    factory = named("optimizer", name, known_optimizers())
+    given = {argument for argument, _ in assignments}
+    parameters = inspect.signature(factory).parameters.values()
+    needed = [p.name for p in parameters if p.default is p.empty and p.name in {"learning_rate", "lr"} - given]
+    return call(name, factory, [*assignments, *((argument, 1e-3) for argument in needed)])
+
+
+def _state(found: Summary) -> list[Row]:
+    """The fields of the state; counts and other scalars are in one row."""
+    total: Counter[tuple[str, str]] = Counter()
+    for entry in found.entries:
+        total["scalars" if entry.like == "scalar" else entry.name, entry.dtype] += entry.bytes
+    return [(name, dtype, number) for (name, dtype), number in total.items()]
+
+
+def _table(rows: Sequence[Row], parameters: int) -> list[str]:
+    total = sum(number for *_, number in rows)
+    shown = [row for row in rows if row[-1] >= LEAST_SHARE * total]
+    cells = [
+        (name, dtype, size(number), binary_size(number), f"{number / parameters:.4g}")
+        for name, dtype, number in [*shown, ("total", "", total)]
+    ]
+    return aligned([("", "dtype", "bytes", "", "per parameter"), *cells], right=(2, 3, 4))
