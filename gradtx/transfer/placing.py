@@ -42,18 +42,19 @@ def taken_over(new: Any, old: Any) -> jax.Array:
 
     Where `new` is larger, it keeps its own values beyond the leading corner.
     """
-    old = _where_it_may_move(new, old)
+    old = _free_to_move(new, old)
     if np.shape(new) == np.shape(old):
         return placed_like(new, jnp.array(old, dtype=new.dtype))
     corner = tuple(slice(size) for size in np.shape(old))
     return placed_like(new, new.at[corner].set(jnp.asarray(old, dtype=new.dtype)))
 
 
-def _where_it_may_move(new: Any, old: Any) -> Any:
-    """The old array, on the host if `new` is free to be on any device, as a count is, and it is not."""
-    if isinstance(new, Tracer) or not isinstance(old, jax.Array) or isinstance(old, Tracer):
+def _free_to_move(new: Any, old: Any) -> Any:
+    """The old array, on the host if it is bound to other devices than the new one, which may be bound to none, as a count is."""
+    if isinstance(new, Tracer) or isinstance(old, Tracer) or not isinstance(old, jax.Array) or not old.committed:
         return old
-    return jax.device_get(old) if old.committed and not new.committed else old
+    together = new.committed and new.sharding.device_set == old.sharding.device_set
+    return old if together else jax.device_get(old)
 
 
 def _dtype(array: Any) -> Any:
