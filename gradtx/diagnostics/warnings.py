@@ -126,8 +126,8 @@ def _norms_of_a_part(node: Node, groups: Sequence[ParameterGroup]) -> Iterator[s
         others = trained.difference(part.paths)
         if part.name in _NORMS_OF_ALL and part.paths and others:
             yield (
-                f"{_called(part)} takes the norm of {len(part.paths)} parameters, not of all {len(part.paths) + len(others)}; "
-                "put it into a chain before what divides them."
+                f"{_called(part)} takes the norm of what it sees, {len(part.paths)} of {len(part.paths) + len(others)} arrays; "
+                "for that of all, put it into a chain before what divides them."
             )
 
 

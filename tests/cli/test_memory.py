@@ -43,11 +43,8 @@ def test_adamw_in_float32_keeps_eight_bytes_beside_the_parameters_and_the_gradie
 
 
 def test_parameters_gradients_and_the_first_moment_may_be_in_other_dtypes(printed):
-    table = rows(
-        printed(
-            "--parameters", "1B", "--optimizer", "adamw", "mu_dtype=bfloat16", "--dtype", "bfloat16", "--gradients", "float32"
-        )
-    )
+    optimizer = ("--optimizer", "adamw", "mu_dtype=bfloat16")
+    table = rows(printed("--parameters", "1B", *optimizer, "--dtype", "bfloat16", "--gradients", "float32"))
     assert table["parameters"] == ["bfloat16", "2.0 GB", "1.9 GiB", "2"]
     assert table["gradients"] == ["float32", "4.0 GB", "3.7 GiB", "4"]
     assert table["ScaleByAdamState.mu"] == ["bfloat16", "2.0 GB", "1.9 GiB", "2"]
