@@ -52,14 +52,14 @@ def _stalling(entries: Sequence[tuple[Node, Entry]]) -> Iterator[str]:
         if entry.dtype not in _LOW_PRECISION:
             continue
         field = f"{entry.state}.{entry.field}"
-        # A number is at most 2/eps times the gap to the next, and a change below half of the gap is rounded away.
-        fastest = 1 - float(jnp.finfo(entry.dtype).eps) / 4
+        # A number is less than 2/eps gaps to the next, and a change below half a gap is rounded away.
+        slowest = 1 - float(jnp.finfo(entry.dtype).eps) / 4
         if node.recipe is None:
             if entry.field == "nu":
-                yield f"{field} is kept in {entry.dtype}: with a decay above {fastest:.5g} it never decays."
+                yield f"{field} is kept in {entry.dtype}: with a decay above {slowest:.5g} it never decays."
             continue
         name, value = _decay_of(node, entry.field)
-        if value > fastest:
+        if value > slowest:
             yield f"{field} is kept in {entry.dtype}, in which it never decays: {name} is {value:.6g}; keep it in float32."
 
 
@@ -67,7 +67,7 @@ def _decay_of(node: Node, field: str) -> tuple[str, float]:
     """The name and the value of the decay of an average; 0 if that is no number."""
     assert node.recipe is not None
     if node.name == "polyak_averaged":
-        return "the decay", 1.0
+        return "1 − 1/t in the long run", 1.0
     if "rate" in node.recipe.arguments and field == "average":
         rate = node.recipe.arguments["rate"]
         return "1 − rate", 1 - float(rate) if isinstance(rate, numbers.Real) else 0.0
@@ -135,8 +135,8 @@ def _nothing_seen(node: Node) -> Iterator[str]:
     """Labels and masks that leave nothing over; those within an optimizer are its own affair."""
     for part in node.parts if is_wrapper(node) else ():
         if node.paths and not part.paths:
-            where = f"the label {part.label!r}" if part.label is not None else "its mask is True for none"
-            yield f"{_called(node)} has no parameter for {part.name}: {where}."
+            reason = "its mask is False for all" if part.label is None else f"none has the label {part.label!r}"
+            yield f"{_called(node)} has no parameter for {part.name}: {reason}."
         yield from _nothing_seen(part)
 
 

@@ -78,10 +78,9 @@ def test_many_kinds_of_paths_are_cut_short():
 
 def test_no_line_is_wide():
     schedule = gradtx.warmup_cosine_decay_schedule(0.0, 3e-4, 100, 1000, 1e-5)
-    text = str(
-        gradtx.summary(gradtx.partition({"matrix": gradtx.muon(schedule), "rest": gradtx.adamw(schedule)}, by_rank), params())
-    )
-    assert max(map(len, text.splitlines())) <= 100
+    tx = gradtx.partition({"matrix": gradtx.muon(schedule), "rest": gradtx.adamw(schedule)}, by_rank)
+    lines = str(gradtx.summary(tx, params())).splitlines()
+    assert max(map(len, lines)) <= 100
 
 
 def test_indices_in_paths_are_stars_with_a_number():
@@ -136,7 +135,7 @@ def test_names_are_escaped_in_html():
     page = gradtx.summary(tx, {"a&b": jnp.ones(2), "<i>": jnp.ones(2)})._repr_html_()
     assert "&lt;b&gt;: adam(" in page
     assert "a&amp;b" in page
-    assert not {"<b>: ", "<i>"} & set(page.split("<"))
+    assert "<i>" not in page
     assert {"&lt;i&gt;, a&amp;b"} <= set(page.replace("</td>", "<td>").split("<td>"))
 
 

@@ -70,7 +70,7 @@ def test_of_what_is_usual_there_is_nothing_to_say(tx):
         (gradtx.masked(gradtx.scale_by_muon(beta=0.999, mu_dtype=jnp.bfloat16), matrices), "MuonState.mu", "beta is 0.999"),
         (gradtx.averaged(gradtx.sgd(0.1), 0.001, **BFLOAT16), "AveragedState.average", "1 − rate is 0.999"),
         (gradtx.exponentially_averaged(gradtx.sgd(0.1), 0.999, **BFLOAT16), "AveragedState.average", "decay is 0.999"),
-        (gradtx.polyak_averaged(gradtx.sgd(0.1), **BFLOAT16), "AveragedState.average", "the decay is 1"),
+        (gradtx.polyak_averaged(gradtx.sgd(0.1), **BFLOAT16), "AveragedState.average", "1 − 1/t in the long run is 1"),
     ],
 )
 def test_an_average_stalls_in_a_dtype_whose_numbers_are_too_far_apart(tx, field, decay):
@@ -134,12 +134,12 @@ def test_the_norm_of_all_that_is_trained_is_fine():
 
 def test_a_label_of_no_parameter_is_named():
     tx = gradtx.partition({"matrix": gradtx.muon(0.02), "rest": gradtx.adam(1e-3), "embed": gradtx.sgd(0.1)}, by_rank)
-    assert warned(tx) == ("partition has no parameter for sgd: the label 'embed'.",)
+    assert warned(tx) == ("partition has no parameter for sgd: none has the label 'embed'.",)
 
 
 def test_a_mask_of_nothing_is_named():
     tx = gradtx.chain(gradtx.masked(gradtx.clip(1.0), nothing), gradtx.sgd(0.1))
-    assert warned(tx) == ("masked has no parameter for clip: its mask is True for none.",)
+    assert warned(tx) == ("masked has no parameter for clip: its mask is False for all.",)
 
 
 def test_an_integer_is_named():
