@@ -4,6 +4,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import gradtx
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -19,6 +21,15 @@ def test_the_python_blocks_run_in_order():
         # Padded with newlines, so that a traceback gives the line in the README.
         line = README[: README.index(block)].count("\n")
         exec(compile("\n" * line + block, "README.md", "exec"), names)
+
+
+def test_the_summary_is_what_it_prints():
+    block = next(block for block in blocks("python") if "Group(" in block)
+    names = {}
+    exec("import jax.numpy as jnp\nimport gradtx\n" + block, names)
+    printed = repr(gradtx.summary(names["optimizer"], names["params"]))
+    (shown,) = blocks("text")
+    assert shown.removesuffix("...\n") in printed
 
 
 def test_the_commands_are_one_line_each():
