@@ -62,6 +62,7 @@ CASES = {
 OWN = {
     "steps": ("step_decay_schedule", (0.5, 4)),
     "many steps": ("multi_step_decay_schedule", (0.5, (7, 3, 3), 0.5)),
+    "a part of a cosine": ("scaled_schedule", (schedules.cosine_decay_schedule(0.5, 11), 0.3)),
 }
 
 each_case = pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
@@ -314,3 +315,21 @@ def test_bad_arguments_are_refused_by_name(make, message):
 def test_joining_a_number_is_refused():
     with pytest.raises(TypeError, match=r"joins functions of the step, got 0\.1; for a number write constant_schedule"):
         schedules.join_schedules([abs, 0.1], [3])  # pyright: ignore[reportArgumentType]
+
+
+def test_a_scaled_schedule_is_in_proportion_to_another(x64):
+    for schedule in (schedules.cosine_decay_schedule(0.3, 11), lambda count: 0.25, lambda count: jnp.float32(0.5) ** count):
+        got = values(schedules.scaled_schedule(schedule, -0.1), range(15))
+        np.testing.assert_allclose(got, -0.1 * values(schedule, range(15)), rtol=1e-14)
+
+
+def test_a_schedule_may_be_scaled_by_many_factors():
+    def second(factor):
+        return schedules.scaled_schedule(schedules.linear_schedule(1.0, 0.0, 4), factor)(1)
+
+    np.testing.assert_allclose(jax.vmap(second)(jnp.asarray([1.0, 2.0])), [0.75, 1.5])
+
+
+def test_scaling_a_number_is_refused():
+    with pytest.raises(TypeError, match=r"takes a function of the step, got 0\.1; for a number write constant_schedule"):
+        schedules.scaled_schedule(0.1, 2.0)  # pyright: ignore[reportArgumentType]

@@ -20,7 +20,9 @@ def scaled_schedule(schedule: Schedule, factor: float | jax.Array) -> Schedule:
       TypeError: `schedule` is no function.
     """
     if not callable(schedule):
-        raise TypeError(f"scaled_schedule takes a function of the step, got {schedule!r}.")
+        raise TypeError(
+            f"scaled_schedule takes a function of the step, got {schedule!r}; for a number write constant_schedule."
+        )
 
     def value(count: jax.Array) -> Any:
         return factor * schedule(count)
