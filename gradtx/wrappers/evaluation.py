@@ -58,9 +58,7 @@ def _of_averaged(state: Any, params: Params) -> Params:
 def _of_lookahead(state: Any, params: Params) -> Params:
     del state
     if not is_pair(params):
-        raise TypeError(
-            "eval_params: lookahead has two sets of parameters, LookaheadParams: pass both, to get the slow ones."
-        )
+        raise TypeError("eval_params: lookahead has two sets of parameters, LookaheadParams: pass both, to get the slow ones.")
     return params
 
 

@@ -142,7 +142,9 @@ def test_groups_keep_the_moments_of_their_parameters_and_the_count():
     state = state_of(SCHEDULED)
     groups = gradtx.partition({"matrix": SCHEDULED, "rest": SCHEDULED}, LABELS)
     split, report = gradtx.transfer_state(state, groups, PARAMS, strict=True)
-    assert {"matrix.ScaleByAdamState.count", "rest.ScaleByAdamState.mu/b", "rest.ScaleByScheduleState.count"} <= set(report.kept)
+    assert {"matrix.ScaleByAdamState.count", "rest.ScaleByAdamState.mu/b", "rest.ScaleByScheduleState.count"} <= set(
+        report.kept
+    )
     for inner in split.inner_states.values():
         assert inner.inner_state[0].count == inner.inner_state[2].count == 3
     joined, _ = gradtx.transfer_state(split, SCHEDULED, PARAMS, strict=True)
