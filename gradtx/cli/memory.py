@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 
 from gradtx.cli.arguments import CommandError, large_number
 from gradtx.cli.factories import assignment, call, known_optimizers, named, written
@@ -40,14 +41,14 @@ def run(arguments: Namespace) -> None:
     assignments = _assignments(words)
     optimizer = _made(name, assignments)
     params, shapes = stack(arguments.parameters, arguments.dtype)
-    gradients, _ = stack(arguments.parameters, arguments.gradients or arguments.dtype)
+    gradients = arguments.gradients or arguments.dtype
     try:
         found = summary(optimizer, params)
     except (TypeError, ValueError) as error:
         raise CommandError(f"for {shapes}: {' '.join(str(error).split())}") from error
     rows = [
         ("parameters", arguments.dtype, found.parameter_bytes),
-        ("gradients", arguments.gradients or arguments.dtype, sum(leaf.size * leaf.dtype.itemsize for leaf in gradients)),
+        ("gradients", gradients, arguments.parameters * jnp.dtype(gradients).itemsize),
         *_state(found),
     ]
     print(f"{written(name, assignments)} with {arguments.parameters:,} parameters, taken for {shapes}\n")
@@ -65,7 +66,7 @@ def stack(parameters: int, dtype: str) -> tuple[list[jax.ShapeDtypeStruct], str]
     width = round(width / 128) * 128 or width
     matrices, rest = divmod(parameters, width**2)
     vector = [jax.ShapeDtypeStruct((rest,), dtype)] if rest else []
-    words = [f"{matrices:,} matrices of {width:,} × {width:,}"] if matrices else []
+    words = [f"{matrices:,} matrices of {width:,} by {width:,}"] if matrices else []
     words += [f"a vector of {rest:,}"] if rest else []
     return [jax.ShapeDtypeStruct((width, width), dtype)] * matrices + vector, " and ".join(words)
 

@@ -1,10 +1,12 @@
-"""A summary as a text of at most 100 columns or so."""
+"""A summary as a text of 100 columns; only tables may be wider."""
 
 import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+import jax.numpy as jnp
 
 from gradtx.diagnostics.data import Component, Entry, ParameterGroup, Summary
 from gradtx.recipe import shown
@@ -53,8 +55,8 @@ def totals(summary: Summary) -> list[str]:
         parameter_bytes += f" ({size(summary.parameter_bytes_per_device)} per device)"
         state_bytes += f" ({size(summary.state_bytes_per_device)} per device)"
     return [
-        f"parameters: {parameter_bytes} in {summary.parameter_arrays:,} arrays, {summary.parameters:,} numbers",
-        f"state: {state_bytes} in {summary.state_arrays:,} arrays, {summary.state_bytes_per_parameter:.4g} bytes per parameter",
+        f"parameters: {parameter_bytes} in {_arrays(summary.parameter_arrays)}, {summary.parameters:,} numbers",
+        f"state: {state_bytes} in {_arrays(summary.state_arrays)}, {summary.state_bytes_per_parameter:.4g} bytes per parameter",
     ]
 
 
@@ -69,8 +71,8 @@ def binary_size(number: int) -> str:
 
 
 def patterns(paths: Iterable[str]) -> list[str]:
-    """Return paths with a star in the place of indices, and how many there are of each."""
-    counts = Counter(re.sub(r"(?<![^/])\d+(?![^/])", "*", path) for path in paths)
+    """Return paths with a star in the place of indices, and how many there are of each; no path is that of an array alone."""
+    counts = Counter(re.sub(r"(?<![^/])\d+(?![^/])", "*", path) or "the array" for path in paths)
     return [f"{pattern} ({number})" if number > 1 else pattern for pattern, number in counts.items()]
 
 
@@ -115,6 +117,10 @@ def _state_row(entry: Entry) -> Row:
     return (entry.name, entry.like, entry.dtype, f"{entry.arrays:,}", size(entry.bytes), *per_device)
 
 
+def _arrays(number: int) -> str:
+    return f"{number:,} array{'' if number == 1 else 's'}"
+
+
 def _in_units(number: int, units: Sequence[str], base: int) -> str:
     steps = next((k for k in range(len(units) - 1) if number < base ** (k + 1)), len(units) - 1)
     return f"{number / base**steps:.1f} {units[steps]}" if steps else f"{number} {units[0]}"
@@ -124,7 +130,7 @@ def _short(weight_decay: Any) -> str:
     """A word, a number or a schedule."""
     if isinstance(weight_decay, str):
         return weight_decay
-    return shown(weight_decay) if callable(weight_decay) else f"{weight_decay:.6g}"
+    return shown(weight_decay) if callable(weight_decay) or jnp.ndim(weight_decay) else f"{float(weight_decay):.6g}"
 
 
 def _wrapped(first: str, text: str, rest: str) -> str:

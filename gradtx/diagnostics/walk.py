@@ -37,8 +37,9 @@ class Node(NamedTuple):
     def name(self) -> str:
         """The name of its factory; if it remembers none, that of the library and of the function that its update is from."""
         if self.recipe is None:
-            library = self.tx.update.__module__.split(".")[0]
-            return f"{library}.{self.tx.update.__qualname__.split('.')[0]}"
+            update = self.tx.update
+            library = (getattr(update, "__module__", None) or type(update).__module__).split(".")[0]
+            return f"{library}.{getattr(update, '__qualname__', type(update).__name__).split('.')[0]}"
         made_by = self.recipe.factory
         return made_by.__name__ if isinstance(made_by, InjectedFactory) else inspect.unwrap(made_by).__name__
 

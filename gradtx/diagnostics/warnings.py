@@ -144,7 +144,7 @@ def _integers(groups: Sequence[ParameterGroup], parameters: Sequence[Parameter])
     moved = {path for group in groups if set(group.transformations) - {"set_to_zero"} for path in group.paths}
     for parameter in parameters:
         if parameter.path in moved and not jnp.issubdtype(parameter.dtype, jnp.inexact):
-            yield f"{parameter.path or 'the parameter'} has dtype {parameter.dtype}: it has no gradient; freeze it."
+            yield f"{parameter.path or 'The array'} has dtype {parameter.dtype}: it has no gradient; freeze it."
 
 
 def _unchanged_gradients(node: Node, groups: Sequence[ParameterGroup], parameters: Sequence[Parameter]) -> Iterator[str]:
@@ -152,7 +152,7 @@ def _unchanged_gradients(node: Node, groups: Sequence[ParameterGroup], parameter
     unseen = [path for group in groups if not group.transformations for path in group.paths if path in floats]
     if unseen and node.recipe is not None:
         more = f" and {len(unseen) - 1} more" if unseen[1:] else ""
-        yield f"{unseen[0]}{more}: no transformation sees it, so its gradient is its update: it moves uphill."
+        yield f"{unseen[0] or 'The array'}{more}: no transformation sees it, so its gradient is its update: it moves uphill."
 
 
 def _nothing_moves(groups: Sequence[ParameterGroup]) -> Iterator[str]:

@@ -31,7 +31,7 @@ def rows(output):
 
 def test_adamw_in_float32_keeps_eight_bytes_beside_the_parameters_and_the_gradients(printed):
     assert printed("--parameters", "7e9", "--optimizer", "adamw") == (
-        "adamw() with 7,000,000,000 parameters, taken for 392 matrices of 4,224 × 4,224 and a vector of 5,867,008\n"
+        "adamw() with 7,000,000,000 parameters, taken for 392 matrices of 4,224 by 4,224 and a vector of 5,867,008\n"
         "\n"
         "                     dtype       bytes             per parameter\n"
         "parameters           float32   28.0 GB   26.1 GiB              4\n"
@@ -87,6 +87,11 @@ def test_what_is_wrong_with_the_optimizer_is_said(printed):
     loud = printed("--parameters", "1e9", "--optimizer", "adamw", "mu_dtype=bfloat16", "b1=0.999")
     assert "!" not in quiet
     assert "\n! ScaleByAdamState.mu is kept in bfloat16, in which it never decays: b1 is 0.999" in loud
+
+
+def test_the_table_is_written_where_only_ascii_can_be():
+    result = run("memory", "--parameters", "7e9", "--optimizer", "adamw", PYTHONIOENCODING="ascii")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("parameters", [1, 2, 3, 1000, 10**6 + 1, 7 * 10**9, 10**12])

@@ -4,6 +4,7 @@ import html.parser
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import gradtx
@@ -68,6 +69,18 @@ def test_without_a_state_there_is_no_table_of_it():
     text = str(gradtx.summary(gradtx.sgd(0.1), params()))
     assert "dtype" not in text
     assert text.endswith("state: 0 B in 0 arrays, 0 bytes per parameter")
+
+
+@pytest.mark.parametrize("weight_decay", [0.1, jnp.asarray(0.1), np.asarray(0.1)])
+def test_a_weight_decay_is_a_number_whatever_holds_it(weight_decay):
+    assert "adamw           0.1\n" in str(gradtx.summary(gradtx.adamw(1e-3, weight_decay=weight_decay), params()))
+
+
+def test_a_scheduled_weight_decay_is_the_schedule():
+    schedule = gradtx.linear_schedule(0.1, 0.0, 10)
+    assert "adamw           linear_schedule(0.1, 0.0, 10)\n" in str(
+        gradtx.summary(gradtx.adamw(1e-3, weight_decay=schedule), params())
+    )
 
 
 def test_many_kinds_of_paths_are_cut_short():
