@@ -50,7 +50,7 @@ def taken_over(new: Any, old: Any) -> jax.Array:
 
 
 def _free_to_move(new: Any, old: Any) -> Any:
-    """The old array, on the host if it is bound to other devices than the new one, which may be bound to none, as a count is."""
+    """The old array, on the host if it is bound to other devices than the new one; that may be bound to none, as a count."""
     if isinstance(new, Tracer) or isinstance(old, Tracer) or not isinstance(old, jax.Array) or not old.committed:
         return old
     together = new.committed and new.sharding.device_set == old.sharding.device_set

@@ -10,6 +10,7 @@ import zoo
 
 import gradtx
 from gradtx import testing
+from gradtx.testing.samples import gradients_like, shapes_of
 
 ADAM = ("count", "mu/b", "mu/w", "nu/b", "nu/w")
 PARAMS = {"w": jnp.asarray([[1.0, -2.0, 3.0], [0.5, 0.25, -1.0]]), "b": jnp.asarray([0.5, -0.5, 2.0])}
@@ -26,7 +27,7 @@ def trained(tx, params=PARAMS, steps=3, state=None):
     """The parameters and the state after a few steps."""
     state = tx.init(params) if state is None else state
     for step in range(steps):
-        updates, state = tx.update(testing.samples.gradients_like(params, step), state, params)
+        updates, state = tx.update(gradients_like(params, step), state, params)
         params = gradtx.apply_updates(params, updates)
     return params, state
 
@@ -363,7 +364,7 @@ def test_what_has_grown_is_laid_out_as_the_new_state_is():
 
 def test_from_shapes_there_is_a_report_and_a_state_of_shapes():
     tx = gradtx.chain(gradtx.clip(1.0), gradtx.adam(0.1))
-    shapes = testing.samples.shapes_of((state_of(gradtx.adam(0.1)), PARAMS))
+    shapes = shapes_of((state_of(gradtx.adam(0.1)), PARAMS))
     for state, params in [shapes, (shapes[0], PARAMS), (state_of(gradtx.adam(0.1)), shapes[1])]:
         new_state, report = gradtx.transfer_state(state, tx, params)
         assert_report(report, adam())

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 import gradtx
-from gradtx import testing
+from gradtx.testing.samples import gradients_like
 
 PARAMS = {"w": jnp.asarray([1.0, -2.0, 3.0]), "hole": None}
 MAKERS = {
@@ -20,7 +20,7 @@ everything = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def trained(tx, params=PARAMS, steps=5):
     state = tx.init(params)
     for step in range(steps):
-        updates, state = tx.update(testing.samples.gradients_like(params, step), state, params)
+        updates, state = tx.update(gradients_like(params, step), state, params)
         params = gradtx.apply_updates(params, updates)
     return params, state
 
@@ -80,7 +80,7 @@ def test_inside_of_multi_steps_it_is_the_average_of_its_steps():
     )
     points, state, params = [], inner.init(PARAMS), PARAMS
     for step in range(6):
-        updates, state = inner.update(testing.samples.gradients_like(params, step), state, params)
+        updates, state = inner.update(gradients_like(params, step), state, params)
         params = gradtx.apply_updates(params, updates)
         points.append(params["w"])
     chex.assert_trees_all_close(gradtx.eval_params(state, params)["w"], sum(points[1::2]) / 3, rtol=1e-6)
