@@ -5,7 +5,7 @@ updates = fill_masked(where, rule(mask_out(where, updates), mask_out(where, para
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -55,10 +55,7 @@ def through_mask(
     def masked_update(updates: Any, state: MaskedState, params: Any = None, **extra_args: Any):
         where = evaluate_mask(owner, mask, updates, word)
         if mask_extra_args:
-            like = jax.tree.structure(updates)
-            extra_args = {
-                name: mask_out(where, arg) if jax.tree.structure(arg) == like else arg for name, arg in extra_args.items()
-            }
+            extra_args = mask_out_like(where, updates, extra_args)
         new_updates, inner_state = update(mask_out(where, updates), state.inner_state, seen(params), **extra_args)
         return fill_masked(where, new_updates, updates), MaskedState(inner_state)
 
@@ -102,6 +99,12 @@ def evaluate_mask(owner: str, mask: Mask, tree: Any, word: str = "mask") -> Any:
 def mask_out(where: Any, tree: Any) -> Any:
     """Return `tree` with a `MaskedNode` in the place of what is False in `where`."""
     return jax.tree.map(lambda keep, node: node if keep else MaskedNode(), where, tree)
+
+
+def mask_out_like(where: Any, tree: Any, extra_args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return extra arguments, those that have the structure of `tree` with a `MaskedNode` where it has one in `mask_out`."""
+    like = jax.tree.structure(tree)
+    return {name: mask_out(where, arg) if jax.tree.structure(arg) == like else arg for name, arg in extra_args.items()}
 
 
 def fill_masked(where: Any, tree: Any, original: Any) -> Any:

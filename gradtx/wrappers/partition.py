@@ -16,7 +16,7 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
-from gradtx.tree.mask import MaskedState, is_function, mask_out, through_mask
+from gradtx.tree.mask import MaskedState, evaluate_mask, fill_masked, is_function, mask_out, mask_out_like
 
 Labels: TypeAlias = Any | Callable[[Any], Any]
 """A tree of labels, which may stop above the leaves it speaks for, or a function that makes one of a tree like params."""
@@ -68,38 +68,38 @@ def partition(
     if not is_function(param_labels):
         _check_labels(param_labels, is_label, inners)
 
-    def labelled(own: Hashable) -> Callable[[Any], Any]:
-        """The mask of what has this label."""
-
-        def where(tree: Any) -> Any:
-            labels = param_labels(tree) if is_function(param_labels) else param_labels
-            _check_labels(labels, is_label, inners)
-            return jax.tree.map(lambda label: label == own, labels, is_leaf=is_label)
-
-        return where
+    def masks(tree: Any) -> dict[Hashable, Any]:
+        """For each label, a tree of bools that says what has it."""
+        labels = param_labels(tree) if is_function(param_labels) else param_labels
+        _check_labels(labels, is_label, inners)
+        everything = jax.tree.map(lambda label: True, labels, is_leaf=is_label)
+        evaluate_mask("partition", everything, tree, "param_labels")  # raises unless they match
+        return {own: jax.tree.map(lambda label, own=own: label == own, labels, is_leaf=is_label) for own in inners}
 
     def seen(params: Params) -> list[Params]:
-        return [mask_out(labelled(label)(params), params) for label in inners]
-
-    members = {
-        label: through_mask(
-            "partition", labelled(label), *inner, mask_extra_args=mask_compatible_extra_args, word="param_labels"
-        )
-        for label, inner in inners.items()
-    }
+        return [mask_out(where, params) for where in masks(params).values()]
 
     def init(params: Params) -> PartitionState:
-        return PartitionState(new_states((label, init_own(params)) for label, (init_own, _) in members.items()))
+        own_params = zip(inners.items(), seen(params), strict=True)
+        return PartitionState(new_states((label, MaskedState(inner.init(own))) for (label, inner), own in own_params))
 
     def states(state: PartitionState) -> dict[Hashable, Any]:
         return {label: state.inner_states[label].inner_state for label in inners}
 
     @forwards_to(*inners.values(), states=states, seen=seen)
     def update(updates: Updates, state: PartitionState, params: Params | None = None, **extra_args: Any):
-        inner_states = new_states()
-        for label, (_, update_own) in members.items():  # each lets pass what is not its own
-            updates, inner_states[label] = update_own(updates, state.inner_states[label], params, **extra_args)
-        return updates, PartitionState(inner_states)
+        where = masks(updates)
+        own_params = dict.fromkeys(inners) if params is None else dict(zip(inners, seen(params), strict=True))
+        new_updates, inner_states = updates, new_states()
+        for label, inner in inners.items():
+            own = where[label]
+            own_extra_args = mask_out_like(own, updates, extra_args) if mask_compatible_extra_args else extra_args
+            own_updates, own_state = inner.update(
+                mask_out(own, updates), state.inner_states[label].inner_state, own_params[label], **own_extra_args
+            )
+            new_updates = fill_masked(own, own_updates, new_updates)
+            inner_states[label] = MaskedState(own_state)
+        return new_updates, PartitionState(inner_states)
 
     return GradientTransformationExtraArgs(init, update)
 

@@ -87,3 +87,17 @@ def test_extra_arguments_like_the_updates_are_split_on_demand():
     tx.update(PARAMS, tx.init(PARAMS), grad=PARAMS)
     assert seen["a"] != seen["b"]
     assert seen["b"].num_leaves == 1
+
+
+def test_a_function_of_labels_is_asked_once_for_the_updates_and_once_for_the_params():
+    asked = []
+
+    def labels(tree):
+        asked.append(tree)
+        return {"dense": "a", "scale": "b"}
+
+    tx = gradtx.partition({"a": gradtx.sgd(1.0), "b": gradtx.adamw(1.0), "c": gradtx.adam(1.0)}, labels)
+    state = tx.init(PARAMS)
+    assert len(asked) == 1
+    tx.update(PARAMS, state, PARAMS)
+    assert len(asked) == 3
