@@ -26,6 +26,7 @@ from gradtx.core import TransformUpdateFn as TransformUpdateFn
 from gradtx.core import Updates as Updates
 from gradtx.core import chain as chain
 from gradtx.core import factory as factory
+from gradtx.core import forwards_to as forwards_to
 from gradtx.core import identity as identity
 from gradtx.core import init_empty_state as init_empty_state
 from gradtx.core import named_chain as named_chain
