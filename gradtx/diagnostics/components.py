@@ -21,14 +21,20 @@ def _arguments(node: Node) -> dict[str, Any]:
     """The hyperparameters, unless a wrapper has them, and what else is not the default."""
     if node.recipe is None:
         return {}
-    own = {} if node.held else settings(node.tx) if holds_hyperparameters(node.tx) else node.settings
     parameters = inspect.signature(node.recipe.factory).parameters
     others = {
         name: value
         for name, value in node.recipe.arguments.items()
         if name not in node.settings and shown(value) != shown(parameters[name].default) and not _has_transformations(value)
     }
-    return {**own, **others}
+    return {**_hyperparameters(node), **others}
+
+
+def _hyperparameters(node: Node) -> dict[str, Any]:
+    """Its own; those of all that is inside, by path, if it keeps them in its state; none if a wrapper around it does."""
+    if node.held:
+        return {}
+    return settings(node.tx) if holds_hyperparameters(node.tx) else node.settings
 
 
 def _has_transformations(argument: Any) -> bool:

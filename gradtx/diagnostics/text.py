@@ -13,6 +13,7 @@ from gradtx.recipe import shown
 
 WIDTH = 100
 _PATTERNS = 12  # of paths that are shown for a group
+_CHARACTERS = 200  # of an argument, which may be a mask with a bool for each parameter
 
 Row = Sequence[str]
 
@@ -31,7 +32,7 @@ def as_text(summary: Summary) -> str:
 
 def call(component: Component) -> str:
     """Return a transformation as a call with its arguments, if there are any to show."""
-    arguments = ", ".join(f"{name}={shown(value)}" for name, value in component.arguments.items())
+    arguments = ", ".join(f"{name}={_cut(shown(value))}" for name, value in component.arguments.items())
     label = "" if component.label is None else f"{component.label}: "
     return f"{label}{component.name}" + (f"({arguments})" if arguments else "")
 
@@ -124,6 +125,10 @@ def _arrays(number: int) -> str:
 def _in_units(number: int, units: Sequence[str], base: int) -> str:
     steps = next((k for k in range(len(units) - 1) if number < base ** (k + 1)), len(units) - 1)
     return f"{number / base**steps:.1f} {units[steps]}" if steps else f"{number} {units[0]}"
+
+
+def _cut(argument: str) -> str:
+    return argument if len(argument) <= _CHARACTERS else f"{argument[: _CHARACTERS - 3]}..."
 
 
 def _short(weight_decay: Any) -> str:

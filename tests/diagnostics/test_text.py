@@ -89,6 +89,14 @@ def test_many_kinds_of_paths_are_cut_short():
     assert "layer_m" not in text
 
 
+def test_a_long_argument_is_cut_short():
+    of = {f"layer_{k}": jnp.ones(2) for k in range(20)}
+    call = str(gradtx.summary(gradtx.masked(gradtx.sgd(0.1), dict.fromkeys(of, True)), of)).partition("└─")[0]
+    assert "layer_0" in call
+    assert "...)" in call
+    assert len(" ".join(call.split())) < 250
+
+
 def test_no_line_is_wide():
     schedule = gradtx.warmup_cosine_decay_schedule(0.0, 3e-4, 100, 1000, 1e-5)
     tx = gradtx.partition({"matrix": gradtx.muon(schedule), "rest": gradtx.adamw(schedule)}, by_rank)
