@@ -57,6 +57,15 @@ def is_hyperparameter(value: Any, parameter: inspect.Parameter) -> bool:
     return is_schedule(value, parameter) or (callable(value) and parameter.name in _FUNCTIONS_OF_THE_STEP)
 
 
+def elements(value: Any, parameter: inspect.Parameter) -> list[tuple[Any, inspect.Parameter]]:
+    """Return what is in an argument that is a tuple of several things, such as `betas`, each with what it may be."""
+    annotations = typing.get_args(parameter.annotation) if typing.get_origin(parameter.annotation) is tuple else ()
+    if not isinstance(value, tuple | list) or len(value) != len(annotations):
+        return []
+    empty = parameter.replace(default=parameter.empty)
+    return [(item, empty.replace(annotation=each)) for item, each in zip(value, annotations, strict=True)]
+
+
 def looked_at(build: Callable[..., Any], values: Mapping[str, Any]) -> list[str]:
     """Return the names of hyperparameters whose value a factory asks for, as in an `if`: a traced one has none.
 

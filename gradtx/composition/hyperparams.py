@@ -28,9 +28,9 @@ def hyperparams(tx: GradientTransformation, state: OptState) -> dict[str, Any]:
         hyperparams(tx, state)      {"clip_by_global_norm.max_norm": 1.0, "adamw.learning_rate": Array(0.0007), ...}
 
     A path is the name of a function and of its argument. Names of a `named_chain` and labels of a `partition` come before,
-    `matrix.muon.learning_rate`; where two have the same path an index tells them apart, `adamw[0].learning_rate`. Schedules are
-    evaluated at the state's own counts. What was given as a number is returned as it is; what `adjustable` or
-    `inject_hyperparams` keeps in the state is an array.
+    `matrix.muon.learning_rate`; where two have the same path an index tells them apart, `adamw[0].learning_rate`, as it does
+    where an argument is several numbers, `prodigy.betas[0]`. Schedules are evaluated at the state's own counts. What was given
+    as a number is returned as it is; what `adjustable` or `inject_hyperparams` keeps in the state is an array.
 
     Args:
       tx: a transformation. Of one from another library nothing is known.
@@ -50,7 +50,8 @@ def set_hyperparams(
         tx = adjustable(adamw(1e-3))
         state = set_hyperparams(tx, tx.init(params), {"adamw.learning_rate": 3e-4, "adamw.b2": 0.95})
 
-    Nothing compiles again, and nothing else in the state changes.
+    Nothing compiles again, and nothing else in the state changes. What `init` alone reads, such as an initial value, has no
+    effect any more.
 
     Args:
       tx: an `adjustable` transformation, or one with such parts. `inject_hyperparams` is one, too.

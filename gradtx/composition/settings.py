@@ -2,7 +2,8 @@
 
 A path is the name of a factory and an argument of it. Names of a `named_chain` and labels of a `partition` or of groups come
 before, as in `matrix.muon.learning_rate`; chains and wrappers add nothing. What a group itself says is `bias.weight_decay`.
-Where two factories have the same path, an index tells them apart: `adamw[0].learning_rate` and `adamw[1].learning_rate`.
+Where two factories have the same path, an index tells them apart: `adamw[0].learning_rate` and `adamw[1].learning_rate`. An
+argument that is several numbers has an index, too: `prodigy.betas[0]`.
 """
 
 import collections
@@ -11,7 +12,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
-from gradtx.composition.arguments import is_hyperparameter, signature_of
+from gradtx.composition.arguments import elements, is_hyperparameter, signature_of
 from gradtx.core import GradientTransformation, supported
 from gradtx.recipe import Recipe, Value
 
@@ -75,7 +76,7 @@ def rebuilt(tx: GradientTransformation, values: Mapping[str, Any]) -> GradientTr
         changed = {
             argument: new
             for argument, given in recipe.arguments.items()
-            if (new := values.get(f"{name}.{argument}", _with_parts(given, remade))) is not given
+            if (new := _replaced(f"{name}.{argument}", _with_parts(given, remade), values)) is not given
         }
         if not changed:
             return value
@@ -102,6 +103,9 @@ def own_settings(recipe: Recipe, kind: Kind = is_hyperparameter) -> Iterator[tup
     for argument, value in recipe.arguments.items():
         if kind(value, parameters[argument]):
             yield argument, value
+        for k, (item, parameter) in enumerate(elements(value, parameters[argument])):
+            if kind(item, parameter):
+                yield f"{argument}[{k}]", item
 
 
 def numbered(names: Iterable[str]) -> list[str]:
@@ -147,6 +151,13 @@ def _parts_in(given: Any, labels: Labels) -> Iterator[tuple[Labels, Value]]:
 def _own_label(value: Value) -> Labels:
     """The label of what has one, as a group has, before itself and all that it was given."""
     return (value.label,) if hasattr(value, "label") else ()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _replaced(path: str, given: Any, values: Mapping[str, Any]) -> Any:
+    """An argument with another value, or one of several numbers with others; the very same if it has none."""
+    if isinstance(given, tuple | list) and any(f"{path}[{k}]" in values for k in range(len(given))):
+        return type(given)(values.get(f"{path}[{k}]", item) for k, item in enumerate(given))
+    return values.get(path, given)
 
 
 def _with_parts(given: Any, remade: Callable[[Value], Value]) -> Any:

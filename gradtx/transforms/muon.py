@@ -175,4 +175,4 @@ def _rows(ns_coeffs: Any) -> np.ndarray:
     shape = np.shape(ns_coeffs)
     if shape != (3,) and (len(shape) != 2 or shape[0] == 0 or shape[1] != 3):
         raise ValueError(f"scale_by_muon: ns_coeffs must have the shape (3,) or (iterations, 3), got {shape}.")
-    return ns_coeffs
+    return np.asarray(ns_coeffs)  # known when it is built, as the state holds them from the start

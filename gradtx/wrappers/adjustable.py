@@ -77,8 +77,8 @@ def adjustable(
     def build(values: Mapping[str, Any]) -> GradientTransformation:
         return rebuilt(inner, values)
 
-    def arrays(values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        return {path: np.asarray(value, _dtype()) for path, value in values.items()}
+    def arrays(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {path: value if isinstance(value, jax.Array) else np.asarray(value, _dtype()) for path, value in values.items()}
 
     candidates = settings(inner, is_number)
     first = {path: schedule(jnp.zeros((), jnp.int32)) for path, schedule in imposed.items()}

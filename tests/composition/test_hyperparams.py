@@ -9,6 +9,7 @@ import pytest
 
 import gradtx
 from gradtx import adjustable, hyperparams, set_hyperparams
+from gradtx.interop import torch
 
 PARAMS = {"w": jnp.ones((2, 2)), "b": jnp.ones(3)}
 FALLING = gradtx.linear_schedule(1.0, 0.0, 10)
@@ -49,6 +50,7 @@ COUNTED = {
         {"schedule_free.learning_rate": 0.7, "sgd.learning_rate": 0.1},
     ),
     "injected": (gradtx.inject_hyperparams(gradtx.sgd)(FALLING, momentum=0.5), {"sgd.learning_rate": 0.7, "sgd.momentum": 0.5}),
+    "several numbers": (torch.adam(betas=(RISING, 0.99)), {"adam.betas[0]": 0.15, "adam.betas[1]": 0.99}),
     "averaged": (gradtx.averaged(gradtx.sgd(0.5), FALLING), {"averaged.rate": 0.7}),
     "ademamix": (gradtx.ademamix(0.1, alpha=RISING), {"ademamix.alpha": 0.15}),
     "twice": (

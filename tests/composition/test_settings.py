@@ -9,6 +9,7 @@ import zoo
 import gradtx
 from gradtx.composition.parts import parts, walk
 from gradtx.composition.settings import rebuilt, settings
+from gradtx.interop import torch
 
 PARAMS = {"w": np.ones((3, 3), np.float32), "b": np.ones(3, np.float32)}
 
@@ -61,6 +62,14 @@ def test_flags_dtypes_and_functions_other_than_schedules_are_no_hyperparameters(
         "lion.b2": 0.99,
         "lion.weight_decay": 0.001,
     }
+
+
+def test_several_numbers_have_an_index():
+    tx = torch.adam(betas=(gradtx.linear_schedule(0.8, 0.9, 10), 0.99))
+    found = settings(tx)
+    assert list(found) == ["adam.lr", "adam.betas[0]", "adam.betas[1]", "adam.eps", "adam.weight_decay"]
+    assert found["adam.betas[1]"] == 0.99
+    assert rebuilt(tx, {"adam.betas[0]": 0.7}) == torch.adam(betas=(0.7, 0.99))
 
 
 def test_an_injected_factory_has_the_names_of_the_factory():

@@ -11,6 +11,7 @@ import zoo
 
 import gradtx
 from gradtx import adjustable, hyperparams, set_hyperparams
+from gradtx.composition.settings import settings
 from gradtx.testing.samples import gradients_like, sample_params
 
 PARAMS = {"w": jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), "b": jnp.ones(3)}
@@ -35,8 +36,10 @@ def test_it_moves_as_what_it_wraps():
 @pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_every_sample_can_be_traced_with_its_hyperparameters(label):
     tx, params = zoo.transformation(label), sample_params()
-    if not any(hyperparams(tx, tx.init(params))):
-        pytest.skip("it has no hyperparameters")
+    if not settings(tx):
+        with pytest.raises(ValueError, match="nothing is known of the hyperparameters"):
+            adjustable(tx)
+        return
     run = functools.partial(two_steps, extra_args=zoo.extra_args(label, params))
     adjusted = jax.eval_shape(functools.partial(run, adjustable(tx)), params)
     chex.assert_trees_all_equal_shapes_and_dtypes(adjusted[:2], jax.eval_shape(functools.partial(run, tx), params)[:2])
