@@ -293,8 +293,7 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
     `update`.
     """
     if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
-        advice = " Call it first, as in adam(1e-3)." if inspect.isfunction(tx) else ""
-        raise TypeError(f"a gradient transformation has an init and an update; got {tx!r}.{advice}")
+        raise TypeError(f"a gradient transformation has an init and an update; got {_no_transformation(tx)}.")
     names = declared_extra_args(tx.update)
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
@@ -302,6 +301,15 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
 
     _mark(update, extra_args=names, supports=tx)
     return GradientTransformationExtraArgs(tx.init, update)
+
+
+def _no_transformation(thing: Any) -> str:
+    """What was given in the place of a transformation, and what to write instead."""
+    if inspect.isfunction(thing):
+        return f"the function {thing.__name__}. If it makes one, call it: {thing.__name__}(...)"
+    if isinstance(thing, tuple | list):
+        return f"{thing!r}. Members are handed over one by one: chain(*members)"
+    return repr(thing)
 
 
 # --- compositions ----------------------------------------------------------------------------------------------------
@@ -327,7 +335,7 @@ def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
     @forwards_to(*members, states=tuple)
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         if not isinstance(state, tuple | list) or hasattr(state, "_fields") or len(state) != len(members):
-            raise ValueError(f"chain of {len(members)} got a state of {len(state)}: is it the state of another optimizer?")
+            raise ValueError(f"chain: the state is not that of a chain of {len(members)}.")
         new_state = []
         for member, member_state in zip(members, state, strict=True):
             updates, member_state = member.update(updates, member_state, params, **extra_args)
@@ -362,9 +370,7 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
     @forwards_to(*members.values(), states=lambda state: {name: state[name] for name in members})
     def update(updates: Updates, state: dict[str, OptState], params: Params | None = None, **extra_args: Any):
         if state.keys() != members.keys():
-            raise ValueError(
-                f"named_chain of {', '.join(names)} got a state of {', '.join(state)}: is it the state of another optimizer?"
-            )
+            raise ValueError(f"named_chain: the state is not that of {', '.join(names)}.")
         new_state = {}
         for name, member in members.items():
             updates, new_state[name] = member.update(updates, state[name], params, **extra_args)

@@ -48,7 +48,7 @@ def explain_state(owner: str, init: Callable[[Any], Any], updates: Any, state: A
 def _expected(init: Callable[[Any], Any], *likely: Any) -> Any:
     """The state that `init` makes of the first tree of which it makes one: the arguments may be in the wrong order."""
     for tree in likely:
-        if jax.tree.leaves(tree):
+        if tree is not None:
             try:
                 return jax.eval_shape(init, tree)
             except Exception:
