@@ -37,10 +37,15 @@ def transfer_state(
         print(report)
 
     An array is found again by the NamedTuple it is in, its field and the path of its parameter, wherever that NamedTuple is:
-    transformations may be added, left out, wrapped, split into groups of parameters or joined, and parameters may be added,
-    frozen, renamed, and put in other containers. It takes the dtype and the sharding that `tx` gives it. What has no
-    counterpart begins as `tx.init(params)` has it. What is shared by parameters, such as a count, goes with them: a new one
-    beside others begins with moments of zero at their count. Hyperparameters that a state holds are entries like any other.
+    transformations may be added, left out, wrapped, split into groups of parameters or joined; parameters may be added, frozen,
+    renamed, and put in other containers. It takes the dtype and the sharding that `tx` gives it. All else is as
+    `tx.init(params)` has it.
+
+    - What parameters share, such as a count, goes with them. A new one among old ones begins with moments of zero at their
+      count, so without the bias correction of the first steps; in a group of its own it has a count of its own.
+    - A schedule that takes the place of a constant begins at step 0. To let it begin at another, set its count, as in
+      `tree.set(state, **{"ScaleByScheduleState.count": 1000})`.
+    - Hyperparameters that a state holds stay as they were there, whatever `tx` was made with.
 
     Args:
       old_state: a state, of Optax too, or restored from a checkpoint with NumPy arrays.

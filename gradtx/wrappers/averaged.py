@@ -42,8 +42,10 @@ def averaged(
 
         a ← a + rate(t)·(p − a)        p: the parameters after the step; t = 0 at the first
 
-    The average begins at the first parameters; it is `state.average`. A constant rate is an exponential moving average of decay
-    1 − rate; a rate of 1/(t+1) the mean of all steps, of which a rate of 1 until some step forgets the beginning.
+    The average begins at the first parameters; it is `state.average`, and `eval_params(state, params)` finds it wherever the
+    wrapper is. A constant rate is an exponential moving average of decay 1 − rate; a rate of 1/(t+1) the mean of all steps, of
+    which a rate of 1 until some step forgets the beginning. `exponentially_averaged`, `polyak_averaged` and
+    `stochastic_weight_averaged` have the usual rates.
 
     Args:
       inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.

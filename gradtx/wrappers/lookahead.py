@@ -50,7 +50,7 @@ def lookahead(
         fast ← fast + u                                          u of `fast_optimizer`
         every `sync_period` steps: slow ← slow + slow_step_size·(fast − slow), fast ← slow
 
-    The parameters are `LookaheadParams`, the gradients those at `params.fast`:
+    The parameters are `LookaheadParams`, the gradients those at `params.fast`; `eval_params(state, params)` are the slow ones:
 
         params = LookaheadParams.init_synced(params)
         updates, state = tx.update(jax.grad(loss)(params.fast), state, params)

@@ -49,7 +49,7 @@ def schedule_free(
         z ← z + the update of `base_optimizer`
         x ← (1−c)·x + c·z                      c = wₜ / (w₁ + ... + wₜ),   wₜ = (largest rate until now)^weight_lr_power
 
-    To evaluate the model, take x: `schedule_free_eval_params(state, params)`. It replaces momentum, so the inner optimizer
+    To evaluate the model, take x: `eval_params(state, params)`. It replaces momentum, so the inner optimizer
     should have none. Let a schedule warm up, but not decay: the weight of a step is its own learning rate, the one that
     `base_optimizer` uses in it.
 
@@ -109,6 +109,8 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
     """Return x, the average of the iterates, at which a model trained with `schedule_free` is evaluated.
 
         x = (y − (1−b1)·z) / b1
+
+    `eval_params` does the same, for any optimizer.
 
     Args:
       state: the state of an optimizer with `schedule_free` anywhere inside: in a chain, masked, injected, accumulated, ...

@@ -1,6 +1,8 @@
 """What `transfer_state` keeps, begins anew and drops."""
 
 import chex
+import hypothesis
+import hypothesis.strategies
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -180,6 +182,31 @@ def test_a_parameter_is_frozen_and_thawed():
     assert_report(report, adam("w"), {"ScaleByAdamState.mu/b", "ScaleByAdamState.nu/b"})
     chex.assert_trees_all_equal(thawed[0].mu["w"], state[0].mu["w"])
     chex.assert_trees_all_equal(thawed[0].mu["b"], jnp.zeros(3))
+
+
+# --- any groups -------------------------------------------------------------------------------------------------------
+
+NAMES = ("a", "b", "c", "d")
+LABELLED = hypothesis.strategies.fixed_dictionaries({name: hypothesis.strategies.sampled_from("xyz") for name in NAMES})
+
+
+def grouped(labels):
+    return gradtx.partition({label: gradtx.adam(0.1) for label in "xyz"}, labels)
+
+
+@hypothesis.given(LABELLED, LABELLED)
+@hypothesis.settings(max_examples=30, deadline=None)
+def test_whatever_the_groups_every_parameter_keeps_its_moments(before, after):
+    params = {name: jnp.zeros(number) for number, name in enumerate(NAMES, 1)}
+    state = jax.tree.map(lambda leaf: leaf + 5, grouped(before).init(params))
+    actual, report = gradtx.transfer_state(state, grouped(after), params)
+    used = {*after.values()}
+    assert not [name for name in report.new if name[0] in used]
+    assert not [name for name in report.dropped if "/" in name]
+    chex.assert_trees_all_equal(
+        {label: actual.inner_states[label] for label in used},
+        {label: jax.tree.map(lambda leaf: leaf + 5, grouped(after).init(params).inner_states[label]) for label in used},
+    )
 
 
 # --- parameters -------------------------------------------------------------------------------------------------------
