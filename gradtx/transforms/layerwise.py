@@ -1,5 +1,6 @@
 """Learning rates that decay from the last layer to the first (Clark et al. 2020, Bao et al. 2022)."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,11 +54,15 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
 
     def factors(updates: Updates) -> Any:
         """A scalar for each leaf, which enters the rule as an array: it is traced once a shape, not once a layer."""
+
+        @functools.cache
+        def factor(distance: int, dtype: Any) -> jax.Array:
+            return jnp.asarray(decay**distance, dtype)
+
         leaves = places(updates)
-        distances = [0 if distance is None else distance for distance in _distances(patterns, leaves)]
         scalars = [
-            None if tree.is_hole(leaf) else jnp.asarray(decay**distance, working_dtype([leaf]))
-            for (_, leaf), distance in zip(leaves, distances, strict=True)
+            None if distance is None or tree.is_hole(leaf) else factor(distance, working_dtype([leaf]))
+            for (_, leaf), distance in zip(leaves, _distances(patterns, leaves), strict=True)
         ]
         return with_leaves(updates, scalars)
 

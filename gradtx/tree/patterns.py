@@ -117,7 +117,11 @@ def _numbered(match: re.Match[str] | None) -> Found | None:
 
 
 def _holds(predicate: Callable[[str, Any], bool], path: str, leaf: Any) -> bool:
-    holds = predicate(path, leaf)
+    try:
+        holds = predicate(path, leaf)
+    except Exception as error:
+        error.add_note(f"The pattern {shown(predicate)} was asked about {path!r}, a {type(leaf).__name__}.")
+        raise
     if not isinstance(holds, bool | np.bool_):
         raise TypeError(
             f"{shown(predicate)} must return True or False for {path!r}, got {holds!r}. "

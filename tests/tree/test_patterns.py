@@ -123,6 +123,12 @@ def test_a_function_that_returns_no_bool_is_refused_by_path():
         find(lambda path, leaf: (leaf > 0).all(), "dense/bias", jnp.ones(2))
 
 
+def test_an_error_in_a_function_says_which_leaf_it_was_asked_about():
+    with pytest.raises(AttributeError, match="ndim") as raised:
+        find(lambda path, leaf: leaf.ndim == 2, "dense/activation", jnp.tanh.__call__)
+    assert raised.value.__notes__ == ["The pattern <lambda> was asked about 'dense/activation', a method-wrapper."]
+
+
 def test_a_tuple_matches_if_one_of_its_patterns_does_and_finds_what_the_first_does():
     pattern = ("encoder/#", ("decoder/#", re.compile("head"), is_bias))
     assert find(pattern, "decoder/3", 0.0) == (3,)

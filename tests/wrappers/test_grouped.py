@@ -1,11 +1,13 @@
 """Groups of parameters by path: each moves as if it were alone, and what a rule leaves out is said."""
 
+import dataclasses
 import pickle
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import equinox as eqx
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,10 +16,14 @@ import pytest
 import trajectories
 from flax import nnx
 from flax.core import FrozenDict
+from hypothesis import given
+from hypothesis import strategies as st
+from trees import properties, trees
 
 import gradtx
 from gradtx import Group, grouped
 from gradtx.tree import MaskedNode
+from gradtx.tree.paths import map_with_paths, places
 
 foreign: Any = optax  # another library's classes are not ours to the type checker
 FALLING = gradtx.cosine_decay_schedule(0.1, 20)
@@ -176,6 +182,13 @@ def test_groups_are_the_same_for_shapes_and_for_gradients_of_another_dtype():
     chex.assert_trees_all_equal_shapes_and_dtypes(new_state, state)
 
 
+def test_parts_of_the_state_are_known_by_their_parameters():
+    tx = grouped(gradtx.adam(0.1), [Group("layers/**", frozen=True), Group("**/bias"), Group("**")])
+    names = map_with_paths(lambda path, leaf: path, params())
+    found = gradtx.tree.map_params(tx, lambda _, name: name, tx.init(params()), names, transform_non_params=lambda _: None)
+    assert sorted(set(jax.tree.leaves(found))) == ["embed", "head/bias", "head/kernel"]
+
+
 def test_factors_may_be_traced_and_mapped():
     def first_update(factor):
         return updates_of(grouped(gradtx.sgd(FALLING), [Group("embed", learning_rate_factor=factor), Group("**")]))["embed"]
@@ -252,10 +265,49 @@ def test_groups_of_an_equinox_module():
     chex.assert_trees_all_equal(updates.layers[1].weight, -model.layers[1].weight)
 
 
-def test_groups_of_a_frozen_dict():
-    tree = FrozenDict({"dense": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}})
+class Dense(NamedTuple):
+    """A layer as a NamedTuple."""
+
+    kernel: Any
+    bias: Any
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class Layer:
+    """A layer as a dataclass."""
+
+    kernel: Any
+    bias: Any
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda kernel, bias: {"kernel": kernel, "bias": bias},
+        lambda kernel, bias: [{"kernel": kernel, "bias": bias}],
+        lambda kernel, bias: FrozenDict({"dense": {"kernel": kernel, "bias": bias}}),
+        lambda kernel, bias: (Dense(kernel, bias),),
+        lambda kernel, bias: {"dense": Layer(kernel, bias)},
+        lambda kernel, bias: {"dense": {"kernel": nn.Partitioned(kernel, names=("rows", None)), "bias": bias}},
+    ],
+    ids=["dict", "list", "FrozenDict", "NamedTuple", "dataclass", "boxes of linen"],
+)
+def test_groups_of_any_container(make):
+    tree = make(jnp.ones((2, 2)), jnp.ones(2))
     updates = updates_of(grouped(gradtx.sgd(1.0), BIAS_APART), tree)
-    chex.assert_trees_all_equal(updates, FrozenDict({"dense": {"kernel": -jnp.ones((2, 2)), "bias": jnp.zeros(2)}}))
+    chex.assert_trees_all_equal(updates, make(-jnp.ones((2, 2)), jnp.zeros(2)))
+
+
+@properties
+@given(trees(), st.data())
+def test_in_any_tree_each_leaf_is_in_its_own_group(tree, data):
+    paths = [path for path, _ in places(tree)]
+    frozen = data.draw(st.lists(st.sampled_from(paths), unique=True)) if paths else []
+    tx = grouped(gradtx.identity(), [*(Group(path, frozen=True, name=f"{path}!") for path in frozen), Group("**")])
+    expected = map_with_paths(lambda path, leaf: jnp.zeros_like(leaf) if path in frozen else leaf, tree)
+    if set(paths) - set(frozen):
+        chex.assert_trees_all_equal(updates_of(tx, tree), expected)
 
 
 # --- names and values -------------------------------------------------------------------------------------------------
@@ -392,7 +444,7 @@ def test_what_is_frozen_has_nothing_else(arguments, message):
     ("arguments", "error", "message"),
     [
         ({"pattern": ["a"]}, TypeError, r"Group: \['a'\] is no pattern"),
-        ({"optimizer": gradtx.adam}, TypeError, r"has an init and an update; got .*Call it first"),
+        ({"optimizer": gradtx.adam}, TypeError, r"an init and an update; got .*call it: adam"),
         ({"name": 3}, TypeError, r"Group\('a', name=3\): a name is a string"),
         ({"learning_rate_factor": FALLING}, TypeError, "learning_rate_factor must be a number or None, got a function"),
         ({"learning_rate_factor": "small"}, TypeError, "learning_rate_factor must be a number or None, got 'small'"),
@@ -422,7 +474,7 @@ def test_what_is_no_group_is_refused():
 
 
 def test_an_optimizer_that_was_not_called_is_refused():
-    with pytest.raises(TypeError, match=r"Call it first, as in adam\(1e-3\)"):
+    with pytest.raises(TypeError, match=r"call it: adam"):
         grouped(gradtx.adam, [Group("**")])  # pyright: ignore[reportArgumentType]
 
 
