@@ -10,7 +10,7 @@ Fits: TypeAlias = Callable[[Entry, Entry], bool]
 
 
 class _Pair(NamedTuple):
-    """A new and an old node of one kind, by their ranks, and the keys under which an entry of the one fits the other."""
+    """A new and an old node of one family, by their ranks, and the keys under which an entry of the one fits the other."""
 
     new: int
     old: int
@@ -21,7 +21,7 @@ class _Pair(NamedTuple):
 def matched(new: Sequence[Node], old: Sequence[Node], fits: Fits) -> dict[int, Entry]:
     """Return the old entry for each position of a new entry that has one.
 
-    A node takes from the old nodes of its kind, beginning with the one that has most for it, then the one of like labels and
+    A node takes from the old nodes of its family, beginning with the one that has most for it, then the one of like labels and
     rank. So a node may be split among groups, and several be joined. No array of a parameter is taken twice, and what is
     shared by the parameters, such as a count, comes along with one of theirs.
 
@@ -48,16 +48,17 @@ def matched(new: Sequence[Node], old: Sequence[Node], fits: Fits) -> dict[int, E
 
 
 def _pairs(new: Sequence[Node], old: Sequence[Node], fits: Fits) -> list[_Pair]:
-    """The pairs of nodes of one kind, those that belong together first."""
+    """The pairs of nodes of one family, those that belong together first."""
     pairs = []
-    for kind in dict.fromkeys(node.kind for node in new):
-        theirs = [position for position, node in enumerate(old) if node.kind == kind]
-        ours = [position for position, node in enumerate(new) if node.kind == kind]
+    for family in dict.fromkeys(node.family for node in new):
+        theirs = [position for position, node in enumerate(old) if node.family == family]
+        ours = [position for position, node in enumerate(new) if node.family == family]
         for rank, position in enumerate(ours):
             for other_rank, other in enumerate(theirs):
                 pair = _pair(position, other, new, old, fits)
                 common = len(set(new[position].labels) & set(old[other].labels))
-                order = (-len(pair.own), -len(pair.shared), -common, abs(rank - other_rank))
+                alike = new[position].kind == old[other].kind
+                order = (-len(pair.own), -len(pair.shared), not alike, -common, abs(rank - other_rank))
                 pairs.append((order, pair))
     return [pair for _, pair in sorted(pairs, key=lambda ordered: ordered[0])]
 

@@ -18,6 +18,14 @@ IsState: TypeAlias = Callable[[Any, bool], bool]
 """Whether a NamedTuple is a node and no container of the parameters, given whether it is inside of a node."""
 
 
+# States that hold the same, where one transformation takes the place of another.
+_FAMILIES = {
+    "InjectHyperparamsState": "InjectStatefulHyperparamsState",
+    "WeightDecaySchedule": "ScaleByScheduleState",
+    "WrappedScheduleState": "ScaleByScheduleState",
+}
+
+
 class Step(NamedTuple):
     """A step down a tree: the node that is left, and the key of the child that is entered."""
 
@@ -54,6 +62,11 @@ class Node:
     place: tuple[str, ...]
     labels: tuple[str, ...]
     entries: dict[Key, Entry] = field(default_factory=dict)
+
+    @property
+    def family(self) -> str:
+        """The kind, or another one that holds the same."""
+        return _FAMILIES.get(self.kind, self.kind)
 
 
 def nodes_of(

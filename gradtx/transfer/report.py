@@ -72,7 +72,7 @@ def _why_new(entry: Entry, counterparts: Sequence[Entry], used: Collection[int],
 
 
 def _counterparts(node: Node, key: Key, others: Sequence[Node]) -> list[Entry]:
-    return [other.entries[key] for other in others if other.kind == node.kind and key in other.entries]
+    return [other.entries[key] for other in others if other.family == node.family and key in other.entries]
 
 
 def _is_kept(node: Node, key: Key, nodes: Sequence[Node], used: Collection[int]) -> bool:

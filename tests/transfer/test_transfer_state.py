@@ -112,6 +112,29 @@ def test_a_wrapper_is_put_around_and_taken_off(label):
     assert not report.new
 
 
+def test_injected_hyperparameters_are_put_around_and_taken_off_with_their_schedules():
+    falling, rising = gradtx.linear_schedule(0.1, 0.0, 10), gradtx.linear_schedule(0.0, 0.1, 10)
+    tx = gradtx.adamw(falling, weight_decay=rising)
+    injected = gradtx.inject_hyperparams(gradtx.adamw)(falling, weight_decay=rising)
+    state = state_of(tx)
+    inside, report = gradtx.transfer_state(state, injected, PARAMS)
+    assert not [name for name in report.new if "WrappedScheduleState" in name]
+    assert {schedule.count.item() for schedule in inside.hyperparams_states.values()} == {3}
+    again, report = gradtx.transfer_state(inside, tx, PARAMS)
+    chex.assert_trees_all_equal(again, state)
+    assert not report.new
+
+
+def test_a_state_of_what_older_programs_injected_goes_on():
+    tx = gradtx.inject_hyperparams(gradtx.adam)(0.1)
+    state = state_of(tx)
+    older = gradtx.InjectHyperparamsState(state.count, {"learning_rate": 0.5}, state.inner_state)
+    new_state, report = gradtx.transfer_state(older, tx, PARAMS)
+    assert new_state.hyperparams["learning_rate"] == 0.5
+    chex.assert_trees_all_equal(new_state.inner_state, state.inner_state)
+    assert not report.dropped
+
+
 def test_a_second_adam_gets_nothing():
     state = state_of(gradtx.adam(0.1))
     new_state, report = gradtx.transfer_state(state, gradtx.chain(gradtx.adam(0.1), gradtx.scale_by_adam()), PARAMS)
