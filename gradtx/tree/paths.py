@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from gradtx.tree.holes import is_hole
+from gradtx.tree.holes import MaskedNode, is_hole
 
 # Boxes around an array, by the module and the name of their class: the step out of one says nothing, so no path shows it.
 _BOXES = (("flax.nnx", "Variable"), ("flax.nnx", "VariableState"), ("flax.core.meta", "AxisMetadata"))
@@ -41,6 +41,25 @@ def with_leaves(tree: Any, new: Iterable[Any]) -> Any:
 def map_with_paths(f: Callable[[str, Any], Any], tree: Any) -> Any:
     """Return the tree with `f(path, leaf)` in the place of each leaf; holes stay."""
     return with_leaves(tree, [leaf if is_hole(leaf) else f(path, leaf) for path, leaf in places(tree)])
+
+
+def in_containers_of(owner: str, params: Any, part: Any) -> Any:
+    """Return a part of a state, such as an average, in the containers of the parameters, by its paths.
+
+    Libraries put the arrays of a state in boxes of their own, and files give back others than they were given.
+
+    Args:
+      owner: who needs it, for the error.
+      params: the parameters.
+      part: a tree with some of their paths. Where it has none, there is a `MaskedNode`.
+
+    Raises:
+      ValueError: the part has a path that the parameters have not.
+    """
+    found = dict(leaves_with_paths(part))
+    if strangers := sorted(found.keys() - dict(leaves_with_paths(params)).keys()):
+        raise ValueError(f"{owner}: the state has {strangers[0]!r}, the parameters have not; is it the state of others?")
+    return map_with_paths(lambda path, leaf: found.get(path, MaskedNode()), params)
 
 
 def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:

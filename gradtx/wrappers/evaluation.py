@@ -7,6 +7,7 @@ import jax
 
 from gradtx import tree
 from gradtx.core import OptState, Params
+from gradtx.tree.paths import in_containers_of
 from gradtx.wrappers.lookahead import is_pair
 from gradtx.wrappers.schedule_free import average_of_iterates
 
@@ -52,7 +53,7 @@ def _eval_params(average, p):
 
 
 def _of_averaged(state: Any, params: Params) -> Params:
-    return _eval_params(state.average, params)[1]
+    return _eval_params(in_containers_of("eval_params", params, state.average), params)[1]
 
 
 def _of_lookahead(state: Any, params: Params) -> Params:

@@ -21,6 +21,7 @@ from gradtx.core import (
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import Range
 from gradtx.tree.dtypes import working_dtype
+from gradtx.tree.paths import in_containers_of
 from gradtx.tree.search import get_only
 
 
@@ -124,7 +125,9 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
 
 def average_of_iterates(state: ScheduleFreeState, params: Params) -> Params:
     """Return x of a state of `schedule_free`, with the parameters as they are where it has holes."""
-    return _schedule_free_eval_params(state.z, params, b1=state.b1)[1]
+    z = in_containers_of("schedule_free", params, state.z)
+    [b1] = jax.tree.leaves(state.b1)  # out of its box, if it is in one
+    return _schedule_free_eval_params(z, params, b1=b1)[1]
 
 
 @tree.lift

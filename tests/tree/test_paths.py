@@ -14,7 +14,7 @@ from hypothesis import given
 from trees import properties, trees
 
 from gradtx.tree import MaskedNode, is_hole
-from gradtx.tree.paths import leaves_with_paths, map_with_paths, path_of, places, with_leaves
+from gradtx.tree.paths import in_containers_of, leaves_with_paths, map_with_paths, path_of, places, with_leaves
 
 
 class Layer(NamedTuple):
@@ -132,3 +132,16 @@ def test_places_are_in_the_order_of_the_leaves(tree):
     same = with_leaves(tree, leaves)
     assert jax.tree.structure(same) == jax.tree.structure(tree)
     assert [id(leaf) for leaf in jax.tree.leaves(same)] == [id(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def test_a_part_of_a_state_comes_in_the_containers_of_the_parameters():
+    params = {"a": nnx.Param(ONE), "b": {"c": ONE, "d": None}}
+    part = {"a": jnp.zeros(2), "b": MaskedNode()}
+    moved = in_containers_of("eval_params", params, part)
+    assert jax.tree.structure(moved) == jax.tree.structure({"a": nnx.Param(ONE), "b": {"c": MaskedNode(), "d": None}})
+    assert moved["a"][...] is part["a"]
+
+
+def test_a_part_of_a_state_of_other_parameters_is_refused_by_path():
+    with pytest.raises(ValueError, match="eval_params: the state has 'b/c', the parameters have not"):
+        in_containers_of("eval_params", {"a": ONE, "b": ONE}, {"a": ONE, "b": {"c": ONE}})

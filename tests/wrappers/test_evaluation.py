@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 import zoo
+from flax import nnx
 
 import gradtx
 from gradtx import testing
@@ -158,6 +159,28 @@ def test_under_jit_and_vmap_it_is_the_same():
     chex.assert_trees_all_equal(jax.tree.map(lambda leaf: leaf[1], jax.vmap(gradtx.eval_params)(*two)), expected)
 
 
+def squared(model):
+    return jnp.sum(model(jnp.ones((1, 2))) ** 2)
+
+
+@pytest.mark.parametrize("make", [averaged, lambda: gradtx.schedule_free_sgd(0.1)], ids=["averaged", "schedule_free"])
+def test_it_is_found_in_an_optimizer_of_nnx_in_the_variables_of_the_model(make):
+    model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, make(), wrt=nnx.Param)
+    params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
+    state = make().init(params)
+    for _ in range(3):
+        gradients = nnx.grad(squared)(model)
+        updates, state = make().update(nnx.to_pure_dict(gradients), state, params)
+        params = gradtx.apply_updates(params, updates)
+        optimizer.update(model, gradients)
+    evaluated = gradtx.eval_params(optimizer.opt_state, nnx.state(model, nnx.Param))
+    assert isinstance(evaluated["kernel"], nnx.Param)
+    chex.assert_trees_all_close(nnx.to_pure_dict(evaluated), gradtx.eval_params(state, params), rtol=1e-6)
+    nnx.update(model, evaluated)
+    chex.assert_trees_all_close(model.kernel[...], evaluated["kernel"][...])
+
+
 def test_after_a_transfer_it_is_still_there():
     tx = gradtx.exponentially_averaged(gradtx.adam(0.1))
     params, state = trained(tx)
@@ -181,3 +204,5 @@ def test_the_average_of_other_parameters_is_refused_by_path():
     _, state = trained(averaged())
     with pytest.raises(ValueError, match=r"eval_params: .*\['w'\] has shape \(3,\), but params\['w'\] has shape \(4,\)"):
         gradtx.eval_params(state, {**PARAMS, "w": jnp.ones(4)})
+    with pytest.raises(ValueError, match="eval_params: the state has 'b', the parameters have not"):
+        gradtx.eval_params(state, {"w": PARAMS["w"]})
