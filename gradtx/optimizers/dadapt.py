@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, at_step, factory
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -81,7 +82,8 @@ def dadapt_adamw(
 
     def update(updates: Updates, state: DAdaptAdamWState, params: Params):
         rate = adapted_rate(learning_rate, state.estim_lr, b1, b2, state.count)
-        progress = inner_product(updates, direction(state.grad_sum, state.exp_avg_sq), rate.dtype)
+        with mismatch.explaining("dadapt_adamw", g=updates, p=params):
+            progress = inner_product(updates, direction(state.grad_sum, state.exp_avg_sq), rate.dtype)
         numerator = decay * state.numerator_weighted + (1 - decay) * rate * progress
         updates, mu, nu, s = rule(updates, state.exp_avg, state.exp_avg_sq, state.grad_sum, params, rate=rate)
         estim_lr = raised(state.estim_lr, numerator, (1 - decay) * tree.norm(s, ord=1).astype(rate.dtype))

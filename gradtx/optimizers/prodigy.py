@@ -10,6 +10,7 @@ from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Update
 from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt
 from gradtx.optimizers.dadapt import adapted_rate, check_betas, inner_product, raised
 from gradtx.transforms.dog import way_from_start
+from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.mask import Mask, check_mask, evaluate_mask, fill_masked
 
@@ -98,7 +99,9 @@ def prodigy(
         d = state.estim_lr
         rate = adapted_rate(learning_rate, d, b1, b2, state.count)
         growth = d / jnp.asarray(estim_lr0, d.dtype)
-        progress = -inner_product(updates, way_from_start(state.params0, params), d.dtype)
+        way = way_from_start(state.params0, params)
+        with mismatch.explaining("prodigy", g=updates, p=params):
+            progress = -inner_product(updates, way, d.dtype)
         numerator = decay * state.numerator_weighted + growth * rate * progress
         weight = growth * (d if safeguard_warmup else rate)
         updates, mu, nu, s = accumulate(updates, state.exp_avg, state.exp_avg_sq, state.grad_sum, estim_lr=d, weight=weight)

@@ -118,7 +118,8 @@ def scale_by_backtracking_linesearch(
         part, shrink, grow, largest, atol_, rtol_ = (
             jnp.asarray(x, dtype) for x in (slope_rtol, decrease_factor, increase_factor, max_learning_rate, atol, rtol)
         )
-        slope_at_start = slope(grad, updates).astype(dtype)
+        with mismatch.explaining("scale_by_backtracking_linesearch", g=updates, p=params):
+            slope_at_start = slope(grad, updates).astype(dtype)
 
         def unfinished(search: _Search):
             return (search.decrease_error > atol_) & (search.count <= max_backtracking_steps)

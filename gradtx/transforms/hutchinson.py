@@ -49,7 +49,8 @@ def hutchinson_estimator_diag_hessian(random_seed: jax.Array | int | None = None
     def update(updates: Updates, state: HutchinsonState, params: Params, *, obj_fn: Callable[[Params], Any]):
         next_key, key = jax.random.split(state.key)
         signs = jax.tree.map(tree.varying_like, params, tree.random_like(key, params, jax.random.rademacher))
-        _, curvature = jax.jvp(jax.grad(obj_fn), (params,), (signs,))
+        with mismatch.explaining("hutchinson_estimator_diag_hessian", p=params):
+            _, curvature = jax.jvp(jax.grad(obj_fn), (params,), (signs,))
         return rule(updates, signs, curvature), HutchinsonState(next_key)
 
     return GradientTransformationExtraArgs(init, update)

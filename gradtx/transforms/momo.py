@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.core import GradientTransformationExtraArgs, Params, ScalarOrSchedule, Updates, at_step, factory
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -81,10 +82,12 @@ def momo(
         keep = jnp.where(state.count == 0, 0, beta)
         exp_avg = average(updates, state.exp_avg, keep=keep)[1]
         rate = _rate(learning_rate, state)
-        seen, seen_params = _where_moved(updates, exp_avg), _where_moved(updates, params)
+        with mismatch.explaining("momo", g=updates, p=params):
+            seen, seen_params = _where_moved(updates, exp_avg), _where_moved(updates, params)
+            slope, ahead = _inner(updates, seen_params), _inner(seen, seen_params)
         tau, barf, gamma, lb = observe(
             rate, state.barf, state.gamma, state.lb, value=value, keep=keep, rho=1.0,
-            slope=_inner(updates, seen_params), ahead=_inner(seen, seen_params), norm_sq=tree.norm(seen, squared=True),
+            slope=slope, ahead=ahead, norm_sq=tree.norm(seen, squared=True),
         )  # fmt: skip
         updates = step(updates, exp_avg, params, tau=tau, rate=rate)
         return updates, MomoState(exp_avg, barf, gamma, lb, safe_increment(state.count))
@@ -153,10 +156,12 @@ def momo_adam(
         count = safe_increment(state.count)
         _, exp_avg, exp_avg_sq = average(updates, state.exp_avg, state.exp_avg_sq)
         rate, debias2 = _rate(learning_rate, state), debias(b2, count)
-        seen, seen_params, seen_sq = (_where_moved(updates, each) for each in (exp_avg, params, exp_avg_sq))
+        with mismatch.explaining("momo_adam", g=updates, p=params):
+            seen, seen_params, seen_sq = (_where_moved(updates, each) for each in (exp_avg, params, exp_avg_sq))
+            slope, ahead = _inner(updates, seen_params), _inner(seen, seen_params)
         tau, barf, gamma, lb = observe(
             rate, state.barf, state.gamma, state.lb, value=value, keep=b1, rho=debias(b1, count),
-            slope=_inner(updates, seen_params), ahead=_inner(seen, seen_params),
+            slope=slope, ahead=ahead,
             norm_sq=_inner(seen, preconditioned(seen, seen_sq, debias2=debias2)),
         )  # fmt: skip
         updates = step(updates, exp_avg, exp_avg_sq, params, tau=tau, rate=rate, debias2=debias2)

@@ -56,7 +56,9 @@ def add_noise(
         count = safe_increment(state.count)
         next_key, key = jax.random.split(state.rng_key)
         deviation = jnp.sqrt(eta / count.astype(float) ** gamma)
-        updates = rule(updates, tree.random_like(key, updates, _normal), deviation=deviation)
+        with mismatch.explaining("add_noise", g=updates):
+            noise = tree.random_like(key, updates, _normal)
+        updates = rule(updates, noise, deviation=deviation)
         return updates, AddNoiseState(count, next_key)
 
     return GradientTransformation(init, update)

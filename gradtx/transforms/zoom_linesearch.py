@@ -11,6 +11,7 @@ from gradtx.compiled import compiled
 from gradtx.core import GradientTransformationExtraArgs, Params, Updates, factory
 from gradtx.numerics import safe_increment
 from gradtx.transforms.linesearch import ValueFn, nonnegative, objective, scaled, slope, usable
+from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 from gradtx.update import apply_updates
 
@@ -165,7 +166,9 @@ def scale_by_zoom_linesearch(
                 0 if approx_dec_rtol is None else approx_dec_rtol,
             )
         )
-        start = _Point(jnp.zeros((), dtype), jnp.asarray(value, dtype), slope(grad, updates).astype(dtype))
+        with mismatch.explaining("scale_by_zoom_linesearch", g=updates, p=params):
+            slope_at_start = slope(grad, updates).astype(dtype)
+        start = _Point(jnp.zeros((), dtype), jnp.asarray(value, dtype), slope_at_start)
         guess = jnp.ones((), dtype) if initial_guess_strategy == "one" else usable(state.learning_rate)
 
         def attempt(rate: jax.Array) -> _Try:

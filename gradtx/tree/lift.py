@@ -73,8 +73,10 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True) ->
         try:
             structure, rows = _aligned(trees)
             results = [None if is_hole(row[0]) else compiled(*row, **scalars) for row in rows]
-        except Exception:
+        except Exception as error:
             mismatch.explain(owner, names, trees, same_shapes)  # raises if the trees are to blame
+            if not same_shapes:
+                error.add_note(mismatch.shapes_seen(owner, names, trees, compiled, scalars))
             raise
         sample = next((result for result in results if result is not None), None)
         if sample is None:  # nothing but holes: how many results there would have been?

@@ -81,7 +81,11 @@ def copy_of(owner: str, params: Any, dtype: Any = None) -> Any:
 
 def check_moment_dtype(owner: str, dtype: Any) -> None:
     """Raise `TypeError` unless `dtype` is None or can hold an average."""
-    if dtype is not None and not jnp.issubdtype(dtype, jnp.inexact):
+    try:
+        is_float = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
+    except TypeError as error:
+        raise TypeError(f"{owner}: {dtype!r} is no dtype; write one such as jnp.bfloat16 or 'bfloat16'.") from error
+    if not is_float:
         raise TypeError(f"{owner}: a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it.")
 
 

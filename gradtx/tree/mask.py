@@ -122,7 +122,7 @@ def _difference(word: str, where: Any, tree: Any) -> str:
     leaves = [path for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
     for leaf in leaves:
         if not any(leaf[: len(mark)] == mark for mark in marks):
-            return f"{word} has nothing for {keystr(leaf)}; it has {_shown(marks)}."
+            return f"{word} has nothing for {keystr(leaf) or 'a lone array'}; it has {_shown(marks)}."
     for mark in marks:
         if not any(leaf[: len(mark)] == mark for leaf in leaves):
             return f"{word}{keystr(mark)} has no counterpart in the tree, which has {_shown(leaves)}."

@@ -1,6 +1,7 @@
 """Say by path what is wrong with the trees that a rule was given."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -32,12 +33,43 @@ def explain(owner: str, names: Sequence[str], trees: Sequence[Any], same_shapes:
       trees: one for each of them.
       same_shapes: whether parts of the state have the shapes of the updates.
     """
-    words = [_WORDS.get(name, f"state {name}") for name in names]
+    words = [_word(name) for name in names]
     for path, leaf in _leaves(trees[0]):
         if not is_hole(leaf):
             _check_float(owner, f"{words[0]}{path}", leaf)
     for name, word, tree in zip(names[1:], words[1:], trees[1:], strict=False):
         _check_same(owner, words[0], trees[0], word, tree, same_shapes or name in _WORDS)
+
+
+def shapes_seen(owner: str, names: Sequence[str], trees: Sequence[Any], rule: Callable[..., Any], scalars: Any) -> str:
+    """Return a note that names the first leaf with which `rule` fails, and the shapes there.
+
+    Of parts of the state that are of other shapes than the updates, only the rule knows which these may be.
+    """
+    leaves, structure = tree_flatten_with_path(trees[0], is_leaf=is_hole)
+    rest = [structure.flatten_up_to(tree) for tree in trees[1:]]
+    for (path, leaf), *others in zip(leaves, *rest, strict=True):
+        row = (leaf, *others)
+        try:
+            if not is_hole(leaf):
+                jax.eval_shape(rule, *row, **scalars)
+        except Exception:
+            shapes = (f"{_word(name)} {jax.tree.map(np.shape, part)}" for name, part in zip(names, row, strict=False))
+            return f"{owner} was at {keystr(path)}, with the shapes: {', '.join(shapes)}. Was the state made for other params?"
+    return f"{owner} was at no leaf in particular."
+
+
+@contextmanager
+def explaining(owner: str, **trees: Any) -> Iterator[None]:
+    """Let a failure within be explained by trees that do not match, named as the parameters of a rule: `g`, `p`, `m`.
+
+    For what works on trees without `lift`, which explains by itself.
+    """
+    try:
+        yield
+    except Exception:
+        explain(owner, list(trees), list(trees.values()))
+        raise
 
 
 def check_params(owner: str, params: Any) -> None:
@@ -52,6 +84,10 @@ def check_arrays(owner: str, word: str, tree: Any) -> None:
     for path, leaf in _leaves(tree):
         if not is_hole(leaf):
             _check_array(owner, f"{word}{path}", leaf)
+
+
+def _word(name: str) -> str:
+    return _WORDS.get(name, f"state {name}")
 
 
 def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:

@@ -69,7 +69,7 @@ def _alike(state: Any, expected: Any) -> bool:
 
 
 def _advice(updates: Any, state: Any) -> str:
-    if state is None or callable(state):
+    if state is None or _is_function(state):
         return f"Make one before the first step, state = tx.init(params), and pass it on: {_CALL}."
     if jax.tree.structure(state) == jax.tree.structure(updates):
         return f"It has the structure of the updates: call {_CALL}, in this order."
@@ -80,7 +80,7 @@ def _kind(state: Any) -> str:
     """The node that a state is, with what is directly below it."""
     if state is None:
         return "None"
-    if callable(state):
+    if _is_function(state):
         return f"a function, {getattr(state, '__name__', type(state).__name__)}"
     if isinstance(state, tuple) and hasattr(state, "_fields"):
         return type(state).__name__
@@ -89,6 +89,11 @@ def _kind(state: Any) -> str:
     if isinstance(state, dict):
         return f"a dict of {_some(map(repr, state))}"
     return "an array" if hasattr(state, "shape") else f"a {type(state).__name__}"
+
+
+def _is_function(state: Any) -> bool:
+    """A model may be a tree and callable at once: that is a tree."""
+    return callable(state) and jax.tree_util.all_leaves([state])
 
 
 def _some(words: Iterable[str]) -> str:

@@ -41,7 +41,8 @@ def flatten(inner: GradientTransformation) -> GradientTransformationExtraArgs:
     @forwards_to(inner, states=lambda state: (state,))
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         # A hole in the updates alone has a place in the vector that `init` made.
-        whole = updates if params is None else jax.tree.map(_in_place_of, updates, params, is_leaf=is_hole)
+        with mismatch.explaining("flatten", g=updates, p=params):
+            whole = updates if params is None else jax.tree.map(_in_place_of, updates, params, is_leaf=is_hole)
         vector, state = inner.update(_joined(whole), state, None if params is None else _joined(params), **extra_args)
         return jax.tree.map(lambda g, u: g if is_hole(g) else u, updates, _split(vector, whole), is_leaf=is_hole), state
 

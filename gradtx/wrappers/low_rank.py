@@ -20,6 +20,7 @@ from gradtx.core import (
 )
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import AT_LEAST_ONE
+from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import gathered, typed_like
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, from_matrices, numbers_of
@@ -100,7 +101,8 @@ def low_rank(
     @forwards_to(inner, states=lambda state: (state.base_optimizer_state,))
     @compiled
     def update(updates: Updates, state: GaLoreState, params: Params | None = None, **extra_args: Any):
-        wide = tree.map_leaves(lambda g: g.astype(at_least_float32(g.dtype)), updates)
+        with mismatch.explaining("low_rank", g=updates):
+            wide = tree.map_leaves(lambda g: g.astype(at_least_float32(g.dtype)), updates)
         numbers = numbers_in(wide)
         own, matrices = _matrices(wide, numbers)
         due = state.count % update_proj_gap == 0

@@ -20,6 +20,7 @@ from gradtx.core import (
 )
 from gradtx.numerics import Count, safe_increment, safe_sqrt
 from gradtx.require import AT_LEAST_ONE, POSITIVE
+from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -89,7 +90,8 @@ def mechanize(
         return (p - x0) * (new_scale / (scale + eps) - 1) + new_scale * u
 
     def product(updates: Updates, x0: Params, params: Params, scale: jax.Array) -> jax.Array:
-        x0, params = (tree.map_leaves(lambda g, p: p, updates, each) for each in (x0, params))
+        with mismatch.explaining("mechanize", g=updates, x0=x0, p=params):
+            x0, params = (tree.map_leaves(lambda g, p: p, updates, each) for each in (x0, params))
         g_norm = tree.norm(updates)
         per_norm = -jnp.real(tree.sum(terms(x0, params, updates, scale=scale, g_norm=g_norm, p_norm=tree.norm(params))))
         largest = math.sqrt(float(jnp.finfo(per_norm.dtype).max)) / 1024  # so that no sum of squares overflows
