@@ -38,7 +38,7 @@ def matched(new: Sequence[Node], old: Sequence[Node], fits: Fits) -> dict[int, E
         own = [
             key for key in pair.own if theirs.entries[key].position not in used and ours.entries[key].position not in sources
         ]
-        together = own or (_is_shared(ours) and all(are_apart(ours, other) for other in served.get(pair.old, [])))
+        together = own or (_is_shared(ours) and all(are_apart(ours, other, new) for other in served.get(pair.old, [])))
         shared = [key for key in pair.shared if together and ours.entries[key].position not in sources]
         sources |= {ours.entries[key].position: theirs.entries[key] for key in (*own, *shared)}
         used |= {theirs.entries[key].position for key in own}
@@ -75,7 +75,22 @@ def _is_shared(node: Node) -> bool:
     return all(entry.parameter is None for entry in node.entries.values())
 
 
-def are_apart(one: Node, other: Node) -> bool:
-    """Return whether two nodes are in different groups of one partition, so that they never see the same parameter."""
+def are_apart(one: Node, other: Node, nodes: Sequence[Node]) -> bool:
+    """Return whether two of the nodes of a state never see the same parameter.
+
+    They are in different groups of one partition, or, as behind two masks, beside moments of different parameters.
+    """
     depth = next((at for at, (a, b) in enumerate(zip(one.place, other.place, strict=False)) if a != b), 0)
-    return depth > 0 and one.place[depth - 1] == "PartitionState.inner_states"
+    if depth > 0 and one.place[depth - 1] == "PartitionState.inner_states":
+        return True
+    seen, also_seen = _parameters_around(one, nodes), _parameters_around(other, nodes)
+    return bool(seen and also_seen) and not seen & also_seen
+
+
+def _parameters_around(node: Node, nodes: Sequence[Node]) -> set[str | None]:
+    """The parameters that have an entry nearest to a node: in it, or else in what is beside it, and so on."""
+    for depth in range(len(node.place), -1, -1):
+        near = [other for other in nodes if other.place[:depth] == node.place[:depth]]
+        if parameters := {entry.parameter for other in near for entry in other.entries.values()} - {None}:
+            return parameters
+    return set()

@@ -78,5 +78,8 @@ def _counterparts(node: Node, key: Key, others: Sequence[Node]) -> list[Entry]:
 def _is_kept(node: Node, key: Key, nodes: Sequence[Node], used: Collection[int]) -> bool:
     """Whether an old entry is in the new state, as itself, or as the count of another group that was the same."""
     entry = node.entries[key]
-    twins = _counterparts(node, key, [other for other in nodes if are_apart(node, other)])
-    return entry.position in used or any(twin.position in used and are_equal(twin.value, entry.value) for twin in twins)
+    if entry.position in used or entry.parameter is not None:
+        return entry.position in used
+    others = [other for other in nodes if other.family == node.family and are_apart(node, other, nodes)]
+    twins = [twin for twin in _counterparts(node, key, others) if twin.position in used]
+    return any(are_equal(twin.value, entry.value) for twin in twins)

@@ -177,6 +177,32 @@ def test_groups_keep_the_moments_of_their_parameters_and_the_count():
     chex.assert_trees_all_equal(joined, state)
 
 
+def test_masks_for_different_parameters_are_groups():
+    masks = gradtx.chain(
+        gradtx.masked(SCHEDULED, {"w": True, "b": False}), gradtx.clip(1.0), gradtx.masked(SCHEDULED, {"w": False, "b": True})
+    )
+    state = state_of(SCHEDULED)
+    split, _ = gradtx.transfer_state(state, masks, PARAMS, strict=True)
+    assert split[0].inner_state[2].count == split[2].inner_state[2].count == 3
+    joined, _ = gradtx.transfer_state(split, SCHEDULED, PARAMS, strict=True)
+    chex.assert_trees_all_equal(joined, state)
+
+
+def test_groups_without_moments_go_on_with_the_count_of_the_schedule():
+    scheduled = gradtx.sgd(gradtx.linear_schedule(0.1, 0.0, 10))
+    state = state_of(scheduled)
+    groups = gradtx.partition({"matrix": scheduled, "rest": scheduled}, LABELS)
+    split, _ = gradtx.transfer_state(state, groups, PARAMS, strict=True)
+    assert {leaf.item() for leaf in jax.tree.leaves(split)} == {3}
+
+
+def test_a_second_schedule_begins_anew():
+    scheduled = gradtx.sgd(gradtx.linear_schedule(0.1, 0.0, 10))
+    new_state, report = gradtx.transfer_state(state_of(scheduled), gradtx.chain(scheduled, scheduled), PARAMS)
+    assert sorted(leaf.item() for leaf in jax.tree.leaves(new_state)) == [0, 3]
+    assert report.new == ("ScaleByScheduleState[1].count: its counterpart continues elsewhere",)
+
+
 def test_counts_of_groups_that_differ_are_reported():
     groups = gradtx.partition({"matrix": gradtx.adam(0.1), "rest": gradtx.adam(0.1)}, LABELS)
     state = gradtx.tree.set(
