@@ -89,6 +89,7 @@ def test_a_mask_of_nnx_variables_and_of_equinox_modules_is_by_the_same_patterns(
         ("layers.*.bias", r"did you mean 'layers/\*/bias'\?"),
         ("/head/kernel/", r"did you mean 'head/kernel'\?"),
         (re.compile("bias"), r"re.compile\('bias'\) matches nothing; did you mean re.compile\('\.\*\(\?:bias\)\.\*'\)\?"),
+        (re.compile("(?i)BAIS"), r"BAIS'.*\) matches nothing\. There are"),
         ("nothing/like/it", r"'nothing/like/it' matches nothing\. There are"),
         (lambda path, leaf: False, r"<lambda> matches nothing\. There are"),
     ],

@@ -35,7 +35,12 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
         as there are numbers in its place, in their order, and so does a regular expression with groups; any other for one. The
         first that matches a leaf counts.
 
+    Conventions:
+      The last layer has the factor 1 and the one before it `decay`, as in BEiT; in ELECTRA's code one more power lies between
+      the head and the last layer of the encoder.
+
     Raises:
+      TypeError: `layers` is not a list of patterns.
       ValueError: when it is used, if no pattern matches some leaf, or if a pattern matches nothing.
 
     References:

@@ -1,5 +1,6 @@
 """Say which pattern matches nothing, and what was meant, maybe."""
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Sequence
@@ -43,7 +44,8 @@ def listed(paths: Sequence[str]) -> str:
 def _relatives(pattern: Pattern, places: Places) -> Iterator[Pattern]:
     """Patterns that might have been meant."""
     if isinstance(pattern, re.Pattern):
-        yield re.compile(f".*(?:{pattern.pattern}).*", pattern.flags)  # a part of the path is not enough
+        with contextlib.suppress(re.error):  # flags within the pattern must stay at its start
+            yield re.compile(f".*(?:{pattern.pattern}).*", pattern.flags)
     if isinstance(pattern, str):
         glob = pattern.strip("/").replace(".", "/")
         parts = {part for path, _ in places for part in path.split("/")}

@@ -41,7 +41,8 @@ class Group(Value):
       optimizer: a transformation in the place of the one that `grouped` is given.
       name: the label of the group in the state; by default the words of the pattern, "bias" for "**/bias", or "rest" if it has
         none. A state is found again by it, so give one where patterns may change between a checkpoint and its use.
-      learning_rate_factor: what the learning rate is multiplied by. 0 moves nothing, while moments go on; `frozen` has none.
+      learning_rate_factor: what the learning rate is multiplied by. 0 moves nothing, while moments go on; `frozen` has none. It
+        follows a schedule in `adjustable(grouped(...), {"embed.learning_rate_factor": schedule})`.
       weight_decay: the weight decay in the place of the optimizer's, a number or a schedule.
       frozen: whether nothing moves: no state, and updates of zero.
 
@@ -97,9 +98,10 @@ def grouped(
     labels are the names of the groups. An optimizer sees the parameters of its group alone, so that a norm in it is that of the
     group: to clip by the norm of all, write `chain(clip_by_global_norm(1.0), grouped(...))`.
 
-    A factor multiplies every learning rate in the optimizer, number or schedule: `learning_rate`, `..._learning_rate`, `lr`.
-    Where there is none, as in a chain that ends with `scale(-0.1)` or in what another library has made, it multiplies the
-    updates. A weight decay takes the place of every `weight_decay` and `..._weight_decay`.
+    A factor multiplies every learning rate in the optimizer, number or schedule: `learning_rate`, `..._learning_rate`, `lr`;
+    but no `max_learning_rate`, which is a bound. Where there is none, as in a chain that ends with `scale(-0.1)` or in what
+    another library has made, it multiplies the updates. A weight decay takes the place of every `weight_decay`,
+    `..._weight_decay` and `weight_decay_rate`.
 
     Args:
       optimizer: a transformation for all groups that have none of their own.
@@ -113,6 +115,7 @@ def grouped(
         the tree, as within `masked`, the latter is no error.)
     """
     _check_groups(groups)
+    groups = tuple(groups)
     members: dict[Hashable, GradientTransformation] = {group.label: _member(optimizer, group) for group in groups}
 
     def labelled(params: Any) -> Any:
@@ -149,11 +152,11 @@ def _member(optimizer: GradientTransformation, group: Group) -> GradientTransfor
 
 
 def _with_weight_decay(optimizer: GradientTransformation, group: Group) -> GradientTransformation:
-    paths = [path for path in settings(optimizer) if _argument(path).endswith("weight_decay")]
+    paths = [path for path in settings(optimizer) if _argument(path).endswith(("weight_decay", "weight_decay_rate"))]
     if not paths:
         raise ValueError(
             f"grouped: {optimizer!r} has no weight_decay to be replaced in {group!r}; "
-            f"put add_decayed_weights(...) into its chain, or take an optimizer that has one, as adamw does."
+            "put add_decayed_weights(...) into its chain, or take an optimizer that has one, as adamw does."
         )
     return rebuilt(optimizer, dict.fromkeys(paths, group.weight_decay))
 
@@ -187,7 +190,7 @@ def _argument(path: str) -> str:
 
 
 def _is_learning_rate(argument: str) -> bool:
-    return argument == "lr" or argument.endswith("learning_rate")
+    return argument == "lr" or (argument.endswith("learning_rate") and argument != "max_learning_rate")
 
 
 # --- which parameters are in a group ----------------------------------------------------------------------------------
@@ -220,4 +223,4 @@ def _words(pattern: Pattern) -> list[str]:
         text = re.sub(r"\\.|\[[^\]]*\]", " ", pattern.pattern)
     else:
         text = getattr(pattern, "__name__", type(pattern).__name__).replace("<lambda>", "function")
-    return re.findall(r"\w+", text)
+    return re.findall(r"[^\W_](?:\w*[^\W_])?", text)

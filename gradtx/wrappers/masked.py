@@ -23,7 +23,7 @@ def masked(
       inner: a transformation.
       mask: a tree of bools with the structure of the params, or a prefix of it: a bool above the leaves speaks for all
         below. Or a function that returns one; it is called with the params and, in `update`, with the updates, so it may
-        look at structure, names and shapes, but not at values.
+        look at structure, names and shapes, but not at values. `matching` makes one of patterns on paths.
       mask_compatible_extra_args: whether extra arguments that have the structure of the updates are masked, too.
 
     Raises:

@@ -22,6 +22,7 @@ from trees import properties, trees
 
 import gradtx
 from gradtx import Group, grouped
+from gradtx.interop import torch as interop_torch
 from gradtx.tree import MaskedNode
 from gradtx.tree.paths import map_with_paths, places
 
@@ -155,6 +156,38 @@ def test_a_factor_and_a_weight_decay_reach_every_part_of_an_optimizer():
     tx = grouped(base, [Group("**", learning_rate_factor=0.5, weight_decay=0.6)])
     by_hand = gradtx.muon(0.05, weight_decay=0.6, adam_weight_decay=0.6, adam_learning_rate=0.2)
     chex.assert_trees_all_close(updates_of(tx), updates_of(by_hand), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        gradtx.adafactor(0.1),
+        gradtx.adafactor(),
+        gradtx.adabound(0.1, final_learning_rate=0.2),
+        gradtx.adabound(FALLING, final_learning_rate=0.2, base_learning_rate=0.1),
+        gradtx.inject_hyperparams(gradtx.adamw)(0.1),
+        gradtx.adjustable(gradtx.adamw(0.1)),
+        gradtx.MultiSteps(gradtx.adamw(0.1), 1),
+        gradtx.prodigy(),
+        interop_torch.adamw(lr=0.1),
+    ],
+    ids=repr,
+)
+def test_a_factor_scales_the_updates_of_every_optimizer(optimizer):
+    expected = updates_of(grouped(optimizer, [Group("embed"), Group("**")]))
+    updates = updates_of(grouped(optimizer, [Group("embed", learning_rate_factor=0.5), Group("**")]))
+    chex.assert_trees_all_close(updates, {**expected, "embed": expected["embed"] / 2}, rtol=1e-5)
+
+
+def test_a_factor_does_not_scale_what_bounds_a_learning_rate():
+    tx = grouped(gradtx.polyak_sgd(), [Group("embed", learning_rate_factor=0.5), Group("**")])
+    expected = updates_of(grouped(gradtx.polyak_sgd(), [Group("embed"), Group("**")]), value=1.0)
+    chex.assert_trees_all_close(updates_of(tx, value=1.0)["embed"], expected["embed"] / 2, rtol=1e-6)
+
+
+def test_the_weight_decay_of_adafactor_is_replaced():
+    tx = grouped(gradtx.adafactor(0.1, weight_decay_rate=0.3), [Group("**", weight_decay=0.0)])
+    chex.assert_trees_all_close(updates_of(tx), updates_of(gradtx.adafactor(0.1)), rtol=1e-6)
 
 
 def test_a_weight_decay_may_be_a_schedule():
@@ -318,7 +351,8 @@ def test_in_any_tree_each_leaf_is_in_its_own_group(tree, data):
     [
         ("**/bias", "bias"),
         ("layers/#/attention/**", "layers_attention"),
-        ("layer_[0-9]/*", "layer_"),
+        ("layer_[0-9]/*", "layer"),
+        ("low_rank_*/__a__", "low_rank_a"),
         ("**", "rest"),
         (("**/bias", "**/scale"), "bias_scale"),
         (re.compile(r"layers/\d+/(bias|scale)"), "layers_bias_scale"),
@@ -382,6 +416,23 @@ def test_groups_can_be_adjusted_in_a_run():
     updates, _ = jax.jit(tx.update)(params(), state, params())
     chex.assert_trees_all_close(updates["embed"], -0.02 * params()["embed"], rtol=1e-6)
     chex.assert_trees_all_close(updates["head"], jax.tree.map(lambda p: -0.2 * p, params()["head"]), rtol=1e-6)
+
+
+def test_a_factor_can_follow_a_schedule():
+    groups = [Group("embed", learning_rate_factor=1.0), Group("**")]
+    thawing = gradtx.linear_schedule(0.0, 1.0, 4)
+    tx = gradtx.adjustable(grouped(gradtx.sgd(1.0), groups), {"embed.learning_rate_factor": thawing})
+    state = tx.init(params())
+    for step in range(3):
+        updates, state = tx.update(params(), state, params())
+        chex.assert_trees_all_close(updates["embed"], -step / 4 * params()["embed"], rtol=1e-6)
+
+
+def test_groups_stay_what_they_were_when_the_list_is_changed_later():
+    groups = [Group("embed", frozen=True), Group("**")]
+    tx = grouped(gradtx.sgd(1.0), groups)
+    groups.reverse()
+    assert not updates_of(tx)["embed"].any()
 
 
 # --- mistakes ---------------------------------------------------------------------------------------------------------
