@@ -24,17 +24,17 @@ def check_order(owner: str, state: Any, tx: Any, params: Any) -> None:
         raise TypeError(f"{owner}: the state comes first, got a transformation. {order}")
 
 
-def refuse_params(old_state: Any, fresh: Any, params: Any) -> None:
+def refuse_params(old_state: Any, new_state: Any, params: Any) -> None:
     """Raise `TypeError` if the old state is like the parameters, and the new one is not."""
     like_params = jax.tree.structure(old_state) == jax.tree.structure(params)
-    if like_params and jax.tree.structure(fresh) != jax.tree.structure(params):
+    if like_params and jax.tree.structure(new_state) != jax.tree.structure(params):
         raise TypeError("transfer_state: old_state is like the parameters. Call transfer_state(old_state, tx, params).")
 
 
 def chosen(owner: str, pattern: Pattern | bool, params: Params) -> Callable[[str], bool]:
     """Return a function of the path of a parameter: whether a pattern means it, which must mean one at least."""
-    if isinstance(pattern, bool):
-        return lambda path: pattern
+    if isinstance(pattern, bool) or pattern == ():
+        return lambda path: bool(pattern)
     check_pattern(owner, pattern)
     leaves = leaves_with_paths(_model(params))
     paths = {path for path, leaf in leaves if find(pattern, path, leaf) is not None}

@@ -85,9 +85,10 @@ def nodes_of(
         above, below = _split_at_owner(steps, is_state)
         node = nodes.setdefault(_place(above), _node(above, below))
         own, path = ("", _path(below)) if not node.kind else (below[0].key.name, _path(below[1:]))
-        new_path = renamed(path)
+        key = Key(own, renamed(path))
         name = (f".{own}" if own else "") + (f"/{path}" if path else "")
-        node.entries[Key(own, new_path)] = Entry(position, value, parameter_of(new_path, parameters), path, name)
+        entry = Entry(position, value, parameter_of(key.path, parameters), path, name)
+        node.entries[_free(key, entry, node)] = entry
     return list(nodes.values())
 
 
@@ -152,6 +153,16 @@ def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[S
 def _node(above: tuple[Step, ...], below: tuple[Step, ...]) -> Node:
     kind = type(below[0].parent).__name__ if below and _is_namedtuple(below[0].parent) else ""
     return Node(kind, _place(above), tuple(str(step.key.key) for step in above if isinstance(step.key, DictKey)))
+
+
+def _free(key: Key, entry: Entry, node: Node) -> Key:
+    """The key, or another where two keys with slashes in them have led to it; two names must not become one."""
+    while key in node.entries:
+        paths = {entry.path, node.entries[key].path}
+        if len(paths) > 1:
+            raise ValueError(f"transfer_state: renamed makes one of {' and '.join(map(repr, sorted(paths)))}, which are two.")
+        key = key._replace(path=f"{key.path}'")
+    return key
 
 
 def _place(steps: tuple[Step, ...]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def transfer_state(
     *,
     strict: bool = False,
     renamed: Mapping[str, str] | None = None,
-    grow: Pattern | bool = False,
+    grow: Pattern | bool = (),
 ) -> tuple[OptState, TransferReport]:
     """Return the state of `tx` with all that `old_state`, of another optimizer or for other parameters, has for it.
 
@@ -66,12 +66,11 @@ def transfer_state(
     """
     check_order("transfer_state", old_state, tx, params)
     may_grow = chosen("transfer_state", grow, params)
-    abstract = has_shapes_alone((old_state, params))
-    fresh = jax.eval_shape(tx.init, params) if has_shapes_alone(params) else tx.init(params)
-    refuse_params(old_state, fresh, params)
+    shapes = jax.eval_shape(tx.init, params) if has_shapes_alone(params) else jax.eval_shape(lambda: tx.init(params))
+    refuse_params(old_state, shapes, params)
 
     parameters = paths_of(params)
-    new = nodes_of(fresh, states_for(params), parameters)
+    new = nodes_of(shapes, states_for(params), parameters)
     known = {node.kind for node in new}
     old = nodes_of(old_state, states_for(params, known), parameters, renaming(renamed or {}, parameters))
     check_renamed(renamed or {}, old, parameters)
@@ -84,11 +83,12 @@ def transfer_state(
     if strict and (report.new or report.dropped):
         raise ValueError(f"transfer_state: strict, and not all of the old state is all of the new one.\n{report}")
 
-    leaves, structure = jax.tree.flatten(fresh)
-    if abstract:
-        return structure.unflatten(jax.eval_shape(lambda: leaves)), report
+    if has_shapes_alone((old_state, params)):
+        return shapes, report
+
+    leaves, structure = jax.tree.flatten(tx.init(params))
     for position, source in sources.items():
-        leaves[position] = taken_over(leaves[position], source.value)
+        leaves[position] = taken_over(leaves[position], source.value)  # one by one, as there may be no room for one state more
     return structure.unflatten(leaves), report
 
 

@@ -56,6 +56,8 @@ def in_containers_of(owner: str, params: Any, part: Any) -> Any:
     Raises:
       ValueError: the part has a path that the parameters have not.
     """
+    if jax.tree.structure(part, is_leaf=is_hole) == jax.tree.structure(params, is_leaf=is_hole):
+        return part
     found = dict(leaves_with_paths(part))
     if strangers := sorted(found.keys() - dict(leaves_with_paths(params)).keys()):
         raise ValueError(f"{owner}: the state has {strangers[0]!r}, the parameters have not; is it the state of others?")

@@ -1,5 +1,6 @@
 """Mistakes in the arguments of `transfer_state`, and how it reports."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import pytest
@@ -45,6 +46,25 @@ def test_a_new_name_of_nothing_is_refused():
         gradtx.transfer_state(STATE, TX, PARAMS, renamed={"encoder": "enc"})
 
 
+def test_two_names_that_would_become_one_are_refused():
+    with pytest.raises(ValueError, match="renamed makes one of 'encoder/w' and 'head', which are two"):
+        gradtx.transfer_state(STATE, TX, PARAMS, renamed={"encoder/w": "head"})
+
+
+def test_names_may_be_exchanged():
+    params = {"a": jnp.zeros(2), "b": jnp.ones(2)}
+    state = gradtx.trace(0.9).init(params)._replace(trace=params)
+    new_state, _ = gradtx.transfer_state(state, gradtx.trace(0.9), params, renamed={"a": "b", "b": "a"}, strict=True)
+    chex.assert_trees_all_equal(new_state.trace, {"a": params["b"], "b": params["a"]})
+
+
+def test_names_with_slashes_in_them_are_told_apart():
+    params = {"a/b": jnp.zeros(2), "a": {"b": jnp.ones(2)}}
+    state = gradtx.trace(0.9).init(params)._replace(trace=params)
+    new_state, _ = gradtx.transfer_state(state, gradtx.trace(0.9), params, strict=True)
+    chex.assert_trees_all_equal(new_state.trace, params)
+
+
 def test_a_pattern_that_matches_nothing_is_refused():
     with pytest.raises(ValueError, match="transfer_state: 'hed' matches nothing; did you mean 'head'"):
         gradtx.transfer_state(STATE, TX, PARAMS, grow="hed")
@@ -70,3 +90,8 @@ def test_a_state_without_names_is_found_again_by_its_paths():
     (_, inside), report = gradtx.transfer_state(state, gradtx.chain(gradtx.clip(1.0), foreign), PARAMS, strict=True)
     assert inside["steps"] == 1
     assert report.kept == ("state/momentum/encoder/w", "state/momentum/head", "state/steps")
+
+
+def test_what_is_no_array_is_refused_by_path():
+    with pytest.raises(TypeError, match=r"params\['f'\] is not an array but a function, ones"):
+        gradtx.transfer_state(STATE, TX, {**PARAMS, "f": jnp.ones})

@@ -159,6 +159,12 @@ def test_under_jit_and_vmap_it_is_the_same():
     chex.assert_trees_all_equal(jax.tree.map(lambda leaf: leaf[1], jax.vmap(gradtx.eval_params)(*two)), expected)
 
 
+def test_names_with_slashes_in_them_are_told_apart():
+    params = {"a/b": jnp.zeros(2), "a": {"b": jnp.ones(2)}}
+    params, state = trained(averaged(), params)
+    chex.assert_trees_all_equal(gradtx.eval_params(state, params), state.average)
+
+
 def squared(model):
     return jnp.sum(model(jnp.ones((1, 2))) ** 2)
 
