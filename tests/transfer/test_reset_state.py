@@ -51,6 +51,22 @@ def test_the_parameters_that_match_begin_anew_and_all_else_goes_on(where, begun)
     assert actual.count == moments.count == 3
 
 
+def test_the_next_steps_of_adam_are_longer_by_no_more_than_is_said():
+    tx = gradtx.adam(1.0)
+    params = {"a": jnp.zeros(()), "b": jnp.zeros(())}
+    gradients = {"a": jnp.ones(()), "b": jnp.ones(())}
+    step = jax.jit(tx.update)
+    state = tx.init(params)
+    for _ in range(5000):
+        _, state = step(gradients, state)
+    state = gradtx.reset_state(state, tx, params, "a")
+    lengths = []
+    for _ in range(50):
+        updates, state = step(gradients, state)
+        lengths.append((-updates["a"], -updates["b"]))
+    chex.assert_trees_all_close(jnp.max(jnp.asarray(lengths), axis=0), jnp.asarray([6.6, 1.0]), rtol=1e-2)
+
+
 def test_without_a_pattern_all_begins_anew():
     params, state = trained()
     chex.assert_trees_all_equal(gradtx.reset_state(state, TX, params), TX.init(params))
