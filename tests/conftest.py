@@ -5,9 +5,12 @@ import os
 import jax
 import pytest
 
-# Most of the time goes to compiling what runs once, on a few numbers: a simpler code generator takes half as long. With
-# XLA_FLAGS="" the tests run on what users run on. Notebooks and commands that tests start inherit the flags.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1")
+# Most of the time goes to compiling what runs once, on a few numbers: a simpler code generator, which makes one module of each
+# program, takes half as long. With XLA_FLAGS="" the tests run on what users run on. Notebooks and commands inherit the flags.
+QUICK_TO_COMPILE = (
+    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1 --xla_cpu_parallel_codegen_split_count=1"
+)
+os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
