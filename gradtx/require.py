@@ -109,7 +109,7 @@ def of_kind(owner: str, name: str, value: Any, kind: Kind, steerable: bool = Fal
     if value is None and kind.optional:
         return
     if getattr(value, "is_factory", False):
-        raise TypeError(f"{owner}: {name} must be {kind}, got {value.__name__} itself; call it: {value.__name__}(...).")
+        raise TypeError(f"{owner}: {name} must be {kind}, got {_named(value)} itself; call it: {_named(value)}(...).")
     if callable(value):
         if not kind.scheduled:
             advice = _HOW_TO_STEER.format(owner=owner, name=name) if steerable and not kind.whole else ""

@@ -1,6 +1,7 @@
 """What a user does wrong, and what the library says: who, what it got, what to write instead."""
 
-# pyright: reportArgumentType=false  # types are wrong here on purpose
+# Types are wrong here on purpose.
+# pyright: reportArgumentType=false
 
 import contextlib
 import re
