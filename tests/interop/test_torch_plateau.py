@@ -103,7 +103,7 @@ def test_refuses_what_has_no_meaning(arguments, message):
 
 
 def test_refuses_a_schedule():
-    with pytest.raises(TypeError, match="reduce_lr_on_plateau: lr must be a number, got a schedule"):
+    with pytest.raises(TypeError, match="reduce_lr_on_plateau: lr must be a number, got a function"):
         torch.reduce_lr_on_plateau(torch.step_lr(0.1, 5))  # pyright: ignore[reportArgumentType]
 
 

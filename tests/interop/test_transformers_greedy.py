@@ -64,7 +64,7 @@ def test_words_and_numbers_are_checked():
         greedy_lr(0.1, mode="least")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match='threshold_mode must be "rel" or "abs", got \'relative\''):
         greedy_lr(0.1, threshold_mode="relative")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(TypeError, match="greedy_lr: lr must be a number, got a schedule"):
+    with pytest.raises(TypeError, match="greedy_lr: lr must be a number, got a function"):
         greedy_lr(gradtx.constant_schedule(0.1))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="greedy_lr: factor must be above 0 and below 1, got 1"):
         greedy_lr(0.1, factor=1.0)

@@ -73,7 +73,7 @@ def reduce_lr_on_plateau(
       TypeError: `lr` is a schedule.
       ValueError: a number is out of its range, or a word is another, or `value` is not a scalar.
     """
-    _check(lr, mode, threshold_mode)
+    _check(mode, threshold_mode)
     sign = 1 if mode == "min" else -1
     scaled = scaling("reduce_lr_on_plateau")
 
@@ -110,9 +110,7 @@ def reduce_lr_on_plateau(
     return GradientTransformationExtraArgs(init, update)
 
 
-def _check(lr: Any, mode: str, threshold_mode: str) -> None:
-    if callable(lr):
-        raise TypeError("reduce_lr_on_plateau: lr must be a number, got a schedule; another member of the chain can follow it.")
+def _check(mode: str, threshold_mode: str) -> None:
     if mode not in ("min", "max"):
         raise ValueError(f'reduce_lr_on_plateau: mode must be "min" or "max", got {mode!r}.')
     if threshold_mode not in ("rel", "abs"):

@@ -96,8 +96,6 @@ def greedy_lr(
     References:
       GreedyLR: A Novel Adaptive Learning Rate Scheduler, 2025, https://arxiv.org/abs/2512.14527
     """
-    if callable(lr):
-        raise TypeError("greedy_lr: lr must be a number, got a schedule; another member of the chain can follow it.")
     if mode not in ("min", "max"):
         raise ValueError(f'greedy_lr: mode must be "min" or "max", got {mode!r}.')
     if threshold_mode not in ("rel", "abs"):
