@@ -120,6 +120,13 @@ def of_kind(owner: str, name: str, value: Any, kind: Kind, steerable: bool = Fal
         raise TypeError(f"{owner}: {name} must be {kind}, got an array of shape {np.shape(value)}; jax.vmap tries several.")
 
 
+def alternatives(annotation: Any) -> set[Any]:
+    """Return the members of a union; an annotation that is none stands alone."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return set(typing.get_args(annotation))  # which are no unions: Python flattens them
+    return {annotation}
+
+
 _NO_NUMBERS = (bool, np.bool_, str, bytes, complex, tuple, list, dict)
 _HOW_TO_STEER = (
     ' To let it follow a schedule write adjustable({owner}(...), {{"{owner}.{name}": schedule}})'
@@ -128,19 +135,12 @@ _HOW_TO_STEER = (
 
 
 def _kind(annotation: Any) -> Kind | None:
-    alternatives = _alternatives(annotation)
-    functions = {each for each in alternatives if typing.get_origin(each) is collections.abc.Callable}
-    numbers = alternatives - functions - {types.NoneType, jax.Array}
+    kinds = alternatives(annotation)
+    functions = {each for each in kinds if typing.get_origin(each) is collections.abc.Callable}
+    numbers = kinds - functions - {types.NoneType, jax.Array}
     if not numbers or not numbers <= {int, float}:
         return None
-    return Kind(whole=float not in numbers, scheduled=bool(functions), optional=types.NoneType in alternatives)
-
-
-def _alternatives(annotation: Any) -> set[Any]:
-    """The members of a union; an annotation that is none stands alone."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return set(typing.get_args(annotation))
-    return {annotation}
+    return Kind(whole=float not in numbers, scheduled=bool(functions), optional=types.NoneType in kinds)
 
 
 def _named(function: Any) -> str:

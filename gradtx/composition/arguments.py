@@ -2,7 +2,6 @@
 
 import collections.abc
 import inspect
-import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+from gradtx.require import alternatives
 
 # Their annotations are those of functions of anything.
 _FUNCTIONS_OF_THE_STEP = frozenset({"step_size_fn", "every_k_schedule"})
@@ -30,7 +31,7 @@ def is_number(value: Any, parameter: inspect.Parameter) -> bool:
         return False
     dtype = jnp.result_type(value)
     if jnp.issubdtype(dtype, jnp.integer):
-        return isinstance(parameter.default, float) or float in _alternatives(parameter.annotation)
+        return isinstance(parameter.default, float) or float in alternatives(parameter.annotation)
     return jnp.issubdtype(dtype, jnp.floating)
 
 
@@ -45,7 +46,7 @@ def is_schedule(value: Any, parameter: inspect.Parameter) -> bool:
         return False
     if annotation is parameter.empty or annotation is Any or isinstance(annotation, str):
         return True
-    return any(_is_numeric(_result(alternative)) for alternative in _alternatives(annotation))
+    return any(_is_numeric(_result(alternative)) for alternative in alternatives(annotation))
 
 
 def is_hyperparameter(value: Any, parameter: inspect.Parameter) -> bool:
@@ -78,13 +79,6 @@ def looked_at(build: Callable[..., Any], values: Mapping[str, Any]) -> list[str]
     return [name for name in known if not _can_be_traced(lambda value, name=name: build({**known, name: value}), known[name])]
 
 
-def _alternatives(annotation: Any) -> set[Any]:
-    """The members of a union; an annotation that is none stands alone."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return set().union(*(_alternatives(member) for member in typing.get_args(annotation)))
-    return {annotation}
-
-
 def _result(annotation: Any) -> Any:
     """What a function of one argument with this annotation returns, nothing of one of several; else, the annotation."""
     if typing.get_origin(annotation) is not collections.abc.Callable:
@@ -94,7 +88,7 @@ def _result(annotation: Any) -> Any:
 
 
 def _is_numeric(annotation: Any) -> bool:
-    return not _alternatives(annotation).isdisjoint({float, jax.Array})
+    return not alternatives(annotation).isdisjoint({float, jax.Array})
 
 
 def _is_concrete(value: Any) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, at_step, factory
+from gradtx.numerics import safe_increment
 from gradtx.require import AT_LEAST_ONE, NONNEGATIVE
 from gradtx.wrappers.averaged import averaged
 
@@ -111,12 +112,13 @@ def stochastic_weight_averaged(
     """
 
     def rate(count: Any) -> Any:
-        t = _steps_since(begin, count)
-        return jnp.where(t % every == 0, 1 / (t // every + 1), 0)
+        # Whole numbers: in float32 the remainder of a count beyond 2²⁴ is wrong.
+        t = jnp.maximum(safe_increment(count) - begin, 0)
+        return jnp.where(t % every == 0, 1 / ((t // every).astype(float) + 1), 0)
 
     return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
 
 
 def _steps_since(begin: Any, count: Any) -> Any:
     """How many steps there are from `begin` to the one that `count` steps precede, none before; a float."""
-    return jnp.asarray(jnp.maximum(count + 1 - begin, 0), float)
+    return jnp.maximum(safe_increment(count) - begin, 0).astype(float)

@@ -128,3 +128,12 @@ def test_numbers_out_of_range_are_refused(make, message):
 def test_an_average_of_integers_is_refused(make):
     with pytest.raises(TypeError, match="params\\['w'\\] has dtype int32"):
         make(gradtx.sgd(0.1)).init({"w": jnp.arange(3)})
+
+
+def test_steps_are_counted_exactly_beyond_the_precision_of_float32():
+    tx = gradtx.stochastic_weight_averaged(gradtx.set_to_zero(), 3)
+    params = jnp.ones(())
+    for count in range(2**24 - 2, 2**24 + 10):
+        state = tx.init(jnp.zeros(()))._replace(count=jnp.asarray(count, jnp.int32))
+        _, state = tx.update(params, state, params)
+        assert (float(state.average) > 0) is ((count + 1) % 3 == 0)
