@@ -82,6 +82,7 @@ class Kind(NamedTuple):
     whole: bool
     scheduled: bool
     optional: bool
+    shaped: bool  # whether it may be an array of any shape
 
     def __str__(self) -> str:
         words = ["an integer" if self.whole else "a number"]
@@ -116,7 +117,7 @@ def of_kind(owner: str, name: str, value: Any, kind: Kind, steerable: bool = Fal
             raise TypeError(f"{owner}: {name} must be {kind}, got a function, {_named(value)}.{advice}")
     elif value is None or isinstance(value, _NO_NUMBERS):
         raise TypeError(f"{owner}: {name} must be {kind}, got {value!r}.")
-    elif not kind.whole and np.ndim(value):
+    elif not (kind.whole or kind.shaped) and np.ndim(value):
         raise TypeError(f"{owner}: {name} must be {kind}, got an array of shape {np.shape(value)}; jax.vmap tries several.")
 
 
@@ -135,12 +136,17 @@ _HOW_TO_STEER = (
 
 
 def _kind(annotation: Any) -> Kind | None:
-    kinds = alternatives(annotation)
-    functions = {each for each in kinds if typing.get_origin(each) is collections.abc.Callable}
-    numbers = kinds - functions - {types.NoneType, jax.Array}
+    members = alternatives(annotation)
+    functions = {each for each in members if typing.get_origin(each) is collections.abc.Callable}
+    numbers = members - functions - {types.NoneType, jax.Array}
     if not numbers or not numbers <= {int, float}:
         return None
-    return Kind(whole=float not in numbers, scheduled=bool(functions), optional=types.NoneType in kinds)
+    return Kind(
+        whole=float not in numbers,
+        scheduled=bool(functions),
+        optional=types.NoneType in members,
+        shaped=jax.Array in members and not functions,
+    )
 
 
 def _named(function: Any) -> str:

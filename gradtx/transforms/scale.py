@@ -43,7 +43,7 @@ def scale(step_size: float | jax.Array) -> GradientTransformation:
     """Multiply the updates by a number: u = step_size · g.
 
     Args:
-      step_size: a scalar of any sign.
+      step_size: a number of any sign, or an array that broadcasts to every leaf.
     """
 
     @tree.lift
