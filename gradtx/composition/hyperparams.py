@@ -19,6 +19,7 @@ from gradtx.composition.settings import (
 )
 from gradtx.core import GradientTransformation, OptState, Part, inside, supported
 from gradtx.recipe import Recipe, Value
+from gradtx.tree.paths import without_boxes
 
 
 def hyperparams(tx: GradientTransformation, state: OptState) -> dict[str, Any]:
@@ -34,12 +35,13 @@ def hyperparams(tx: GradientTransformation, state: OptState) -> dict[str, Any]:
 
     Args:
       tx: a transformation. Of one from another library nothing is known.
-      state: its state; it may be traced. For that of many runs, made under `vmap`: `jax.vmap(lambda s: hyperparams(tx, s))`.
+      state: its state, also as Flax's `nnx.Optimizer` keeps it; it may be traced. For that of many runs, made under `vmap`:
+        `jax.vmap(lambda s: hyperparams(tx, s))`.
 
     Raises:
       ValueError: the state is not that of `tx`.
     """
-    return {path: _present(setting) for path, setting in _settings("hyperparams", tx, state).items()}
+    return {path: _present(setting) for path, setting in _settings("hyperparams", tx, without_boxes(state)).items()}
 
 
 def set_hyperparams(
@@ -65,7 +67,8 @@ def set_hyperparams(
       ValueError: a hyperparameter is not in the state, or follows a schedule, or a number is out of range, or an array has
         another shape.
     """
-    known = _settings("set_hyperparams", tx, state)
+    bare = without_boxes(state)
+    known = _settings("set_hyperparams", tx, bare)
     refuse_unknown("set_hyperparams", values, known)
     adjusted: dict[int, dict[str, Any]] = {}
     holders: dict[int, Part] = {}
@@ -79,7 +82,8 @@ def set_hyperparams(
         holders[id(holder.state)] = holder
         adjusted.setdefault(id(holder.state), {})[known[path].local_path] = value
     replaced = {key: _adjusted(holders[key], new, override) for key, new in adjusted.items()}
-    return jax.tree.map(lambda node: replaced.get(id(node), node), state, is_leaf=lambda node: id(node) in replaced)
+    new = jax.tree.map(lambda node: replaced.get(id(node), node), bare, is_leaf=lambda node: id(node) in replaced)
+    return jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(new))
 
 
 def _adjusted(holder: Part, values: Mapping[str, Any], override: bool) -> OptState:

@@ -64,6 +64,11 @@ def in_containers_of(owner: str, params: Any, part: Any) -> Any:
     return map_with_paths(lambda path, leaf: found.get(path, MaskedNode()), params)
 
 
+def without_boxes(tree: Any) -> Any:
+    """Return the tree with the arrays in the place of the boxes around them; the order of the leaves is the same."""
+    return jax.tree.map(lambda node: jax.tree.leaves(node)[0] if is_box(node) else node, tree, is_leaf=is_box)
+
+
 def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
     """The keys from `node` to each leaf and hole below it, without the steps out of boxes, and what is there."""
     below, _ = tree_flatten_with_path(node, is_leaf=lambda child: is_hole(child) or (child is not node and is_box(child)))

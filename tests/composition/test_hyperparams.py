@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 import gradtx
 from gradtx import adjustable, hyperparams, set_hyperparams
@@ -94,6 +95,15 @@ def test_states_of_many_runs_are_read_under_vmap():
     states = jax.vmap(lambda scale: after(tx, 2, jax.tree.map(lambda p: scale * p, PARAMS)))(jnp.arange(1.0, 4.0))
     found = jax.vmap(lambda state: hyperparams(tx, state))(states)
     chex.assert_trees_all_close(found["adamw.learning_rate"], jnp.full(3, 0.8), atol=1e-6)
+
+
+def test_the_state_in_an_optimizer_of_nnx_is_read_and_changed():
+    model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+    optimizer = nnx.Optimizer(model, adjustable(gradtx.adamw(FALLING)), wrt=nnx.Param)
+    optimizer.opt_state = set_hyperparams(optimizer.tx, optimizer.opt_state, {"adamw.b1": 0.5})
+    optimizer.update(model, nnx.grad(lambda model: jnp.sum(model(jnp.ones((1, 2)))))(model))
+    found = hyperparams(optimizer.tx, optimizer.opt_state)
+    chex.assert_trees_all_close((found["adamw.b1"], found["adamw.learning_rate"]), (0.5, 0.9), rtol=1e-6)
 
 
 def test_the_layout_of_no_state_changes():
