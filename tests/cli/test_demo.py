@@ -61,10 +61,11 @@ def test_all_optimizers_are_compared_and_adamw_reads_the_digits(tmp_path):
     assert len(colors) > 100  # not blank: lines of five colors, smoothed at their edges
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tmp_path):
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tmp_path, capsys):
     def numbers(seed):
-        result = demo("--optimizers", "adamw", "--epochs", 1, "--seed", seed, "--output", tmp_path / "picture.png")
-        return rows(result.stdout)["adamw"][:3]
+        path = str(tmp_path / "picture.png")
+        main(["demo", "--optimizers", "adamw", "--epochs", "1", "--seed", str(seed), "--output", path])
+        return rows(capsys.readouterr().out)["adamw"][:3]
 
     first = numbers(1)
     assert numbers(1) == first
