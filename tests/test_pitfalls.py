@@ -56,6 +56,7 @@ TAKES_INTEGERS = {
     "snapshot",
     "monitor",
     "freeze",
+    "freeze what matches",
     "scale_by_matrix_shape",
     "scale_by_muon of matrices",
     "scale_by_muon of matrices in bfloat16",
