@@ -1,6 +1,7 @@
 """What all tests share: strict promotion, four CPU devices, float64 on request, a compiler in a hurry."""
 
 import os
+import re
 
 import jax
 import pytest
@@ -27,7 +28,11 @@ def x64():
 
 
 def pytest_make_parametrize_id(val):
-    """Name a test by its arguments, functions by their names: an address would differ between worker processes."""
+    """Name a test by its arguments, and functions in them by their names: addresses would differ between worker processes."""
     if isinstance(val, dict):
-        return ",".join(f"{name}={getattr(argument, '__name__', argument)}" for name, argument in val.items()) or "defaults"
-    return getattr(val, "__name__", None) if callable(val) else None
+        shown = ",".join(f"{name}={getattr(argument, '__name__', argument)}" for name, argument in val.items()) or "defaults"
+    elif isinstance(val, tuple) and hasattr(val, "update"):
+        shown = repr(val)  # a transformation
+    else:
+        return getattr(val, "__name__", None) if callable(val) else None
+    return re.sub(r"<function (\S+) at 0x[0-9a-f]+>", r"\1", shown)

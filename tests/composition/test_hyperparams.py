@@ -1,10 +1,11 @@
 """The present value of every hyperparameter can be read, and changed where the state holds it."""
 
+# nnx and Optax have types of their own.
+# pyright: reportArgumentType=false
+
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
-import optax
 import pytest
 from flax import nnx
 
@@ -104,13 +105,6 @@ def test_the_state_in_an_optimizer_of_nnx_is_read_and_changed():
     optimizer.update(model, nnx.grad(lambda model: jnp.sum(model(jnp.ones((1, 2)))))(model))
     found = hyperparams(optimizer.tx, optimizer.opt_state)
     chex.assert_trees_all_close((found["adamw.b1"], found["adamw.learning_rate"]), (0.5, 0.9), rtol=1e-6)
-
-
-def test_the_layout_of_no_state_changes():
-    tx = optax.adamw(FALLING)
-    chex.assert_trees_all_equal_structs(
-        jax.tree.map(np.asarray, tuple(gradtx.adamw(FALLING).init(PARAMS)[0])), tuple(tx.init(PARAMS)[0])
-    )
 
 
 def test_the_state_of_another_optimizer_is_refused():

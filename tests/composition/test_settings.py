@@ -1,5 +1,8 @@
 """Hyperparameters have readable paths, and a composition can be made again with others."""
 
+# Optax has types of its own.
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+
 import jax
 import numpy as np
 import optax

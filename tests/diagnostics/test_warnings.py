@@ -53,7 +53,6 @@ BFLOAT16 = {"accumulator_dtype": jnp.bfloat16}
         gradtx.sgd(gradtx.join_schedules([gradtx.linear_schedule(0, 1, 10), gradtx.constant_schedule(1)], [10])),
         optax.adamw(1e-3),
     ],
-    ids=repr,
 )
 def test_of_what_is_usual_there_is_nothing_to_say(tx):
     assert warned(tx) == ()

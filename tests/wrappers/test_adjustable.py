@@ -1,5 +1,8 @@
 """`adjustable`: hyperparameters in the state, to be changed and scheduled in a run."""
 
+# Some arguments are of a type that is refused.
+# pyright: reportArgumentType=false
+
 import functools
 
 import chex
@@ -54,7 +57,7 @@ def test_a_sweep_of_a_hundred_learning_rates_compiles_once():
     def step(state):
         return tx.update(PARAMS, state, PARAMS)
 
-    _, state = step(state)
+    updates, state = step(state)
     for rate in range(100):
         updates, state = step(set_hyperparams(tx, state, {"adamw.learning_rate": 1e-3 * rate, "adamw.b1": rate / 200}))
     assert int(state.count) == 101
