@@ -9,14 +9,7 @@ import numpy as np
 
 from gradtx import tree
 from gradtx.composition.parts import holds_hyperparameters, parts, walk
-from gradtx.composition.settings import (
-    Labels,
-    Node,
-    has_recipe,
-    numbered,
-    own_settings,
-    refuse_unknown,
-)
+from gradtx.composition.settings import Labels, Node, has_recipe, numbered, own_settings, refuse_unknown
 from gradtx.core import GradientTransformation, OptState, Part, inside, supported
 from gradtx.recipe import Recipe, Value
 from gradtx.tree.paths import without_boxes
