@@ -206,7 +206,7 @@ def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtra
             _refuse_unknown(name, extra_args.keys() - declared - PROTOCOL_EXTRA_ARGS, declared)
         try:
             return tx.update(updates, state, params, **_only(declared, extra_args))
-        except Exception as error:
+        except Exception as error:  # each of these raises if the arguments are to blame
             mistakes.explain_state(name, tx.init, updates, state, params)
             mistakes.explain(name, error, updates=updates, params=params)
             raise

@@ -143,6 +143,19 @@ def test_a_mask_as_a_function_is_refused_at_init():
         gradtx.adamw(1e-3, mask=lambda params: 3).init(PARAMS)
 
 
+def test_a_pattern_that_matches_nothing_is_refused_and_a_mask_of_false_alone_is_not():
+    message = "matching: 'biases' matches nothing; did you mean '**/bias'? There are 'dense/bias', 'dense/kernel', 'scale'."
+    with raises(ValueError, message):
+        gradtx.adamw(1e-3, mask=gradtx.matching("biases")).init(PARAMS)
+    gradtx.adamw(1e-3, mask=lambda params: jax.tree.map(lambda p: False, params)).init(PARAMS)
+
+
+def test_a_transformation_in_the_place_of_its_factory_is_refused():
+    message = "inject_hyperparams takes a function that makes a transformation, such as adamw itself, got adamw(0.001)."
+    with raises(TypeError, message):
+        gradtx.inject_hyperparams(gradtx.adamw(1e-3))
+
+
 def test_the_ways_to_follow_a_schedule_that_the_error_proposes_work():
     for tx in (
         gradtx.adjustable(gradtx.adamw(1e-3), {"adamw.b1": SCHEDULE}),

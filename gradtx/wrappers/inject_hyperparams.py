@@ -167,6 +167,10 @@ def inject_stateful_hyperparams(
 def _injecting(
     inner_factory: Callable[..., GradientTransformation], static_args: str | Iterable[str], hyperparam_dtype: Any
 ) -> InjectedFactory:
+    if not callable(inner_factory):
+        raise TypeError(
+            f"inject_hyperparams takes a function that makes a transformation, such as adamw itself, got {inner_factory!r}."
+        )
     names = (static_args,) if isinstance(static_args, str) else tuple(static_args)
     _check_static_args(inner_factory, names)
     return InjectedFactory(inner_factory, frozenset(names), jnp.dtype(hyperparam_dtype or jnp.float32))
