@@ -55,7 +55,8 @@ def shapes_seen(owner: str, names: Sequence[str], trees: Sequence[Any], rule: Ca
                 jax.eval_shape(rule, *row, **scalars)
         except Exception:
             shapes = (f"{_word(name)} {jax.tree.map(np.shape, part)}" for name, part in zip(names, row, strict=False))
-            return f"{owner} was at {keystr(path) or 'a lone array'}, with the shapes: {', '.join(shapes)}. Was the state made for other params?"
+            where = keystr(path) or "a lone array"
+            return f"{owner} was at {where}, with the shapes: {', '.join(shapes)}. Was the state made for other params?"
     return f"{owner} was at no leaf in particular."
 
 
