@@ -67,9 +67,7 @@ def optimizer(library: ModuleType) -> Any:
     return library.chain(library.clip_by_global_norm(1.0), library.adamw(schedule))
 
 
-def training_step(library: ModuleType) -> Callable[..., tuple[Tree, Tree]]:
-    tx = optimizer(library)
-
+def training_step(library: ModuleType, tx: Any) -> Callable[..., tuple[Tree, Tree]]:
     def step(params: Tree, state: Tree, gradients: Tree) -> tuple[Tree, Tree]:
         updates, state = tx.update(gradients, state, params)
         return library.apply_updates(params, updates), state
@@ -82,12 +80,12 @@ def params_of(case: Case) -> Tree:
 
 
 class Contender:
-    """One library on one case."""
+    """An optimizer of one library on one case."""
 
-    def __init__(self, library: ModuleType, case: Case):
-        self.step = training_step(library)
+    def __init__(self, library: ModuleType, tx: Any, case: Case):
+        self.step = training_step(library, tx)
         self.params = params_of(case)
-        self.state = optimizer(library).init(self.params)
+        self.state = tx.init(self.params)
         self.gradients = jax.tree.map(lambda p: jnp.full_like(p, 1e-3), self.params)
         self.compiled: Any = None
         self.times: dict[str, list[float]] = {name: [] for name in MEASURES}
@@ -115,8 +113,8 @@ class Contender:
             self.times["un-jitted ms"].append(1e3 * (time.perf_counter() - start))
 
 
-def compete(case: Case) -> dict[str, Contender]:
-    contenders = {name: Contender(library, case) for name, library in LIBRARIES.items()}
+def compete(case: Case, make: Callable[[ModuleType], Any] = optimizer) -> dict[str, Contender]:
+    contenders = {name: Contender(library, make(library), case) for name, library in LIBRARIES.items()}
     take_turns(case, "build", case.builds, [contender.build for contender in contenders.values()])
     for contender in contenders.values():
         contender.run()
@@ -154,8 +152,8 @@ def torch_step_ms(case: Case) -> float | None:
     return statistics.median(times[1:])
 
 
-def table(case: Case, contenders: dict[str, Contender]) -> Table:
-    result = Table(title=case.title)
+def table(title: str, contenders: dict[str, Contender]) -> Table:
+    result = Table(title=title)
     for column in ["", *contenders, "gradtx / optax"]:
         result.add_column(column, justify="right")
     for measure in MEASURES:
@@ -171,7 +169,7 @@ def main() -> None:
     console = Console()
     for name in parser.parse_args().cases:
         contenders = compete(CASES[name])
-        console.print(table(CASES[name], contenders))
+        console.print(table(CASES[name].title, contenders))
         if name == "c" and (torch_ms := torch_step_ms(CASES[name])) is not None:
             console.print(f"torch's fused AdamW, with clipping: {torch_ms:.4g} ms a step")
 
