@@ -1,0 +1,39 @@
+"""The protocol: a gradient transformation is a pair of pure functions, and an optimizer a chain of them.
+
+    init(params)                              -> state
+    update(updates, state, params, **extra)   -> updates, state
+
+A factory is marked with `@factory`. It writes the pair as plain closures, and the signature of its `update` says what it
+needs: `params` without a default is required, and every keyword-only argument is an extra argument it reads.
+"""
+
+from gradtx.core.compositions import chain as chain
+from gradtx.core.compositions import identity as identity
+from gradtx.core.compositions import named_chain as named_chain
+from gradtx.core.compositions import set_to_zero as set_to_zero
+from gradtx.core.compositions import stateless as stateless
+from gradtx.core.compositions import stateless_with_tree_map as stateless_with_tree_map
+from gradtx.core.factories import factory as factory
+from gradtx.core.factories import sealed as sealed
+from gradtx.core.protocol import PROTOCOL_EXTRA_ARGS as PROTOCOL_EXTRA_ARGS
+from gradtx.core.protocol import EmptyState as EmptyState
+from gradtx.core.protocol import Function as Function
+from gradtx.core.protocol import GradientTransformation as GradientTransformation
+from gradtx.core.protocol import GradientTransformationExtraArgs as GradientTransformationExtraArgs
+from gradtx.core.protocol import OptState as OptState
+from gradtx.core.protocol import Params as Params
+from gradtx.core.protocol import ScalarOrSchedule as ScalarOrSchedule
+from gradtx.core.protocol import Schedule as Schedule
+from gradtx.core.protocol import TransformInitFn as TransformInitFn
+from gradtx.core.protocol import TransformUpdateExtraArgsFn as TransformUpdateExtraArgsFn
+from gradtx.core.protocol import TransformUpdateFn as TransformUpdateFn
+from gradtx.core.protocol import Updates as Updates
+from gradtx.core.protocol import at_step as at_step
+from gradtx.core.protocol import init_empty_state as init_empty_state
+from gradtx.core.wrapping import Inside as Inside
+from gradtx.core.wrapping import Part as Part
+from gradtx.core.wrapping import declared_extra_args as declared_extra_args
+from gradtx.core.wrapping import forwards_to as forwards_to
+from gradtx.core.wrapping import inside as inside
+from gradtx.core.wrapping import supported as supported
+from gradtx.core.wrapping import with_extra_args_support as with_extra_args_support

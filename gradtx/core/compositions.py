@@ -1,0 +1,126 @@
+"""Chains, and transformations of one line."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from gradtx import tree
+from gradtx.core.factories import factory
+from gradtx.core.protocol import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    Updates,
+    init_empty_state,
+)
+from gradtx.core.wrapping import forwards_to, with_extra_args_support
+
+
+@factory
+def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
+    """Apply transformations one after another: the updates of each are the input of the next.
+
+    The state is a flat tuple with one entry for each member. `chain()` of nothing changes nothing.
+
+    Args:
+      *args: transformations, of gradtx or of any library that keeps to the same protocol.
+
+    Raises:
+      TypeError: an argument is not a transformation.
+    """
+    members = [with_extra_args_support(tx) for tx in args]
+
+    def init(params: Params) -> tuple[OptState, ...]:
+        return tuple(member.init(params) for member in members)
+
+    @forwards_to(*members, states=tuple)
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        if not isinstance(state, tuple | list) or hasattr(state, "_fields") or len(state) != len(members):
+            raise ValueError(f"chain: the state is not that of a chain of {len(members)}.")
+        new_state = []
+        for member, member_state in zip(members, state, strict=True):
+            updates, member_state = member.update(updates, member_state, params, **extra_args)
+            new_state.append(member_state)
+        return updates, tuple(new_state)
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+@factory
+def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransformationExtraArgs:
+    """Apply named transformations one after another; the state is a dict by name.
+
+    Args:
+      *args: pairs `(name, transformation)`.
+
+    Raises:
+      TypeError: an argument is not such a pair.
+      ValueError: two members have the same name.
+    """
+    for pair in args:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
+            raise TypeError(f"named_chain takes pairs (name, transformation), got {pair!r}.")
+    names = [name for name, _ in args]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"named_chain: {repeated[0]!r} names two members; every name must be its own.")
+    members = {name: with_extra_args_support(tx) for name, tx in args}
+
+    def init(params: Params) -> dict[str, OptState]:
+        return {name: member.init(params) for name, member in members.items()}
+
+    @forwards_to(*members.values(), states=lambda state: {name: state[name] for name in members})
+    def update(updates: Updates, state: dict[str, OptState], params: Params | None = None, **extra_args: Any):
+        if state.keys() != members.keys():
+            raise ValueError(f"named_chain: the state is not that of {', '.join(names)}.")
+        new_state = {}
+        for name, member in members.items():
+            updates, new_state[name] = member.update(updates, state[name], params, **extra_args)
+        return updates, new_state
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+@factory
+def identity() -> GradientTransformationExtraArgs:
+    """Return the updates as they are."""
+
+    def update(updates: Updates, state: OptState, params: Params | None = None):
+        return updates, state
+
+    return GradientTransformationExtraArgs(init_empty_state, update)
+
+
+@factory
+def set_to_zero() -> GradientTransformationExtraArgs:
+    """Replace every update by zeros, integer leaves too: what it is applied to does not move."""
+
+    def update(updates: Updates, state: OptState, params: Params | None = None):
+        return tree.zeros_like(updates), state
+
+    return GradientTransformationExtraArgs(init_empty_state, update)
+
+
+@factory
+def stateless(f: Callable[[Updates, Params | None], Updates]) -> GradientTransformationExtraArgs:
+    """Make a transformation without state of a function `f(updates, params) -> updates`."""
+
+    def update(updates: Updates, state: OptState, params: Params | None = None):
+        return f(updates, params), state
+
+    return GradientTransformationExtraArgs(init_empty_state, update)
+
+
+@factory
+def stateless_with_tree_map(f: Callable[[jax.Array, jax.Array | None], jax.Array]) -> GradientTransformationExtraArgs:
+    """Make a transformation without state of a function `f(g, p) -> u` on arrays; `p` is None without params."""
+
+    def on_leaf(g: Any, p: Any = None) -> Any:
+        return g if tree.is_hole(g) else f(g, p)
+
+    def update(updates: Updates, state: OptState, params: Params | None = None):
+        trees = (updates,) if params is None else (updates, params)
+        return jax.tree.map(on_leaf, *trees, is_leaf=tree.is_hole), state
+
+    return GradientTransformationExtraArgs(init_empty_state, update)

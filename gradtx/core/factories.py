@@ -1,0 +1,125 @@
+"""`factory`: what makes functions that build transformations factories of values, and gives their arguments a contract."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+from gradtx import require
+from gradtx.core.protocol import (
+    PROTOCOL_EXTRA_ARGS,
+    Function,
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    Schedule,
+    Updates,
+)
+from gradtx.core.wrapping import attach, declared_extra_args, inside, only
+from gradtx.recipe import Recipe, Value
+from gradtx.tree import mistakes
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+@overload
+def factory(build: Callable[_P, _R], /) -> Callable[_P, _R]: ...
+@overload
+def factory(**ranges: require.Range) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
+def factory(build: Any = None, /, **ranges: require.Range) -> Any:
+    """Make a function that builds a transformation (or a schedule) a factory of values.
+
+    - What it returns remembers the factory and its arguments: it compares, hashes, pickles and prints by them.
+    - What is annotated as a number must be one, and a schedule only where the annotation says so.
+    - Hyperparameters out of range are refused, by the table in `gradtx.require`; `ranges` overrides it by name.
+    - `update` accepts the protocol's extra arguments and those it declares, and refuses every other by name.
+    - `update` says who needs the parameters when they are missing.
+
+    Args:
+      build: a function that returns a `GradientTransformation`, or a function of the step, or a `Value` without a recipe.
+      **ranges: for an argument of this factory, the numbers it may be.
+    """
+    if build is None:
+        return functools.partial(factory, **ranges)
+    signature = inspect.signature(build)
+    kinds = require.kinds(signature)
+    numbers = dict.fromkeys(kinds, require.Range())
+    allowed = {name: at for name, at in {**numbers, **require.RANGES, **ranges}.items() if name in signature.parameters}
+    made_kind = signature.return_annotation
+    steerable = isinstance(made_kind, type) and issubclass(made_kind, GradientTransformation)
+
+    @functools.wraps(build)
+    def remembering(*args: Any, **kwargs: Any) -> Any:
+        try:
+            recipe = Recipe(remembering, signature.bind(*args, **kwargs))
+        except TypeError:
+            build(*args, **kwargs)  # raises Python's own message, which names the function
+            raise
+        for name, kind in kinds.items():
+            require.of_kind(build.__name__, name, recipe.arguments[name], kind, steerable)
+        for name, range_ in allowed.items():
+            require.in_range(build.__name__, name, recipe.arguments[name], range_)
+        made = _as_value(build(*args, **kwargs), build)
+        made.recipe = recipe
+        return made
+
+    attach(remembering, is_factory=True)
+    return remembering
+
+
+def _as_value(made: Any, build: Callable[..., Any]) -> Value:
+    """What `build` has made, as something that can be given a recipe and is shared with nobody."""
+    if isinstance(made, GradientTransformation):
+        return sealed(made, build.__name__)
+    fresh = isinstance(made, Value) and made.recipe is None
+    return made if fresh else Function(cast("Schedule", made), build)
+
+
+def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtraArgs:
+    """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already is only copied."""
+    kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
+    if getattr(tx.update, "sealed", False):
+        return kind._make(tx)
+    parameters = inspect.signature(tx.update).parameters
+    reads_params = "params" in parameters and parameters["params"].default is inspect.Parameter.empty
+    # Frozen, as all that a closure here holds: some libraries hash transformations by what their closures hold.
+    required = frozenset(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty)
+    declared = declared_extra_args(tx.update)
+
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        if params is None and reads_params:
+            raise ValueError(f"{name} reads the parameters: call update(updates, state, params), not update(updates, state).")
+        if missing := required - extra_args.keys():
+            keyword = min(missing)
+            raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
+        if declared is not None:
+            _refuse_unknown(name, extra_args.keys() - declared - PROTOCOL_EXTRA_ARGS, declared)
+        try:
+            return tx.update(updates, state, params, **only(declared, extra_args))
+        except Exception as error:  # each of these raises if the arguments are to blame
+            mistakes.explain_state(name, tx.init, updates, state, params)
+            mistakes.explain(name, error, updates=updates, params=params)
+            raise
+
+    def init(params: Params) -> OptState:
+        try:
+            return tx.init(params)
+        except Exception as error:
+            mistakes.explain(name, error, params=params)
+            raise
+
+    attach(update, extra_args=declared, sealed=True, inside=inside(tx))
+    return kind._make((init, update))
+
+
+def _refuse_unknown(name: str, unknown: set[str], declared: frozenset[str]) -> None:
+    if not unknown:
+        return
+    keyword = min(unknown)
+    known = sorted(declared | PROTOCOL_EXTRA_ARGS)
+    close = difflib.get_close_matches(keyword, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
+    raise TypeError(f"{name}: nothing here reads the extra argument {keyword!r}; {hint}")

@@ -1,0 +1,121 @@
+"""What transformations that hold others tell of themselves: what they hand on, and what is inside."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
+
+from gradtx.core.protocol import GradientTransformation, GradientTransformationExtraArgs, OptState, Params, Updates
+
+_R = TypeVar("_R")
+
+
+class Part(NamedTuple):
+    """A transformation inside of another, its name there, if it has one, and its part of the state."""
+
+    name: Any
+    tx: GradientTransformation
+    state: OptState
+
+
+class Inside(NamedTuple):
+    """What a wrapper tells of itself, as functions of its state; `seen` is one of the parameters.
+
+    - `parts`: what it wraps;
+    - `seen`: for each part the parameters that it sees, with holes in the place of the others; None for all of them;
+    - `count`: the step at which it evaluates a schedule of its own; None means the first integer in its state;
+    - `adjust`: the state with other hyperparameters, for a wrapper that keeps those of its part in the state (and whose part
+      is made anew with these); None for all others. Its arguments are the state, new values by path, and whether they override
+      schedules.
+    """
+
+    parts: Callable[[OptState], list[Part]] = lambda state: []
+    seen: Callable[[Params], list[Params]] | None = None
+    count: Callable[[OptState], Any] | None = None
+    adjust: Callable[[OptState, Mapping[str, Any], bool], OptState] | None = None
+
+
+def inside(tx: GradientTransformation) -> Inside:
+    """Return what a transformation tells of what is inside; of one from another library that is nothing."""
+    return getattr(tx.update, "inside", Inside())
+
+
+def declared_extra_args(update: Callable[..., Any]) -> frozenset[str] | None:
+    """The extra arguments that `update` reads, or None if it takes any (`**extra` from outside gradtx)."""
+    if hasattr(update, "extra_args"):
+        return vars(update)["extra_args"]
+    extra = list(inspect.signature(update).parameters.values())[3:]
+    if any(p.kind is p.VAR_KEYWORD for p in extra):
+        return None
+    return frozenset(p.name for p in extra)
+
+
+def forwards_to(
+    *inners: GradientTransformation,
+    extra_args: frozenset[str] | None = frozenset(),
+    states: Callable[[Any], Iterable[OptState] | Mapping[Any, OptState]] = lambda state: (state.inner_state,),
+    **tells: Any,
+) -> Callable[[_R], _R]:
+    """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`, whose states it keeps.
+
+    Args:
+      *inners: what it wraps.
+      extra_args: what it reads besides, such as the arguments of a function that it was given; None for anything.
+      states: picks the states of `inners` out of that of the wrapper; a mapping gives each a name, too.
+      **tells: what else it tells of itself, and what it tells otherwise; see `Inside`.
+    """
+
+    def parts(state: OptState) -> list[Part]:
+        inner_states = states(state)
+        named = inner_states.items() if isinstance(inner_states, Mapping) else ((None, each) for each in inner_states)
+        return [Part(name, supported(inner), each) for inner, (name, each) in zip(inners, named, strict=True)]
+
+    def mark(update: Any) -> Any:
+        own = inspect.signature(update).parameters.values()
+        names = frozenset(p.name for p in own if p.kind is p.KEYWORD_ONLY)
+        declared = [extra_args, *(declared_extra_args(inner.update) for inner in inners)]
+        everything = None if None in declared else names.union(*cast("list[frozenset[str]]", declared))
+        attach(update, extra_args=everything, inside=Inside(**{"parts": parts, **tells}))
+        return update
+
+    return mark
+
+
+def supported(tx: GradientTransformation) -> GradientTransformation:
+    """What was given to `with_extra_args_support`."""
+    return getattr(tx.update, "supports", tx)
+
+
+def with_extra_args_support(tx: GradientTransformation) -> GradientTransformationExtraArgs:
+    """Let `tx.update` be given any extra argument: it gets those it reads, the others are dropped.
+
+    Wrappers use it on what they wrap, which may come from another library: all that is asked of `tx` is an `init` and an
+    `update`.
+    """
+    if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
+        raise TypeError(f"a gradient transformation has an init and an update; got {_no_transformation(tx)}.")
+    names = declared_extra_args(tx.update)
+
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        return tx.update(updates, state, params, **only(names, extra_args))
+
+    attach(update, extra_args=names, supports=tx)
+    return GradientTransformationExtraArgs(tx.init, update)
+
+
+def _no_transformation(thing: Any) -> str:
+    """What was given in the place of a transformation, and what to write instead."""
+    if inspect.isfunction(thing):
+        return f"the function {thing.__name__}. If it makes one, call it: {thing.__name__}(...)"
+    if isinstance(thing, tuple | list):
+        return f"{thing!r}. Members are handed over one by one: chain(*members)"
+    return repr(thing)
+
+
+def attach(function: Callable[..., Any], **attributes: Any) -> None:
+    """Let a function tell something of itself."""
+    vars(function).update(attributes)
+
+
+def only(names: frozenset[str] | None, extra_args: dict[str, Any]) -> dict[str, Any]:
+    """Return the extra arguments of these names; all if there are no names."""
+    return extra_args if names is None else {name: arg for name, arg in extra_args.items() if name in names}
