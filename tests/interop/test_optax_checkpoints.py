@@ -5,10 +5,10 @@ import pickle
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 import optax.contrib
 import pytest
+from small_runs import loss, start
 
 import gradtx
 from gradtx.interop.optax import convert_state
@@ -46,15 +46,6 @@ OPTIMIZERS = {
 def of(library, name):
     """What Optax keeps in `contrib` and gradtx with all others."""
     return getattr(library, name, None) or getattr(library.contrib, name)
-
-
-def start():
-    random = np.random.default_rng(0)
-    return {"a": jnp.asarray(random.normal(size=(4, 3))), "b": jnp.asarray(random.normal(size=4))}
-
-
-def loss(params):
-    return jnp.sum((params["a"].T @ params["b"] - 1.0) ** 2) + 0.1 * jnp.sum(params["a"] ** 4)
 
 
 def steps(tx, params, state, count):

@@ -7,25 +7,16 @@ import chex
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from flax import nnx
 from flax.core import FrozenDict
+from small_runs import loss, start
 
 import gradtx
 
 BEFORE, AFTER = 5, 8
 RATE = gradtx.linear_schedule(0.1, 0.0, 20)
 ADAMW = gradtx.adamw(RATE, weight_decay=0.01)
-
-
-def start():
-    random = np.random.default_rng(0)
-    return {"a": jnp.asarray(random.normal(size=(4, 3))), "b": jnp.asarray(random.normal(size=4))}
-
-
-def loss(params):
-    return jnp.sum((params["a"].T @ params["b"] - 1.0) ** 2) + 0.1 * jnp.sum(params["a"] ** 4)
 
 
 def run(tx, params, state, steps):

@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import small_runs
 import zoo
 
 import gradtx
 from gradtx import testing
-from gradtx.testing.samples import gradients_like, shapes_of
+from gradtx.testing.samples import shapes_of
 
 ADAM = ("count", "mu/b", "mu/w", "nu/b", "nu/w")
 PARAMS = {"w": jnp.asarray([[1.0, -2.0, 3.0], [0.5, 0.25, -1.0]]), "b": jnp.asarray([0.5, -0.5, 2.0])}
@@ -26,12 +27,7 @@ def adam(*only, title="ScaleByAdamState"):
 
 
 def trained(tx, params=PARAMS, steps=3, state=None):
-    """The parameters and the state after a few steps."""
-    state = tx.init(params) if state is None else state
-    for step in range(steps):
-        updates, state = tx.update(gradients_like(params, step), state, params)
-        params = gradtx.apply_updates(params, updates)
-    return params, state
+    return small_runs.trained(tx, params, steps, state)
 
 
 def state_of(tx, params=PARAMS):

@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
+import small_runs
 
 import gradtx
 from gradtx.testing.samples import gradients_like
@@ -18,11 +19,7 @@ everything = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
 
 def trained(tx, params=PARAMS, steps=5):
-    state = tx.init(params)
-    for step in range(steps):
-        updates, state = tx.update(gradients_like(params, step), state, params)
-        params = gradtx.apply_updates(params, updates)
-    return params, state
+    return small_runs.trained(tx, params, steps)
 
 
 @everything

@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+import small_runs
 import zoo
 from flax import nnx
 
 import gradtx
 from gradtx import testing
-from gradtx.testing.samples import gradients_like
 
 foreign: Any = optax  # another library's classes are not ours to the type checker
 PARAMS = {"w": jnp.asarray([1.0, -2.0, 3.0]), "b": jnp.asarray([0.5, 1.0])}
@@ -28,11 +28,7 @@ def averaged(rate=0.5):
 
 
 def trained(tx, params=PARAMS, steps=4):
-    state = tx.init(params)
-    for step in range(steps):
-        updates, state = tx.update(gradients_like(params, step), state, params)
-        params = gradtx.apply_updates(params, updates)
-    return params, state
+    return small_runs.trained(tx, params, steps)
 
 
 def named(tx):
