@@ -7,11 +7,11 @@ argument that is several numbers has an index, too: `prodigy.betas[0]`.
 """
 
 import collections
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
+from gradtx import require
 from gradtx.composition.arguments import elements, is_hyperparameter, signature_of
 from gradtx.core import GradientTransformation, supported
 from gradtx.recipe import Recipe, Value
@@ -124,8 +124,7 @@ def refuse_unknown(owner: str, paths: Iterable[str], known: Iterable[str]) -> No
     known = list(known)
     for path in paths:
         if path not in known:
-            close = difflib.get_close_matches(path, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known) or 'none'}."
+            hint = require.nearest(path, known, otherwise=f"there are {', '.join(known) or 'none'}.")
             raise KeyError(f"{owner}: there is no hyperparameter {path!r}; {hint}")
 
 

@@ -1,6 +1,5 @@
 """`factory`: what makes functions that build transformations factories of values, and gives their arguments a contract."""
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -120,6 +119,5 @@ def _refuse_unknown(name: str, unknown: set[str], declared: frozenset[str]) -> N
         return
     keyword = min(unknown)
     known = sorted(declared | PROTOCOL_EXTRA_ARGS)
-    close = difflib.get_close_matches(keyword, known, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}."
+    hint = require.nearest(keyword, known, otherwise=f"known are {', '.join(known)}.")
     raise TypeError(f"{name}: nothing here reads the extra argument {keyword!r}; {hint}")

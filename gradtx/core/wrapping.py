@@ -91,7 +91,7 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
     Wrappers use it on what they wrap, which may come from another library: all that is asked of `tx` is an `init` and an
     `update`.
     """
-    if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
+    if not is_transformation(tx):
         raise TypeError(f"a gradient transformation has an init and an update; got {_no_transformation(tx)}.")
     names = declared_extra_args(tx.update)
 
@@ -100,6 +100,11 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
 
     attach(update, extra_args=names, supports=tx)
     return GradientTransformationExtraArgs(tx.init, update)
+
+
+def is_transformation(thing: Any) -> bool:
+    """Return whether something has an `init` and an `update`, which is all that the protocol asks for."""
+    return callable(getattr(thing, "init", None)) and callable(getattr(thing, "update", None))
 
 
 def _no_transformation(thing: Any) -> str:

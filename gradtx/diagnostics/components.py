@@ -7,6 +7,7 @@ import jax
 
 from gradtx.composition.parts import holds_hyperparameters
 from gradtx.composition.settings import settings
+from gradtx.core import is_transformation
 from gradtx.diagnostics.data import Component
 from gradtx.diagnostics.walk import Node
 from gradtx.recipe import shown
@@ -38,8 +39,4 @@ def _hyperparameters(node: Node) -> dict[str, Any]:
 
 
 def _has_transformations(argument: Any) -> bool:
-    return any(map(_is_transformation, jax.tree.leaves(argument, is_leaf=_is_transformation)))
-
-
-def _is_transformation(node: Any) -> bool:
-    return hasattr(node, "init") and hasattr(node, "update")
+    return any(map(is_transformation, jax.tree.leaves(argument, is_leaf=is_transformation)))

@@ -10,6 +10,7 @@ from gradtx.diagnostics.arrays import Parameter, bytes_of
 from gradtx.diagnostics.data import Entry, ShapeClass
 from gradtx.diagnostics.walk import Node
 from gradtx.tree.holes import is_hole
+from gradtx.tree.search import is_namedtuple
 
 
 class Owner(NamedTuple):
@@ -97,7 +98,7 @@ def _beside(structure: Any, part: Any) -> list[Any] | None:
 
 
 def _is_state(node: Any) -> bool:
-    return isinstance(node, tuple) and bool(getattr(node, "_fields", ())) and not is_hole(node)
+    return is_namedtuple(node) and bool(node._fields) and not is_hole(node)
 
 
 def _shape_class(shape: tuple[int, ...], of_parameter: tuple[int, ...] | None) -> ShapeClass:

@@ -6,17 +6,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradtx.core import Params
+from gradtx.core import Params, is_transformation
 from gradtx.transfer.nodes import Node, containers_of, parameter_of
 from gradtx.tree.paths import leaves_with_paths
 from gradtx.tree.patterns import Pattern, check_pattern, find
 from gradtx.tree.unmatched import listed, nothing_matches
+from gradtx.wrappers.lookahead import is_pair
 
 
 def check_order(owner: str, state: Any, tx: Any, params: Any) -> None:
     """Raise `TypeError` if the arguments of `owner` are clearly in another order."""
     order = f"Call {owner}({'old_state' if owner == 'transfer_state' else 'state'}, tx, params)."
-    if not (callable(getattr(tx, "init", None)) and callable(getattr(tx, "update", None))):
+    if not is_transformation(tx):
         raise TypeError(f"{owner}: tx must be a transformation, got a {type(tx).__name__}. {order}")
     if states := sorted(name for name in containers_of(params) if name.endswith("State")):
         raise TypeError(f"{owner}: params must be parameters, and there is a {states[0]} in them. {order}")
@@ -86,7 +87,7 @@ def have_same_shapes(one: Any, other: Any) -> bool:
 
 def _model(params: Params) -> Any:
     """The parameters whose paths are in a state: of two sets of them, as `lookahead` has, those of either."""
-    return params.fast if hasattr(params, "fast") and hasattr(params, "slow") else params
+    return params.fast if is_pair(params) else params
 
 
 def _is_below(path: str, above: str) -> bool:

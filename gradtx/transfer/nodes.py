@@ -13,6 +13,7 @@ from jax.tree_util import DictKey, keystr
 
 from gradtx.composition.settings import numbered
 from gradtx.tree.paths import is_box, path_of
+from gradtx.tree.search import is_namedtuple
 
 IsState: TypeAlias = Callable[[Any, bool], bool]
 """Whether a NamedTuple is a node and no container of the parameters, given whether it is inside of a node."""
@@ -126,7 +127,7 @@ def parameter_of(path: str, parameters: Collection[str]) -> str | None:
 
 def containers_of(tree: Any) -> frozenset[str]:
     """Return the names of the NamedTuples that there are in a tree."""
-    return frozenset(type(step.parent).__name__ for steps, _ in _leaves(tree) for step in steps if _is_namedtuple(step.parent))
+    return frozenset(type(step.parent).__name__ for steps, _ in _leaves(tree) for step in steps if is_namedtuple(step.parent))
 
 
 def _leaves(node: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Any]]:
@@ -143,7 +144,7 @@ def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[S
     """The steps to the last node, and those from it; where there is none, those to the end of the chains, and the rest."""
     depth = None
     for position, step in enumerate(steps):
-        if _is_namedtuple(step.parent) and is_state(step.parent, depth is not None):
+        if is_namedtuple(step.parent) and is_state(step.parent, depth is not None):
             depth = position
     if depth is None:
         depth = next((at for at, step in enumerate(steps) if not isinstance(step.parent, tuple | list)), len(steps))
@@ -151,7 +152,7 @@ def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[S
 
 
 def _node(above: tuple[Step, ...], below: tuple[Step, ...]) -> Node:
-    kind = type(below[0].parent).__name__ if below and _is_namedtuple(below[0].parent) else ""
+    kind = type(below[0].parent).__name__ if below and is_namedtuple(below[0].parent) else ""
     return Node(kind, _place(above), tuple(str(step.key.key) for step in above if isinstance(step.key, DictKey)))
 
 
@@ -171,12 +172,8 @@ def _place(steps: tuple[Step, ...]) -> tuple[str, ...]:
 
 def _name(step: Step) -> str:
     name = keystr((step.key,), simple=True)
-    return f"{type(step.parent).__name__}.{name}" if _is_namedtuple(step.parent) else name
+    return f"{type(step.parent).__name__}.{name}" if is_namedtuple(step.parent) else name
 
 
 def _path(steps: tuple[Step, ...]) -> str:
     return path_of([step.key for step in steps if not is_box(step.parent)])
-
-
-def _is_namedtuple(node: Any) -> bool:
-    return isinstance(node, tuple) and hasattr(node, "_fields")

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 
 from gradtx.tree import mismatch
+from gradtx.tree.search import is_namedtuple
 
 _CALL = "update(updates, state, params)"
 
@@ -82,7 +83,7 @@ def _kind(state: Any) -> str:
         return "None"
     if _is_function(state):
         return f"a function, {getattr(state, '__name__', type(state).__name__)}"
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
+    if is_namedtuple(state):
         return type(state).__name__
     if isinstance(state, tuple | list):
         return f"a {type(state).__name__} of {_some(type(part).__name__ for part in state)}"

@@ -88,6 +88,11 @@ def get_only(owner: str, state: Any, state_type: type[_State]) -> _State:
     return found[0][1]
 
 
+def is_namedtuple(node: Any) -> bool:
+    """Return whether a node of a tree is a NamedTuple."""
+    return isinstance(node, tuple) and hasattr(node, "_fields")
+
+
 def set(tree: Any, filtering: Filtering | None = None, /, **kwargs: Any) -> Any:
     """Return a tree in which every part that has one of the given names is replaced.
 
@@ -177,7 +182,7 @@ def _full_name(path: Path) -> tuple[str, ...]:
 
 def _type_name(node: Any) -> tuple[str, ...]:
     """The name of a NamedTuple's type; none of another node."""
-    return (type(node).__name__,) if isinstance(node, tuple) and hasattr(node, "_fields") else ()
+    return (type(node).__name__,) if is_namedtuple(node) else ()
 
 
 def _listed(paths: Any) -> str:

@@ -8,6 +8,7 @@ import jax
 from gradtx import tree
 from gradtx.core import OptState, Params
 from gradtx.tree.paths import in_containers_of
+from gradtx.tree.search import is_namedtuple
 from gradtx.wrappers.lookahead import is_pair
 from gradtx.wrappers.schedule_free import average_of_iterates
 
@@ -72,4 +73,4 @@ _REPLACEMENTS: Mapping[str, Callable[[Any, Params], Params]] = {
 
 
 def _is_state(node: Any) -> bool:
-    return isinstance(node, tuple) and hasattr(node, "_fields") and type(node).__name__.endswith("State")
+    return is_namedtuple(node) and type(node).__name__.endswith("State")

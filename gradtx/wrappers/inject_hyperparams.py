@@ -1,7 +1,6 @@
 """Keep the hyperparameters of a transformation in its state, where they can be read, written and scheduled."""
 
 import dataclasses
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gradtx import require
 from gradtx.compiled import compiled, keep_dtypes
 from gradtx.composition.arguments import is_number, is_schedule, looked_at, signature_of
 from gradtx.composition.held import check_names, in_place_of, is_plain_number, known, require_held
@@ -280,7 +280,6 @@ def _check_static_args(inner_factory: Callable[..., Any], names: Iterable[str]) 
     known = inspect.signature(inner_factory).parameters
     for name in names:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(known)}."
+            hint = require.nearest(name, known, otherwise=f"it takes {', '.join(known)}.")
             owner = getattr(inner_factory, "__name__", repr(inner_factory))
             raise ValueError(f"inject_hyperparams: {owner} has no argument {name!r} to be static; {hint}")
