@@ -97,7 +97,7 @@ def set(tree: Any, filtering: Filtering | None = None, /, **kwargs: Any) -> Any:
     """Return a tree in which every part that has one of the given names is replaced.
 
     A name that a hyperparameter has means the hyperparameter alone, as in `get`. In the place of a scalar array, a number takes
-    its dtype.
+    its dtype; in that of a scheduled hyperparameter a weak one, which is how `inject_hyperparams` knows that it was set.
 
     Args:
       tree: a state, or any tree.
@@ -112,7 +112,7 @@ def set(tree: Any, filtering: Filtering | None = None, /, **kwargs: Any) -> Any:
         found = _meant(tree, key, filtering)
         if not found:
             raise KeyError(f"set: {_why_nothing(tree, key)}")
-        values |= {path: _in_place_of(old, value) for path, old in found}
+        values |= {path: _in_place_of(old, value, weak=_follows_schedule(tree, path)) for path, old in found}
     return _replaced((), tree, values)
 
 
@@ -129,10 +129,21 @@ def _is_hyperparameter(path: Path) -> bool:
     return False
 
 
-def _in_place_of(old: Any, value: Any) -> Any:
+def _follows_schedule(tree: Any, path: Path) -> bool:
+    """Whether there is a state of a schedule beside a hyperparameter."""
+    if not _is_hyperparameter(path):
+        return False
+    *above, field, name = path
+    schedule = (*above, dataclasses.replace(field, name="hyperparams_states"), name)
+    return any(found == schedule for found, _ in get_all_with_path(tree, name.key))
+
+
+def _in_place_of(old: Any, value: Any, weak: bool) -> Any:
     """The value; a number that replaces an array becomes one, as one of another type would have `jit` trace again."""
     is_number = isinstance(value, bool | int | float)
-    return jnp.asarray(value, old.dtype) if is_number and isinstance(old, jax.Array) and not old.ndim else value
+    if not is_number or not isinstance(old, jax.Array) or old.ndim:
+        return value
+    return jnp.asarray(float(value)) if weak else jnp.asarray(value, old.dtype)
 
 
 def _replaced(path: Path, node: Any, values: dict[Path, Any]) -> Any:

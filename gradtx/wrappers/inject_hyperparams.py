@@ -124,13 +124,14 @@ def inject_hyperparams(
         tx = inject_hyperparams(adamw)(learning_rate=cosine_decay_schedule(1e-3, 1000), b2=0.99)
         state = tx.init(params)
         state.hyperparams["b2"] = 0.95                  # from the next update on
-        state.hyperparams["learning_rate"] = 1e-4       # scheduled: in the next update only
+        state.hyperparams["learning_rate"] = 1e-4       # scheduled: in the next update only, and as a number
         del state.hyperparams_states["learning_rate"]   # not scheduled any more: as b2
 
     After an update, `state.hyperparams` holds what that update used. What is written there is used from the next update on.
-    Where a schedule goes on, it is used once, and the state shows the value of the schedule again; take the schedule out of
-    `state.hyperparams_states` to end it. From a `StatefulSchedule` of your own, take it out first: nothing tells what was
-    written from what its former state has given.
+    Where a schedule goes on, a Python number (or `jnp.asarray` of one) is used once, and the state shows the value of the
+    schedule again; take the schedule out of `state.hyperparams_states` to end it. An array with a dtype of its own is taken for
+    what a schedule has said before, maybe another one or at another step, and the schedule decides. So does it in `lax.scan`,
+    which gives what it carries such a dtype.
 
     Of the arguments of `inner_factory` and its defaults, a hyperparameter is:
 
@@ -218,9 +219,9 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
         at_first = values()
         now = {name: as_hyperparam(known(value, at_first[name])) for name, value in state.hyperparams.items()}
         for name, schedule_state in state.hyperparams_states.items():
-            if isinstance(schedules[name], WrappedSchedule):  # what others will say depends on the extra arguments
-                schedule_state = jax.tree.map(known, schedule_state, schedules[name].init())
-                now[name] = scheduled(name, now[name], schedule_state)[0]
+            own_schedule = isinstance(schedules[name], WrappedSchedule)  # what others will say depends on the extra arguments
+            if own_schedule and not _is_written(state.hyperparams[name]):
+                now[name] = said(name, jax.tree.map(known, schedule_state, schedules[name].init()))
         return [Part(None, supported(build(now)), state.inner_state)]
 
     def adjust(state: InjectStatefulHyperparamsState, values: Mapping[str, Any], override: bool) -> Any:
@@ -237,11 +238,8 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
         new = {name: in_place_of(path, state.hyperparams[name], values[path]) for path, name in names.items()}
         return state._replace(hyperparams={**state.hyperparams, **new})
 
-    def scheduled(name: str, held: Any, schedule_state: Any, **extra_args: Any) -> tuple[Any, jax.Array]:
-        """What is used, and what the schedule says."""
-        schedule = schedules[name]
-        said = as_hyperparam(schedule(schedule_state, **extra_args))
-        return jnp.where(_is_written(held, schedule, schedule_state), held, said), said
+    def said(name: str, schedule_state: Any, **extra_args: Any) -> jax.Array:
+        return as_hyperparam(schedules[name](schedule_state, **extra_args))
 
     # The update of a schedule with a state takes any extra argument.
     stateful = any(not isinstance(schedule, WrappedSchedule) for schedule in schedules.values())
@@ -254,7 +252,8 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
         shown = dict(used)
         states = {}
         for name, schedule_state in state.hyperparams_states.items():
-            used[name], shown[name] = scheduled(name, used[name], schedule_state, **extra_args)
+            shown[name] = said(name, schedule_state, **extra_args)
+            used[name] = used[name] if _is_written(state.hyperparams[name]) else shown[name]
             states[name] = schedules[name].update(schedule_state, **extra_args)
         with jax.numpy_dtype_promotion("standard"):  # hyperparameters have a dtype of their own
             new_updates, inner_state = build(used).update(updates, state.inner_state, params, **extra_args)
@@ -268,12 +267,9 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
     return GradientTransformationExtraArgs(init, update)
 
 
-def _is_written(value: jax.Array, schedule: StatefulSchedule, state: Any) -> Any:
-    """Whether `value` is another than the schedule gave in the last step, beyond what rounding explains."""
-    if not isinstance(schedule, WrappedSchedule):
-        return False
-    last = schedule(WrappedScheduleState(jnp.maximum(state.count - 1, 0)))
-    return ~jnp.isclose(value, jnp.asarray(last, value.dtype), rtol=1e-5, atol=0, equal_nan=True)
+def _is_written(value: Any) -> bool:
+    """Whether someone has written a number, which has no dtype of its own: what a schedule says has one, also when restored."""
+    return getattr(value, "weak_type", isinstance(value, int | float))
 
 
 def _check_static_args(inner_factory: Callable[..., Any], names: Iterable[str]) -> None:

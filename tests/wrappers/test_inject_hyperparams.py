@@ -8,11 +8,15 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
+from gradtx import tree
+from gradtx.composition.hyperparams import hyperparams
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, Schedule, chain, factory
 from gradtx.require import is_zero
+from gradtx.schedules import linear_schedule
 from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.clipping import clip_by_global_norm
 from gradtx.transforms.momentum import trace
@@ -146,8 +150,8 @@ def test_a_scheduled_one_that_is_written_is_used_once(jitted):
     state.hyperparams["learning_rate"] = jnp.array(7.0)
     got, state = rates(tx, 3, state)
     assert got == [7.0, 0.9, 0.8]
-    state.hyperparams["learning_rate"] *= 0.5
-    assert rates(tx, 2, state)[0] == [0.4, 0.6]
+    state.hyperparams["learning_rate"] = 0.5
+    assert rates(tx, 2, state)[0] == [0.5, 0.6]
 
 
 def test_a_schedule_that_is_taken_out_of_the_state_has_ended():
@@ -159,10 +163,28 @@ def test_a_schedule_that_is_taken_out_of_the_state_has_ended():
     assert rates(tx, 2, state)[0] == [3.0, 3.0]
 
 
-def test_a_changed_schedule_goes_on_from_an_old_state():
-    _, state = rates(inject_hyperparams(scale_by_learning_rate)(falling), 2)
-    other = inject_hyperparams(scale_by_learning_rate)(lambda step: 10 * falling(step))
-    assert rates(other, 3, state)[0] == [0.9, 7.0, 6.0]
+@pytest.mark.parametrize("stored", [lambda state: state, lambda state: jax.tree.map(np.asarray, state)])
+def test_what_another_schedule_has_said_is_not_taken_for_the_users_word(stored):
+    _, state = rates(inject_hyperparams(scale_by_learning_rate)(linear_schedule(1.0, 0.0, 10)), 5)
+    tx, state = inject_hyperparams(scale_by_learning_rate)(linear_schedule(2.0, 0.0, 20)), stored(state)
+    assert hyperparams(tx, state)["scale_by_learning_rate.learning_rate"] == 1.5
+    assert rates(tx, 2, state)[0] == pytest.approx([1.5, 1.4])
+
+
+def test_the_rate_is_that_of_the_count_that_was_set():
+    tx = inject_hyperparams(scale_by_learning_rate)(falling)
+    state = tree.set(tx.init(jnp.ones(())), count=5)
+    assert hyperparams(tx, state)["scale_by_learning_rate.learning_rate"] == 0.5
+    got, state = rates(tx, 1, state)
+    assert got == [0.5]
+    assert tree.get(state, "learning_rate") == 0.5
+
+
+def test_a_scheduled_one_that_is_set_by_name_is_used_once():
+    tx = inject_hyperparams(scale_by_learning_rate)(falling)
+    state = tree.set(tx.init(jnp.ones(())), learning_rate=2)
+    assert hyperparams(tx, state)["scale_by_learning_rate.learning_rate"] == 2.0
+    assert rates(tx, 2, state)[0] == [2.0, 0.9]
 
 
 def test_a_name_that_is_no_hyperparameter_is_refused():
@@ -286,6 +308,9 @@ def test_a_schedule_may_keep_a_state_of_its_own():
         updates, state = tx.update(PARAMS, state, PARAMS, value=jnp.array(value), anything=1)
         got.append(float(-updates["b"]))
     assert got == [1.0, 5.0, 6.0]
+    state.hyperparams["learning_rate"] = 3.0
+    updates, _ = tx.update(PARAMS, state, PARAMS, value=jnp.array(8.0))
+    assert float(-updates["b"]) == 3.0
 
 
 def test_a_wrapped_schedule_counts():
