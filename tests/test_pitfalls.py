@@ -5,7 +5,7 @@ Others are caught elsewhere, and not repeated here. On the whole zoo, by the law
 - NaN from zero gradients in float16: `zero_tiny_and_huge_gradients_give_finite_updates`;
 - a NaN derivative at a zero gradient: `gradients_through_update_are_finite`;
 - a state that changes its dtypes with the gradients': `state_keeps_its_type`;
-- a keyword that nothing reads: `unknown_extra_arguments_are_refused`;
+- a misspelt keyword: `misspelt_extra_arguments_are_named`;
 - two leaves in one buffer: `fresh_state_and_params_can_be_donated`;
 - calls outside of jit that compile again: `unjitted_update_compiles_once`;
 - implicit promotion: `strict_dtype_promotion_is_enough`.

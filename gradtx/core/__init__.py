@@ -13,6 +13,10 @@ from gradtx.core.compositions import named_chain as named_chain
 from gradtx.core.compositions import set_to_zero as set_to_zero
 from gradtx.core.compositions import stateless as stateless
 from gradtx.core.compositions import stateless_with_tree_map as stateless_with_tree_map
+from gradtx.core.extra_args import ANYTHING as ANYTHING
+from gradtx.core.extra_args import keywords as keywords
+from gradtx.core.extra_args import only as only
+from gradtx.core.extra_args import refuse_misspelt as refuse_misspelt
 from gradtx.core.factories import factory as factory
 from gradtx.core.factories import sealed as sealed
 from gradtx.core.protocol import PROTOCOL_EXTRA_ARGS as PROTOCOL_EXTRA_ARGS

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from gradtx import require
+from gradtx.core.extra_args import only, refuse_misspelt
 from gradtx.core.protocol import (
-    PROTOCOL_EXTRA_ARGS,
     Function,
     GradientTransformation,
     GradientTransformationExtraArgs,
@@ -16,7 +16,7 @@ from gradtx.core.protocol import (
     Schedule,
     Updates,
 )
-from gradtx.core.wrapping import attach, declared_extra_args, inside, only
+from gradtx.core.wrapping import attach, declared_extra_args, inside
 from gradtx.recipe import Recipe, Value
 from gradtx.tree import mistakes
 
@@ -34,7 +34,7 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
     - What it returns remembers the factory and its arguments: it compares, hashes, pickles and prints by them.
     - What is annotated as a number must be one, and a schedule only where the annotation says so.
     - Hyperparameters out of range are refused, by the table in `gradtx.require`; `ranges` overrides it by name.
-    - `update` accepts the protocol's extra arguments and those it declares, and refuses every other by name.
+    - `update` hands on the extra arguments that are read, ignores the others, and refuses misspelt ones by name.
     - `update` says who needs the parameters when they are missing.
 
     Args:
@@ -89,13 +89,12 @@ def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtra
     declared = declared_extra_args(tx.update)
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        refuse_misspelt(name, extra_args, declared)
         if params is None and reads_params:
             raise ValueError(f"{name} reads the parameters: call update(updates, state, params), not update(updates, state).")
         if missing := required - extra_args.keys():
             keyword = min(missing)
             raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
-        if declared is not None:
-            _refuse_unknown(name, extra_args.keys() - declared - PROTOCOL_EXTRA_ARGS, declared)
         try:
             return tx.update(updates, state, params, **only(declared, extra_args))
         except Exception as error:  # each of these raises if the arguments are to blame
@@ -112,12 +111,3 @@ def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtra
 
     attach(update, extra_args=declared, sealed=True, inside=inside(tx))
     return kind._make((init, update))
-
-
-def _refuse_unknown(name: str, unknown: set[str], declared: frozenset[str]) -> None:
-    if not unknown:
-        return
-    keyword = min(unknown)
-    known = sorted(declared | PROTOCOL_EXTRA_ARGS)
-    hint = require.nearest(keyword, known, otherwise=f"known are {', '.join(known)}.")
-    raise TypeError(f"{name}: nothing here reads the extra argument {keyword!r}; {hint}")

@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
+from gradtx.core.extra_args import keywords, only
 from gradtx.core.protocol import GradientTransformation, GradientTransformationExtraArgs, OptState, Params, Updates
 
 _R = TypeVar("_R")
@@ -39,19 +40,14 @@ def inside(tx: GradientTransformation) -> Inside:
     return getattr(tx.update, "inside", Inside())
 
 
-def declared_extra_args(update: Callable[..., Any]) -> frozenset[str] | None:
-    """The extra arguments that `update` reads, or None if it takes any (`**extra` from outside gradtx)."""
-    if hasattr(update, "extra_args"):
-        return vars(update)["extra_args"]
-    extra = list(inspect.signature(update).parameters.values())[3:]
-    if any(p.kind is p.VAR_KEYWORD for p in extra):
-        return None
-    return frozenset(p.name for p in extra)
+def declared_extra_args(update: Callable[..., Any]) -> frozenset[str]:
+    """The extra arguments that `update` reads; `ANYTHING` is among them if it takes any (`**extra` from outside gradtx)."""
+    return vars(update)["extra_args"] if hasattr(update, "extra_args") else keywords(update, after=3)
 
 
 def forwards_to(
     *inners: GradientTransformation,
-    extra_args: frozenset[str] | None = frozenset(),
+    extra_args: frozenset[str] = frozenset(),
     states: Callable[[Any], Iterable[OptState] | Mapping[Any, OptState]] = lambda state: (state.inner_state,),
     **tells: Any,
 ) -> Callable[[_R], _R]:
@@ -59,7 +55,7 @@ def forwards_to(
 
     Args:
       *inners: what it wraps.
-      extra_args: what it reads besides, such as the arguments of a function that it was given; None for anything.
+      extra_args: what it reads besides, such as the arguments of a function that it was given; `ANYTHING` may be one of them.
       states: picks the states of `inners` out of that of the wrapper; a mapping gives each a name, too.
       **tells: what else it tells of itself, and what it tells otherwise; see `Inside`.
     """
@@ -72,9 +68,8 @@ def forwards_to(
     def mark(update: Any) -> Any:
         own = inspect.signature(update).parameters.values()
         names = frozenset(p.name for p in own if p.kind is p.KEYWORD_ONLY)
-        declared = [extra_args, *(declared_extra_args(inner.update) for inner in inners)]
-        everything = None if None in declared else names.union(*cast("list[frozenset[str]]", declared))
-        attach(update, extra_args=everything, inside=Inside(**{"parts": parts, **tells}))
+        declared = names.union(extra_args, *(declared_extra_args(inner.update) for inner in inners))
+        attach(update, extra_args=declared, inside=Inside(**{"parts": parts, **tells}))
         return update
 
     return mark
@@ -119,8 +114,3 @@ def _no_transformation(thing: Any) -> str:
 def attach(function: Callable[..., Any], **attributes: Any) -> None:
     """Let a function tell something of itself."""
     vars(function).update(attributes)
-
-
-def only(names: frozenset[str] | None, extra_args: dict[str, Any]) -> dict[str, Any]:
-    """Return the extra arguments of these names; all if there are no names."""
-    return extra_args if names is None else {name: arg for name, arg in extra_args.items() if name in names}

@@ -12,8 +12,9 @@ try:
 except ImportError as error:
     raise ImportError("gradtx.testing needs chex: pip install 'gradtx[test]'.") from error
 
+from gradtx.testing.arguments import misspelt_extra_arguments_are_named as misspelt_extra_arguments_are_named
 from gradtx.testing.arguments import protocol_extra_arguments_pass as protocol_extra_arguments_pass
-from gradtx.testing.arguments import unknown_extra_arguments_are_refused as unknown_extra_arguments_are_refused
+from gradtx.testing.arguments import unknown_extra_arguments_are_ignored as unknown_extra_arguments_are_ignored
 from gradtx.testing.buffers import fresh_state_and_params_can_be_donated as fresh_state_and_params_can_be_donated
 from gradtx.testing.check import check_transformation as check_transformation
 from gradtx.testing.dtypes import counters_are_int32_scalars as counters_are_int32_scalars

@@ -1,6 +1,5 @@
 """What line searches share: the objective with its arguments, slopes, and values that the next step need not compute again."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree
-from gradtx.core import PROTOCOL_EXTRA_ARGS, OptState, Params, Updates
+from gradtx.core import ANYTHING, PROTOCOL_EXTRA_ARGS, OptState, Params, Updates, keywords, only, refuse_misspelt
 
 ValueFn = Callable[..., Any]
 """The objective: parameters in, and perhaps arguments by keyword; a real scalar out."""
@@ -20,26 +19,24 @@ def objective(owner: str, value_fn: ValueFn, extra_args: Mapping[str, Any]) -> C
     Args:
       owner: the transformation, for the error.
       value_fn: a function of the parameters and of arguments by keyword.
-      extra_args: what `update` was given besides its own arguments. Those of the protocol may be meant for others.
+      extra_args: what `update` was given besides its own arguments. What `value_fn` does not take may be meant for others.
 
     Raises:
-      TypeError: `value_fn` does not take one of them.
+      TypeError: one of them is a misspelling of an argument of `value_fn`.
     """
-    taken = {name: arg for name, arg in extra_args.items() if _takes(value_fn, name)}
-    if unknown := sorted(extra_args.keys() - taken.keys() - PROTOCOL_EXTRA_ARGS):
-        raise TypeError(f"{owner}: value_fn does not take {unknown[0]!r}, which update was given.")
+    names = _keywords(value_fn)
+    refuse_misspelt(owner, extra_args, names)
+    # What the protocol names is meant for others, unless the objective names it, too.
+    meant = {name: arg for name, arg in extra_args.items() if name in names or name not in PROTOCOL_EXTRA_ARGS}
+    taken = only(names, meant)
     return lambda params: value_fn(params, **taken)
 
 
-def _takes(value_fn: ValueFn, name: str) -> bool:
+def _keywords(value_fn: ValueFn) -> frozenset[str]:
     try:
-        parameters = list(inspect.signature(value_fn).parameters.values())
+        return keywords(value_fn, after=1)  # the first are the parameters
     except ValueError:  # a builtin, which does not tell
-        return name not in PROTOCOL_EXTRA_ARGS
-    named = [p for p in parameters[:1] if p.kind is p.KEYWORD_ONLY] + parameters[1:]  # the first are the parameters
-    by_keyword = any(p.name == name and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) for p in named)
-    any_other = any(p.kind is p.VAR_KEYWORD for p in parameters) and name not in PROTOCOL_EXTRA_ARGS
-    return by_keyword or any_other
+        return frozenset({ANYTHING})
 
 
 def slope(grad: Updates, updates: Updates) -> jax.Array:

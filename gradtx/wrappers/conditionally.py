@@ -1,6 +1,5 @@
 """Apply a transformation in some steps only."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,6 +15,8 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    keywords,
+    only,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
@@ -80,7 +81,7 @@ def _conditionally(
     state_type: Callable[..., Any],
 ) -> GradientTransformationExtraArgs:
     inner = with_extra_args_support(inner)
-    reads = _keywords(condition) if forward_extra_args else frozenset()
+    reads = keywords(condition, after=1) if forward_extra_args else frozenset()
 
     def init(params: Params) -> Any:
         return state_type(step=jnp.zeros((), jnp.int32), inner_state=inner.init(params))
@@ -88,20 +89,11 @@ def _conditionally(
     @forwards_to(inner, extra_args=reads)
     @compiled
     def update(updates: Updates, state: Any, params: Params | None = None, **extra_args: Any):
-        given = extra_args if reads is None else {name: arg for name, arg in extra_args.items() if name in reads}
         new_updates, inner_state = run_if(
-            condition(state.step, **given),
+            condition(state.step, **only(reads, extra_args)),
             lambda: inner.update(updates, state.inner_state, params, **extra_args),
             otherwise=lambda: (otherwise(updates), state.inner_state),
         )
         return new_updates, state_type(step=safe_increment(state.step), inner_state=inner_state)
 
     return GradientTransformationExtraArgs(init, update)
-
-
-def _keywords(condition: Callable[..., Any]) -> frozenset[str] | None:
-    """The extra arguments that a condition names after the step; None if it takes any."""
-    parameters = list(inspect.signature(condition).parameters.values())[1:]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return frozenset(p.name for p in parameters)

@@ -15,6 +15,7 @@ from gradtx.compiled import compiled, keep_dtypes
 from gradtx.composition.arguments import is_number, is_schedule, looked_at, signature_of
 from gradtx.composition.held import check_names, in_place_of, is_plain_number, known, require_held
 from gradtx.core import (
+    ANYTHING,
     GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
@@ -244,7 +245,7 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
     # The update of a schedule with a state takes any extra argument.
     stateful = any(not isinstance(schedule, WrappedSchedule) for schedule in schedules.values())
 
-    @forwards_to(inner, extra_args=None if stateful else frozenset(), parts=present, adjust=adjust)
+    @forwards_to(inner, extra_args=frozenset({ANYTHING} if stateful else ()), parts=present, adjust=adjust)
     @compiled
     def update(updates: Updates, state: InjectStatefulHyperparamsState, params: Params | None = None, **extra_args: Any):
         check_names(made_by.__name__, state.hyperparams.keys(), numbers.keys() | schedules.keys())

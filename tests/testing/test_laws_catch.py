@@ -189,12 +189,16 @@ def takes_no_extra_arguments():
     return GradientTransformationExtraArgs(lambda params: EmptyState(), lambda u, s, p=None: (u, s))
 
 
-def claims_to_refuse():
+def claims_to_know_its_arguments():
     def update(updates, state, params=None, **extra):
         return updates, state
 
     vars(update)["extra_args"] = frozenset()
     return GradientTransformationExtraArgs(lambda params: EmptyState(), update)
+
+
+def refuses_what_it_does_not_read():
+    return GradientTransformationExtraArgs(lambda params: EmptyState(), lambda u, s, p=None, *, value=None: (u, s))
 
 
 def starts_from_the_params():
@@ -255,7 +259,8 @@ BREAKS = [
     ("state_is_made_of_plain_containers", keeps_its_own_container, "state is a CustomState"),
     ("state_is_made_of_plain_containers", is_not_called_state, "a Moment, whose name does not end in State"),
     ("protocol_extra_arguments_pass", takes_no_extra_arguments, "unexpected keyword argument"),
-    ("unknown_extra_arguments_are_refused", claims_to_refuse, "accepted no_such_argument"),
+    ("unknown_extra_arguments_are_ignored", refuses_what_it_does_not_read, "unexpected keyword argument 'no_such_argument'"),
+    ("misspelt_extra_arguments_are_named", claims_to_know_its_arguments, "accepted valeu"),
     ("fresh_state_and_params_can_be_donated", starts_from_the_params, r"state.moment\['.*'\] shares the buffer of params"),
     ("fresh_state_and_params_can_be_donated", starts_twice_from_one_array, "shares the buffer of state.moment"),
     ("fresh_state_and_params_can_be_donated", gives_away_its_constant, "another fresh state.count shares the buffer"),

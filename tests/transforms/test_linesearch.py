@@ -41,11 +41,15 @@ def test_the_objective_gets_its_arguments(search):
 
 
 @searches
-def test_what_the_objective_does_not_take_is_refused_by_name(search):
+def test_a_misspelt_argument_of_the_objective_is_named_and_what_it_does_not_take_is_ignored(search):
+    def scaled_squares(params, scale=1.0):
+        return scale * squares(params)
+
     tx = gradtx.chain(gradtx.sgd(1.0), SEARCHES[search]())
-    with pytest.raises(TypeError, match=f"scale_by_{search}_linesearch: value_fn does not take 'learning_rat'"):
-        updated(tx, squares, jnp.ones(2), learning_rat=1.0)
-    updated(tx, squares, jnp.ones(2), key=jax.random.key(0))  # may be meant for another member
+    message = f"scale_by_{search}_linesearch: nothing here reads the extra argument 'scael'; did you mean 'scale'"
+    with pytest.raises(TypeError, match=message):
+        updated(tx, scaled_squares, jnp.ones(2), scael=1.0)
+    updated(tx, scaled_squares, jnp.ones(2), key=jax.random.key(0), step=3)  # may be meant for others
 
 
 @searches

@@ -160,7 +160,7 @@ def test_masking_out_and_filling_in_are_inverse():
     chex.assert_trees_all_equal(fill_masked(where, mask_out(where, PARAMS), PARAMS), PARAMS)
 
 
-def test_an_unknown_extra_argument_is_refused():
+def test_a_misspelt_extra_argument_is_refused():
     tx = masked(scale(2.0), True)
     with pytest.raises(TypeError, match="valeu"):
         tx.update(PARAMS, tx.init(PARAMS), valeu=1.0)

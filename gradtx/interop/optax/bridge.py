@@ -7,7 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, OptState, factory, with_extra_args_support
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    factory,
+    sealed,
+    with_extra_args_support,
+)
 
 
 def to_optax(tx: GradientTransformation) -> Any:
@@ -25,7 +32,7 @@ def to_optax(tx: GradientTransformation) -> Any:
     optax = sys.modules.get("optax")
     if optax is None:
         raise RuntimeError("to_optax makes an instance of a class of Optax, which is not loaded: import optax first.")
-    return optax.GradientTransformationExtraArgs(*with_extra_args_support(tx))
+    return optax.GradientTransformationExtraArgs(*sealed(tx, "to_optax"))
 
 
 @factory
