@@ -6,7 +6,8 @@ What all of them keep to:
   65504 is inf, with the right gradient; for a loss of float32, cast the predictions.)
 - Predictions are floats. Targets have their shape, or, where it says so, one that broadcasts to it; predictions never grow.
 - What is masked by `where` may be NaN: neither the loss nor its gradient sees it. Of nothing, a loss is 0.
-- Logits may be as large as floats are, and probabilities 0: gradients are finite.
+- Logits may be as large as floats are, and probabilities 0: gradients and second derivatives are finite.
+- A loss that is at least 0 by its definition is so in floating point, too, for equal and nearly equal arguments.
 """
 
 from gradtx.losses.binary import hinge_loss as hinge_loss

@@ -55,8 +55,9 @@ def sigmoid_focal_loss(logits: Any, labels: Any, *, alpha: Any = None, gamma: An
       Lin et al., Focal Loss for Dense Object Detection, 2017, https://arxiv.org/abs/1708.02002
     """
     missed = labels * jax.nn.sigmoid(-logits) + (1 - labels) * jax.nn.sigmoid(logits)
-    # Not below the smallest number: a power below 1 has no derivative at 0.
-    focus = jnp.maximum(missed, jnp.finfo(missed.dtype).tiny) ** gamma
+    # A power below 1 has no derivative at 0: for decisions better than this, the focus is a constant. The second derivative of
+    # a power divides by the square, which is a number still.
+    focus = jnp.maximum(missed, jnp.finfo(missed.dtype).tiny ** 0.5) ** gamma
     weight = 1 if alpha is None else labels * alpha + (1 - labels) * (1 - alpha)
     return weight * focus * _cross_entropy(logits, labels)
 
@@ -102,7 +103,7 @@ def perceptron_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
 def sparsemax_loss(logits: Any, labels: Any) -> jax.Array:
     """Return the Fenchel-Young loss of the sparse sigmoid, which is 0 where that is the label.
 
-        (p − y)(x + 1 − p − y)      p = min(max((x + 1)/2, 0), 1)
+        (p − y)² + (p − y)(x + 1 − 2p)      p = min(max((x + 1)/2, 0), 1)
 
     For the label 0 that is 0 up to x = −1, (x + 1)²/4 up to x = 1, and x from there.
 
@@ -118,7 +119,7 @@ def sparsemax_loss(logits: Any, labels: Any) -> jax.Array:
       Blondel et al., Learning with Fenchel-Young Losses, 2020, section 4.4, https://arxiv.org/abs/1901.02324
     """
     p = jnp.clip((logits + 1) / 2, 0, 1)
-    return (p - labels) * (logits + 1 - p - labels)
+    return jnp.square(p - labels) + (p - labels) * (logits + 1 - 2 * p)
 
 
 def _cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.losses.arguments import Axis, at_label, kept, loss, one_hot, reduced_axes
+from gradtx.losses.bounds import exp_excess
 from gradtx.losses.softmax import cross_entropy, expected, log_normalizer, surprise
 
 
@@ -111,7 +112,8 @@ def poly_loss_cross_entropy(logits: Any, labels: Any, *, epsilon: Any = 2.0, axi
     axes = reduced_axes(axis, logits.ndim)
     costs = surprise(logits, axis, where)
     missed = jnp.sum(kept(where, labels) * -jnp.expm1(-costs), axis=axes)
-    return jnp.sum(expected(kept(where, labels), costs), axis=axes) + epsilon * missed
+    beyond = jnp.sum(expected(kept(where, labels), exp_excess(-costs)), axis=axes)  # −log p − (1 − p)
+    return beyond + (1 + epsilon) * missed
 
 
 @loss("labels", alpha=require.Range(low=0, high=1))

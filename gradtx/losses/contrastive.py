@@ -90,7 +90,14 @@ def _distance(x: jax.Array, axes: tuple[int, ...], degree: Any, eps: Any) -> jax
     if isinstance(degree, float) and math.isinf(degree):
         return jnp.max(jnp.abs(x), axis=axes, initial=0)
     scale = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axes, keepdims=True, initial=1))
-    powers = jnp.sum((jnp.abs(x) / scale) ** degree, axis=axes)
+    powers = jnp.sum(_power(x / scale, degree), axis=axes)
     scale = jnp.squeeze(scale, axes)
     total = powers + eps / scale**degree
     return scale * jnp.where(total == 0, 0, jnp.where(total == 0, 1, total) ** (1 / degree))
+
+
+def _power(x: jax.Array, degree: Any) -> jax.Array:
+    """|x|ᵏ, whose derivatives at 0 are those of x² for k = 2, and 0 for other powers, also where they are infinite."""
+    if isinstance(degree, float) and degree == 2:
+        return jnp.square(x)
+    return jnp.where(x == 0, 0, jnp.abs(jnp.where(x == 0, 1, x)) ** degree)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.losses.arguments import loss
+from gradtx.losses.bounds import nonnegative
 from gradtx.losses.softmax import surprise
 
 
@@ -110,7 +111,8 @@ def _ctc(
     blank = blank.at[-1:].set(spelled)
     length = jnp.sum(~label_paddings, axis=1)
     log_likelihood = jnp.take_along_axis(spelled, length[:, None], axis=1)[:, 0]
-    return -_finite(log_likelihood, log_epsilon), _finite(blank, log_epsilon), _finite(label, log_epsilon)
+    log_likelihood, blank, label = (_finite(log_p, log_epsilon) for log_p in (log_likelihood, blank, label))
+    return -log_likelihood, blank, label
 
 
 def _after_label(label: jax.Array) -> jax.Array:
@@ -126,7 +128,8 @@ def _or(one: jax.Array, other: jax.Array) -> jax.Array:
 
 
 def _finite(log_p: jax.Array, log_epsilon: Any) -> jax.Array:
-    return jnp.where(jnp.isneginf(log_p), log_epsilon, log_p)
+    """The logarithm of a probability: at most 0, whatever was lost in rounding, and `log_epsilon` for that of 0."""
+    return jnp.where(jnp.isneginf(log_p), log_epsilon, -nonnegative(-log_p))
 
 
 def _check_shapes(

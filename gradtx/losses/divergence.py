@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.losses.arguments import Axis, kept, loss, reduced_axes
+from gradtx.losses.bounds import exp_excess, nonnegative
 
 
 @loss("log_predictions", "targets", broadcast=True)
@@ -13,6 +14,8 @@ def kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -1, where: An
     """Return the divergence of Kullback and Leibler, of targets p from predictions q.
 
         Σ p (log p − log q)       0 where p is 0
+
+    Of probabilities that sum to 1 it is at least 0; a sum that is negative by no more than its rounding is returned as 0.
 
     Args:
       log_predictions: log q, of shape (..., n); −inf for a probability of 0.
@@ -28,7 +31,7 @@ def kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -1, where: An
       Kullback and Leibler, On Information and Sufficiency, 1951, https://doi.org/10.1214/aoms/1177729694
     """
     log_q, p = kept(where, log_predictions), kept(where, targets)
-    return jnp.sum(_information(p, _safe_log(p), log_q), axis=reduced_axes(axis, p.ndim))
+    return _divergence(p, _safe_log(p), log_q, axis)
 
 
 @loss("log_predictions", "log_targets", broadcast=True)
@@ -49,7 +52,7 @@ def kl_divergence_with_log_targets(log_predictions: Any, log_targets: Any, axis:
       Kullback and Leibler, On Information and Sufficiency, 1951, https://doi.org/10.1214/aoms/1177729694
     """
     log_q, log_p = kept(where, log_predictions), kept(where, log_targets, -jnp.inf)
-    return jnp.sum(_information(jnp.exp(log_p), log_p, log_q), axis=reduced_axes(axis, log_p.ndim))
+    return _divergence(jnp.exp(log_p), log_p, log_q, axis)
 
 
 @loss("log_predictions", "targets", broadcast=True)
@@ -75,7 +78,11 @@ def generalized_kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -
       https://doi.org/10.1016/0041-5553(67)90040-7
     """
     log_q, p = kept(where, log_predictions, -jnp.inf), kept(where, targets)
-    return jnp.sum(_information(p, _safe_log(p), log_q) + jnp.exp(log_q) - p, axis=reduced_axes(axis, p.ndim))
+    ratio = log_q - _safe_log(p)
+    is_near = (p > 0) & (jnp.abs(ratio) < 1)
+    near = p * exp_excess(jnp.where(is_near, ratio, 0))  # what is left of q and p where they cancel
+    far = _information(p, _safe_log(p), log_q) + jnp.exp(log_q) - p
+    return jnp.sum(jnp.where(is_near, near, far), axis=reduced_axes(axis, p.ndim))
 
 
 @loss("log_predictions", "targets", broadcast=True)
@@ -96,6 +103,14 @@ def convex_kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -1, wh
       Boyd and Vandenberghe, Convex Optimization, 2004, page 90, https://stanford.edu/~boyd/cvxbook
     """
     return generalized_kl_divergence(log_predictions, targets, axis, where)
+
+
+def _divergence(p: jax.Array, log_p: jax.Array, log_q: jax.Array, axis: Axis) -> jax.Array:
+    """Σ p (log p − log q): of probabilities at least 0, so what is negative by no more than its rounding is 0."""
+    axes = reduced_axes(axis, p.ndim)
+    sizes = p * (1 + jnp.abs(jnp.where(p == 0, 0, log_p)))
+    rounding = 8 * jnp.finfo(p.dtype).eps * jnp.sum(jax.lax.stop_gradient(sizes), axis=axes)
+    return nonnegative(jnp.sum(_information(p, log_p, log_q), axis=axes), rounding)
 
 
 def _information(p: jax.Array, log_p: jax.Array, log_q: jax.Array) -> jax.Array:

@@ -52,7 +52,7 @@ def multiclass_perceptron_loss(scores: Any, labels: Any) -> jax.Array:
 def multiclass_sparsemax_loss(scores: Any, labels: Any) -> jax.Array:
     """Return the Fenchel-Young loss of the sparsemax p, which is 0 where that is sure of the right class.
 
-        ⟨p, s⟩ − sᵧ + (1 − ‖p‖²)/2      p = argmin ‖p − s‖ over probabilities
+        ⟨p, s⟩ − sᵧ + (1 − ‖p‖²)/2 = ‖p − eᵧ‖²/2 + max(τ − sᵧ, 0)      p = max(s − τ, 0), τ such that the sum is 1
 
     Args:
       scores: s, of shape (..., classes).
@@ -69,13 +69,13 @@ def multiclass_sparsemax_loss(scores: Any, labels: Any) -> jax.Array:
     hot = one_hot("multiclass_sparsemax_loss", labels, "scores", scores.shape)
     # From the highest score down: what is in the support of p is then above −1, however large the scores.
     scores = scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
-    p = _sparsemax(scores)
-    mean = jnp.sum(p * jnp.where(p > 0, scores, 0), axis=-1)
-    return mean - at_label(hot, scores) + (1 - jnp.sum(jnp.square(p), axis=-1)) / 2
+    p, support, threshold = _sparsemax(scores)
+    below = at_label(hot, jnp.where(support, 0, threshold - scores))
+    return jnp.sum(jnp.square(p - hot.astype(p.dtype)), axis=-1) / 2 + below
 
 
-def _sparsemax(scores: jax.Array) -> jax.Array:
-    """Project onto the probabilities: max(s − τ, 0), with τ such that the sum is 1."""
+def _sparsemax(scores: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The projection onto the probabilities, where it is not 0, and τ."""
     falling = -jnp.sort(-jax.lax.stop_gradient(scores), axis=-1)
     ranks = jnp.arange(1, scores.shape[-1] + 1, dtype=scores.dtype).reshape((1,) * (scores.ndim - 1) + (-1,))
     in_support = 1 + ranks * falling > jnp.cumsum(falling, axis=-1)
@@ -84,4 +84,4 @@ def _sparsemax(scores: jax.Array) -> jax.Array:
     support = scores >= least
     excess = jnp.sum(jnp.where(support, scores, 0), axis=-1, keepdims=True) - 1
     threshold = excess / jnp.sum(support, axis=-1, keepdims=True, dtype=scores.dtype)
-    return jnp.where(support, scores - threshold, 0)
+    return jnp.where(support, scores - threshold, 0), support, threshold

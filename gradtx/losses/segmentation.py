@@ -164,8 +164,8 @@ def _region(owner: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[in
 
 
 def _dice(p: jax.Array, t: jax.Array, smooth: Any, alpha: Any, beta: Any, axes: tuple[int, ...]) -> jax.Array:
-    common, predicted, true = (jnp.sum(x, axis=axes) for x in (p * t, p, t))
-    wrong = alpha * (predicted - common) + beta * (true - common)
+    common, false_positive, false_negative = (jnp.sum(x, axis=axes) for x in (p * t, p * (1 - t), t * (1 - p)))
+    wrong = alpha * false_positive + beta * false_negative
     total = common + wrong + smooth
     return wrong / jnp.where(total == 0, 1, total)
 

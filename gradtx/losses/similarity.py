@@ -1,12 +1,13 @@
 """Losses of the angle between vectors."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.losses.arguments import Axis, kept, loss
+from gradtx.losses.bounds import nonnegative
 from gradtx.numerics import safe_sqrt
 
 
@@ -32,7 +33,8 @@ def cosine_similarity(predictions: Any, targets: Any, *, epsilon: Any = 0.0, axi
     References:
       https://en.wikipedia.org/wiki/Cosine_similarity
     """
-    return _cosine(predictions, targets, epsilon, axis, where)
+    x, y = (unit(kept(where, v), axis, epsilon) for v in (predictions, targets))
+    return jnp.sum(x * y, axis=_axes(axis))
 
 
 @loss("predictions", "targets", broadcast=True, epsilon=require.NONNEGATIVE)
@@ -53,24 +55,34 @@ def cosine_distance(predictions: Any, targets: Any, *, epsilon: Any = 0.0, axis:
     References:
       https://en.wikipedia.org/wiki/Cosine_similarity
     """
-    distance = 1 - _cosine(predictions, targets, epsilon, axis, where)
-    return distance if where is None else jnp.where(jnp.any(where, axis=_axes(axis)), distance, 0)
+    x, y = (_normalized(kept(where, v), axis, epsilon) for v in (predictions, targets))
+    axes = _axes(axis)
+    shorter = nonnegative(1 - jnp.sum(x.vector * y.vector, axis=axes))
+    of_units = jnp.sum(jnp.square(x.vector - y.vector), axis=axes) / 2  # which does not cancel
+    distance = jnp.where(jnp.all(x.is_unit & y.is_unit, axis=axes), of_units, shorter)
+    return distance if where is None else jnp.where(jnp.any(where, axis=axes), distance, 0)
 
 
 def unit(x: jax.Array, axis: Axis = -1, epsilon: Any = 0.0) -> jax.Array:
     """Return x / max(‖x‖, ε); 0, with gradient 0, for 0 if ε is 0."""
+    return _normalized(x, axis, epsilon).vector
+
+
+class _Normalized(NamedTuple):
+    vector: jax.Array
+    is_unit: jax.Array  # not shorter than ε, nor 0; of size 1 along the axis
+
+
+def _normalized(x: jax.Array, axis: Axis, epsilon: Any) -> _Normalized:
     axis = _axes(axis)
     # In units of the largest entry, whose derivative drops out: what is returned does not depend on it.
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0))
     largest = jnp.where(largest == 0, 1, largest)
     x = x / largest
-    norm = jnp.maximum(safe_sqrt(jnp.sum(jnp.square(x), axis=axis, keepdims=True)), epsilon / largest)
-    return jnp.where(norm == 0, 0, x / jnp.where(norm == 0, 1, norm))
-
-
-def _cosine(x: jax.Array, y: jax.Array, epsilon: Any, axis: Axis, where: jax.Array | None) -> jax.Array:
-    x, y = (unit(kept(where, vector), axis, epsilon) for vector in (x, y))
-    return jnp.sum(x * y, axis=_axes(axis))
+    norm = safe_sqrt(jnp.sum(jnp.square(x), axis=axis, keepdims=True))
+    divisor = jnp.maximum(norm, epsilon / largest)
+    vector = jnp.where(divisor == 0, 0, x / jnp.where(divisor == 0, 1, divisor))
+    return _Normalized(vector, (norm > 0) & (norm >= epsilon / largest))
 
 
 def _axes(axis: Axis) -> int | tuple[int, ...] | None:
