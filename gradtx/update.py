@@ -12,8 +12,11 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import Params, Updates
+from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates
 from gradtx.tree.layout import typed_like
+
+_ALIKE = "Both must be trees of the same shapes."
 
 
 def apply_updates(params: Params, updates: Updates) -> Params:
@@ -35,9 +38,9 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     return jax.tree.map(tree.placed_like, params, moved)
 
 
-@tree.lift
-def _apply_updates(u, p):
-    return u, p + typed_like(p, u)
+@tree.lift(advice="Updates are made for their params: updates, state = tx.update(gradients, state, params).")
+def _apply_updates(updates, params):
+    return updates, params + typed_like(params, updates)
 
 
 def _add_integers(u: Any, p: Any) -> Any:
@@ -73,7 +76,7 @@ def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> An
     return jax.tree.map(tree.placed_like, old_tensors, moved)
 
 
-@tree.lift
+@tree.lift(advice=_ALIKE)
 def _incremental_update(new_tensors, old_tensors, *, step_size):
     return new_tensors, step_size * typed_like(old_tensors, new_tensors) + (1 - step_size) * old_tensors
 
@@ -91,7 +94,7 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
 
     Raises:
       TypeError: a float would have to be rounded to an integer.
-      ValueError: `update_period` is less than 1.
+      ValueError: `update_period` is less than 1, or the trees do not match.
 
     References:
       Mnih et al., Human-level control through deep reinforcement learning, 2015, https://doi.org/10.1038/nature14236
@@ -103,11 +106,18 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
         if tree.is_hole(new):
             return old
         new, old = jnp.asarray(new), jnp.asarray(old)
+        if new.shape != old.shape:
+            raise ValueError(f"periodic_update: an array of shape {new.shape} cannot replace one of shape {old.shape}.")
         if truncates(new.dtype, old.dtype):
-            raise TypeError(f"{new.dtype} does not fit into {old.dtype}: part of the number would be lost without a word.")
+            raise TypeError(f"periodic_update: {new.dtype} does not fit into {old.dtype}: part of a number would be lost.")
         return jnp.where(due, typed_like(old, new).astype(old.dtype), old)
 
-    return jax.tree.map(tree.placed_like, old_tensors, jax.tree.map(chosen, new_tensors, old_tensors, is_leaf=tree.is_hole))
+    try:
+        replaced = jax.tree.map(chosen, new_tensors, old_tensors, is_leaf=tree.is_hole)
+    except ValueError:
+        mismatch.check_same("periodic_update", _ALIKE, new_tensors=new_tensors, old_tensors=old_tensors)
+        raise
+    return jax.tree.map(tree.placed_like, old_tensors, replaced)
 
 
 def _is_integer(leaf: Any) -> bool:

@@ -84,7 +84,7 @@ NO_NUMBER = [
     ),
     (
         lambda: gradtx.adamw(1e-3, mu_dtype="bf16"),
-        "scale_by_adam: 'bf16' is no dtype; write one such as jnp.bfloat16 or 'bfloat16'.",
+        "adamw: 'bf16' is not a dtype; write one such as jnp.bfloat16 or 'bfloat16'.",
     ),
 ]
 
@@ -102,12 +102,12 @@ OUT_OF_RANGE = [
 ]
 
 NO_TRANSFORMATION = [
-    (lambda: gradtx.chain(gradtx.adam), "the function adam. If it makes one, call it: adam(...)."),
-    (lambda: gradtx.masked(gradtx.adam, True), "the function adam. If it makes one, call it: adam(...)."),
-    (lambda: gradtx.partition({"a": gradtx.adam}, "a"), "the function adam. If it makes one, call it: adam(...)."),
-    (lambda: gradtx.chain([gradtx.adam(0.1)]), "[adam(0.1)]. Members are handed over one by one: chain(*members)."),
-    (lambda: gradtx.masked(True, gradtx.adam(0.1)), "True."),
-    (lambda: gradtx.MultiSteps(0.1, 2), "0.1."),
+    ("chain", lambda: gradtx.chain(gradtx.adam), "the function adam. If it makes one, call it: adam(...)."),
+    ("masked", lambda: gradtx.masked(gradtx.adam, True), "the function adam. If it makes one, call it: adam(...)."),
+    ("partition", lambda: gradtx.partition({"a": gradtx.adam}, "a"), "the function adam. If it makes one, call it: adam(...)."),
+    ("chain", lambda: gradtx.chain([gradtx.adam(0.1)]), "[adam(0.1)]. Members are handed over one by one: chain(*members)."),
+    ("masked", lambda: gradtx.masked(True, gradtx.adam(0.1)), "True."),
+    ("MultiSteps", lambda: gradtx.MultiSteps(0.1, 2), "0.1."),
 ]
 
 NO_MASK = "must be True or False, got {}. A mask decides what is computed, so it cannot be a number or an array."
@@ -125,14 +125,14 @@ def test_a_number_out_of_range_is_refused_when_built(build, message):
         build()
 
 
-@pytest.mark.parametrize(("build", "got"), NO_TRANSFORMATION, ids=[got[:60] for _, got in NO_TRANSFORMATION])
-def test_what_is_no_transformation_is_refused_when_built(build, got):
-    with raises(TypeError, f"a gradient transformation has an init and an update; got {got}"):
-        build()
+def test_what_is_not_a_transformation_is_refused_when_built():
+    for owner, build, got in NO_TRANSFORMATION:
+        with raises(TypeError, f"{owner}: a gradient transformation has an init and an update; got {got}"):
+            build()
 
 
 def test_a_mask_of_numbers_is_refused_when_built():
-    with raises(TypeError, "add_decayed_weights: mask " + NO_MASK.format("0.1")):
+    with raises(TypeError, "adamw: mask " + NO_MASK.format("0.1")):
         gradtx.adamw(1e-3, mask=0.1)
     with raises(TypeError, "masked: mask['dense'] " + NO_MASK.format("1")):
         gradtx.masked(gradtx.adamw(1e-3), {"dense": 1, "scale": True})
@@ -233,12 +233,12 @@ def test_updates_of_a_wrong_shape_are_refused_by_path(name):
 
 
 def test_a_rule_with_parts_of_other_shapes_says_which_leaf_it_was_at():
-    with pytest.raises(TypeError, match="incompatible shapes") as caught:
+    message = (
+        "scale_by_factored_rms: the rule fails at ['dense']['bias'], with the shapes updates (3,), state v_row (1,), "
+        "state v_col (1,), state v (2,). Was the state made for other params? ... incompatible shapes ..."
+    )
+    with raises(TypeError, message):
         traced_update(gradtx.adafactor(1e-3), changed(GRADIENTS, bias=jnp.ones(3)))
-    assert caught.value.__notes__[:1] == [
-        "scale_by_factored_rms was at ['dense']['bias'], with the shapes: updates (3,), state v_row (1,), state v_col (1,), "
-        "state v (2,). Was the state made for other params?"
-    ]
 
 
 def test_parameters_unlike_the_updates_are_refused_by_path():
@@ -300,13 +300,13 @@ def test_gradients_of_another_float_dtype_are_no_mistake():
 FIRST = "Make one before the first step, state = tx.init(params), and pass it on: update(updates, state, params)."
 OWN = {
     "chain": "chain: the state is {}, not a tuple of EmptyState, tuple as init makes it. ",
-    "muon": "partition: the state is {}, not PartitionState as init makes it. ",
+    "muon": "muon: the state is {}, not PartitionState as init makes it. ",
     "masked": "masked: the state is {}, not MaskedState as init makes it. ",
     "partition": "partition: the state is {}, not PartitionState as init makes it. ",
     "inject_hyperparams": "inject_hyperparams(adamw): the state is {}, not InjectStatefulHyperparamsState as init makes it. ",
     "MultiSteps": "MultiSteps: the state is {}, not MultiStepsState as init makes it. ",
     "apply_if_finite": "apply_if_finite: the state is {}, not ApplyIfFiniteState as init makes it. ",
-    "schedule_free": "schedule_free: the state is {}, not ScheduleFreeState as init makes it. ",
+    "schedule_free": "schedule_free_adamw: the state is {}, not ScheduleFreeState as init makes it. ",
     "prodigy": "prodigy: the state is {}, not ProdigyState as init makes it. ",
 }
 
@@ -330,7 +330,7 @@ def test_parameters_in_the_place_of_the_state_are_refused(name):
 
 def test_a_forgotten_state_is_not_taken_from_the_parameters():
     """The parameters are a dict of two here, and the chain has two members."""
-    with raises(TypeError, "chain: the state is a dict of 'dense', 'scale', not a tuple of EmptyState, EmptyState as init ..."):
+    with raises(TypeError, "sgd: the state is a dict of 'dense', 'scale', not a tuple of EmptyState, EmptyState as init ..."):
         gradtx.sgd(0.1).update(GRADIENTS, PARAMS)
 
 
@@ -372,6 +372,27 @@ def test_an_error_in_what_a_user_wrote_is_left_as_it_is():
     tx = gradtx.chain(gradtx.scale(1.0), gradtx.stateless(fail))
     with pytest.raises(KeyError, match="mine"):
         tx.update(GRADIENTS, tx.init(PARAMS), PARAMS)
+
+
+def test_an_error_is_explained_once_however_many_wrappers_are_around_it():
+    """An explanation makes a state and walks over all leaves: with a thousand of them, each level would take its time."""
+    made = []
+
+    def init(params):
+        made.append(params)
+        return gradtx.EmptyState()
+
+    def update(updates, state, params=None):
+        raise KeyError("mine")
+
+    tx = gradtx.chain(gradtx.scale(1.0), gradtx.GradientTransformation(init, update))
+    for wrap in (lambda tx: gradtx.masked(tx, True), lambda tx: gradtx.MultiSteps(tx, 1), gradtx.flatten, gradtx.chain):
+        tx = wrap(tx)
+    state = tx.init(PARAMS)
+    made.clear()
+    with pytest.raises(KeyError, match="mine"):
+        tx.update(GRADIENTS, state, PARAMS)
+    assert len(made) == 1
 
 
 # --- models that are trees and hold functions -------------------------------------------------------------------------

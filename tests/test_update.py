@@ -214,3 +214,22 @@ def test_what_runs_without_jit_is_not_compiled_again(update, around, lowered):
     before = len(lowered)
     jax.block_until_ready(around(update)(params, params))
     assert len(lowered) == before
+
+
+def test_trees_that_do_not_match_are_named_by_path_and_as_they_are_called():
+    params = {"w": jnp.ones(2), "b": jnp.ones((2, 3))}
+    advice = r"Updates are made for their params: updates, state = tx.update\(gradients, state, params\)\.$"
+    for updates, message in (
+        ({"w": jnp.ones(2), "b": jnp.ones(3)}, r"updates\['b'\] has shape \(3,\), but params\['b'\] has shape \(2, 3\)\. "),
+        ({"w": jnp.ones(2)}, r"params\['b'\] has no counterpart in updates, which has \['w'\]\. "),
+        ((params, ()), r"updates is a tuple, but params is a dict\. "),
+    ):
+        with pytest.raises(ValueError, match=f"^apply_updates: {message}{advice}"):
+            apply_updates(params, updates)
+        message = message.replace("updates", "new_tensors").replace("params", "old_tensors")
+        for name, move in (
+            ("incremental_update", lambda new, old: incremental_update(new, old, 0.1)),
+            ("periodic_update", lambda new, old: periodic_update(new, old, 0, 2)),
+        ):
+            with pytest.raises(ValueError, match=f"^{name}: {message}Both must be trees of the same shapes"):
+                move(updates, params)

@@ -16,6 +16,8 @@ from gradtx.core.protocol import (
     init_empty_state,
 )
 from gradtx.core.wrapping import forwards_to, with_extra_args_support
+from gradtx.tree import mismatch
+from gradtx.tree.lift import aligned
 
 
 @factory
@@ -120,7 +122,9 @@ def stateless_with_tree_map(f: Callable[[jax.Array, jax.Array | None], jax.Array
         return g if tree.is_hole(g) else f(g, p)
 
     def update(updates: Updates, state: OptState, params: Params | None = None):
-        trees = (updates,) if params is None else (updates, params)
-        return jax.tree.map(on_leaf, *trees, is_leaf=tree.is_hole), state
+        trees = {"g": updates} if params is None else {"g": updates, "p": params}
+        with mismatch.explaining("stateless_with_tree_map", **trees):
+            structure, rows = aligned(tuple(trees.values()))
+        return structure.unflatten([on_leaf(*row) for row in rows]), state
 
     return GradientTransformationExtraArgs(init_empty_state, update)

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
-from gradtx import require
+from gradtx import errors, require
 from gradtx.core.extra_args import only, refuse_misspelt
 from gradtx.core.protocol import (
     Function,
@@ -22,6 +22,7 @@ from gradtx.tree import mistakes
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_CALL = "update(updates, state, params)"
 
 
 @overload
@@ -61,7 +62,8 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
             require.of_kind(build.__name__, name, recipe.arguments[name], kind, steerable)
         for name, range_ in allowed.items():
             require.in_range(build.__name__, name, recipe.arguments[name], range_)
-        made = _as_value(build(*args, **kwargs), build)
+        with errors.naming(build.__name__):
+            made = _as_value(build(*args, **kwargs), build)
         made.recipe = recipe
         return made
 
@@ -78,36 +80,35 @@ def _as_value(made: Any, build: Callable[..., Any]) -> Value:
 
 
 def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtraArgs:
-    """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already is only copied."""
+    """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already gets the name alone."""
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
-    if getattr(tx.update, "sealed", False):
-        return kind._make(tx)
-    parameters = inspect.signature(tx.update).parameters
+    own_init, own_update = getattr(tx.init, "seals", tx.init), getattr(tx.update, "seals", tx.update)
+    parameters = inspect.signature(own_update).parameters
     reads_params = "params" in parameters and parameters["params"].default is inspect.Parameter.empty
     # Frozen, as all that a closure here holds: some libraries hash transformations by what their closures hold.
     required = frozenset(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty)
     declared = declared_extra_args(tx.update)
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
-        refuse_misspelt(name, extra_args, declared)
-        if params is None and reads_params:
-            raise ValueError(f"{name} reads the parameters: call update(updates, state, params), not update(updates, state).")
-        if missing := required - extra_args.keys():
-            keyword = min(missing)
-            raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
         try:
-            return tx.update(updates, state, params, **only(declared, extra_args))
-        except Exception as error:  # each of these raises if the arguments are to blame
-            mistakes.explain_state(name, tx.init, updates, state, params)
-            mistakes.explain(name, error, updates=updates, params=params)
+            refuse_misspelt(name, extra_args, declared)
+            if params is None and reads_params:
+                raise ValueError(f"{name} reads the parameters: call {_CALL}, not update(updates, state).")
+            if missing := required - extra_args.keys():
+                keyword = min(missing)
+                raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
+            return own_update(updates, state, params, **only(declared, extra_args))
+        except Exception as error:
+            mistakes.explain_update(name, error, own_init, updates, state, params)
             raise
 
     def init(params: Params) -> OptState:
         try:
-            return tx.init(params)
+            return own_init(params)
         except Exception as error:
-            mistakes.explain(name, error, params=params)
+            mistakes.explain_init(name, error, params)
             raise
 
-    attach(update, extra_args=declared, sealed=True, inside=inside(tx))
+    attach(init, seals=own_init)
+    attach(update, extra_args=declared, seals=own_update, inside=inside(tx))
     return kind._make((init, update))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from gradtx.core.extra_args import keywords, only
 from gradtx.core.protocol import GradientTransformation, GradientTransformationExtraArgs, OptState, Params, Updates
+from gradtx.errors import named
 
 _R = TypeVar("_R")
 
@@ -87,7 +88,7 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
     `update`.
     """
     if not is_transformation(tx):
-        raise TypeError(f"a gradient transformation has an init and an update; got {_no_transformation(tx)}.")
+        raise named(TypeError, None, f"a gradient transformation has an init and an update; got {_no_transformation(tx)}.")
     names = declared_extra_args(tx.update)
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):

@@ -9,7 +9,6 @@ from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
 from gradtx.numerics import safe_sqrt
 from gradtx.require import POSITIVE
-from gradtx.transforms.scale import scaling
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -57,7 +56,10 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
     if kind not in ("distance", "learning_rate", "heuristic"):
         raise ValueError(f'scale_by_dog: init_step starts with "distance", "learning_rate" or "heuristic", got {kind!r}.')
 
-    rule = scaling("scale_by_dog")
+    @tree.lift
+    def rule(g, p, *, factor):
+        del p  # updates that are unlike it would be scaled without a word
+        return factor * g
 
     def init(params: Params) -> DoGState:
         dtype = working_dtype(jax.tree.leaves(params))
@@ -76,7 +78,7 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
         factor = max_dist / safe_sqrt(total + jnp.asarray(eps, dtype))
         if kind == "learning_rate":
             factor = jnp.where(state.is_init_step, jnp.asarray(start, dtype), factor)
-        return rule(updates, factor=factor), DoGState(jnp.zeros((), bool), state.init_params, max_dist, total)
+        return rule(updates, params, factor=factor), DoGState(jnp.zeros((), bool), state.init_params, max_dist, total)
 
     return GradientTransformation(init, update)
 
@@ -99,7 +101,10 @@ def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) ->
     """
     start = eps if init_estim_sq_dist is None else init_estim_sq_dist
 
-    rule = scaling("scale_by_dowg")
+    @tree.lift
+    def rule(g, p, *, factor):
+        del p
+        return factor * g
 
     def init(params: Params) -> DoWGState:
         dtype = working_dtype(jax.tree.leaves(params))
@@ -114,7 +119,7 @@ def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) ->
         sq_dist = jnp.maximum(state.estim_sq_dist, _distance(params, state.init_params, dtype, squared=True))
         total = _sum(state.weighted_sq_norm_grads, sq_dist * tree.norm(updates, squared=True).astype(dtype))
         factor = sq_dist / (safe_sqrt(total) + jnp.asarray(eps, dtype))
-        return rule(updates, factor=factor), DoWGState(state.init_params, total, sq_dist)
+        return rule(updates, params, factor=factor), DoWGState(state.init_params, total, sq_dist)
 
     return GradientTransformation(init, update)
 

@@ -7,7 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree
-from gradtx.core import EmptyState, GradientTransformation, OptState, Params, Updates, factory, stateless
+from gradtx.core import (
+    EmptyState,
+    GradientTransformation,
+    OptState,
+    Params,
+    Updates,
+    factory,
+    init_empty_state,
+    sealed,
+)
 from gradtx.transforms.momentum import EmaState, ema
 
 Measure = Callable[[Updates], Any]
@@ -92,7 +101,7 @@ def measure_with_ema(
       debias: whether to divide by the weight gathered so far.
       accumulator_dtype: dtype of the average; by default that of the measurement, float32 at least.
     """
-    average = ema(decay, debias, accumulator_dtype)
+    average = sealed(ema(decay, debias, accumulator_dtype), "measure_with_ema")
 
     def numbers(updates: Updates) -> Any:
         return jax.tree.map(_as_number, measure(updates))
@@ -108,7 +117,9 @@ def measure_with_ema(
 
 
 def _as_transformation(measure: Any) -> GradientTransformation:
-    return measure if hasattr(measure, "update") else stateless(lambda updates, params: measure(updates))
+    if hasattr(measure, "update"):
+        return measure
+    return GradientTransformation(init_empty_state, lambda updates, state, params=None: (measure(updates), state))
 
 
 def _as_number(x: Any) -> jax.Array:

@@ -17,12 +17,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from gradtx.errors import named
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
 
 
-def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True) -> Callable[..., Any]:
+def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True, advice: str | None = None) -> Callable[..., Any]:
     """Carry a rule on arrays to trees: trees go in by position, scalars by keyword.
 
         @tree.lift
@@ -42,6 +43,8 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True) ->
         state; the errors use them.
       same_shapes: False lets the parts of the state differ from the updates: rows and columns, a number for each leaf, or
         several arrays for each leaf. The rule then returns a tuple with what is like each of them, in place of all but `p`.
+      advice: what the error adds when trees do not match, for a rule that is not a transformation's: its parameters are called
+        by their names then. By default it is about the arguments of `update`.
 
     Returns:
       A function of trees that returns a tree, or a tuple of trees.
@@ -51,7 +54,7 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True) ->
         floating-point or complex arrays.
     """
     if rule is None:
-        return functools.partial(lift, same_shapes=same_shapes)
+        return functools.partial(lift, same_shapes=same_shapes, advice=advice)
     owner = rule.__qualname__.split(".")[0].lstrip("_")
     names = [p.name for p in inspect.signature(rule).parameters.values() if p.kind is not p.KEYWORD_ONLY]
 
@@ -62,7 +65,8 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True) ->
         # All arrays have one precision here; what is left to promote is real with complex, which strict promotion refuses.
         with jax.numpy_dtype_promotion("standard"):
             results = rule(*wide_leaf, **wide_scalars)
-        replaced = zip(results, leaf, strict=False) if isinstance(results, tuple) else [(results, leaf[0])]
+        replaced = list(zip(results, leaf, strict=False)) if isinstance(results, tuple) else [(results, leaf[0])]
+        mismatch.refuse_broadcast(*replaced)
         cast = tuple(jax.tree.map(lambda new, old: _like(owner, new, old), *each) for each in replaced)
         return cast if isinstance(results, tuple) else cast[0]
 
@@ -71,12 +75,13 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True) ->
 
     def lifted(*trees: Any, **scalars: Any) -> Any:
         try:
-            structure, rows = _aligned(trees)
+            structure, rows = aligned(trees)
             results = [None if is_hole(row[0]) else compiled(*row, **scalars) for row in rows]
         except Exception as error:
-            mismatch.explain(owner, names, trees, same_shapes)  # raises if the trees are to blame
-            if not same_shapes:
-                error.add_note(mismatch.shapes_seen(owner, names, trees, compiled, scalars))
+            mismatch.explain(owner, names, trees, same_shapes, advice)  # raises if the trees are to blame
+            if not same_shapes and isinstance(error, TypeError | ValueError):  # as those of shapes that do not match are
+                shapes = mismatch.shapes_seen(names, trees, compiled, scalars)
+                raise named(type(error), owner, f"{shapes} {error}") from error
             raise
         sample = next((result for result in results if result is not None), None)
         if sample is None:  # nothing but holes: how many results there would have been?
@@ -94,7 +99,7 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True) ->
     return lifted
 
 
-def _aligned(trees: tuple[Any, ...]) -> tuple[Any, list[tuple[Any, ...]]]:
+def aligned(trees: tuple[Any, ...]) -> tuple[Any, list[tuple[Any, ...]]]:
     """The structure of the first tree, and a row for each of its leaves with what the other trees have there."""
     try:  # the common case: holes, if any, are the same in all trees
         leaves, structure = jax.tree.flatten(trees[0])
@@ -125,5 +130,5 @@ def _cast(x: Any, dtype: Any) -> Any:
 def _like(owner: str, new: jax.Array, old: jax.Array) -> jax.Array:
     """`new` in the dtype of `old`, which must hold numbers of its kind: rounding is expected, truncation is not."""
     if truncates(new.dtype, old.dtype):
-        raise TypeError(f"{owner}: a result of dtype {new.dtype} cannot replace an array of dtype {old.dtype}.")
+        raise named(TypeError, owner, f"a result of dtype {new.dtype} cannot replace an array of dtype {old.dtype}.")
     return new.astype(old.dtype)

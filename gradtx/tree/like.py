@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from gradtx.errors import named
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import placed_like
@@ -84,9 +85,11 @@ def check_moment_dtype(owner: str, dtype: Any) -> None:
     try:
         is_float = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
     except TypeError as error:
-        raise TypeError(f"{owner}: {dtype!r} is no dtype; write one such as jnp.bfloat16 or 'bfloat16'.") from error
+        raise named(TypeError, owner, f"{dtype!r} is not a dtype; write one such as jnp.bfloat16 or 'bfloat16'.") from error
     if not is_float:
-        raise TypeError(f"{owner}: a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it.")
+        raise named(
+            TypeError, owner, f"a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it."
+        )
 
 
 def _moment_dtype(own: Any, wanted: Any, real: bool) -> Any:

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.tree_util import keystr
 
+from gradtx.errors import named
 from gradtx.tree.holes import MaskedNode
 
 Mask: TypeAlias = Any | Callable[[Any], Any]
@@ -43,7 +44,7 @@ def through_mask(
       mask_extra_args: whether extra arguments that have the structure of the updates are masked, too.
       word: what the user calls the mask, for the errors.
     """
-    check_mask(owner, mask)
+    check_mask(owner, mask, word)
 
     def seen(tree: Any) -> Any:
         return None if tree is None else mask_out(evaluate_mask(owner, mask, tree, word), tree)
@@ -62,15 +63,17 @@ def through_mask(
     return masked_init, masked_update
 
 
-def check_mask(owner: str, mask: Mask) -> None:
-    """Raise `TypeError` by path unless `mask` is a function or a tree of bools."""
+def check_mask(owner: str, mask: Mask, word: str = "mask") -> None:
+    """Raise `TypeError` by path unless a mask, which the user calls `word`, is a function or a tree of bools."""
     if is_function(mask):
         return
     for path, leaf in jax.tree_util.tree_leaves_with_path(mask):
         if not isinstance(leaf, bool | np.bool_):
-            raise TypeError(
-                f"{owner}: mask{keystr(path)} must be True or False, got {leaf!r}. "
-                "A mask decides what is computed, so it cannot be a number or an array."
+            raise named(
+                TypeError,
+                owner,
+                f"{word}{keystr(path)} must be True or False, got {leaf!r}. "
+                "A mask decides what is computed, so it cannot be a number or an array.",
             )
 
 
@@ -88,11 +91,11 @@ def evaluate_mask(owner: str, mask: Mask, tree: Any, word: str = "mask") -> Any:
       ValueError: the mask does not match `tree`.
     """
     where = mask(tree) if is_function(mask) else mask
-    check_mask(owner, where)
+    check_mask(owner, where, word)
     try:
         mask_out(where, tree)
     except ValueError as error:
-        raise ValueError(f"{owner}: {_difference(word, where, tree)}") from error
+        raise named(ValueError, owner, _difference(word, where, tree)) from error
     return where
 
 

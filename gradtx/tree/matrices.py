@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import keystr
 
+from gradtx.errors import named
 from gradtx.tree.holes import is_hole
 
 
@@ -41,7 +42,7 @@ def numbers_of(owner: str, numbers: Any, tree: Any, default: DimensionNumbers) -
     leaves, structure = jax.tree.flatten(tree, is_leaf=is_hole)
     listed, given = jax.tree.flatten(numbers, is_leaf=lambda node: is_numbers(node) or is_hole(node))
     if structure != given:
-        raise ValueError(f"{owner}: the dimension numbers are for a tree {given}, the parameters are a tree {structure}.")
+        raise named(ValueError, owner, f"the dimension numbers are for a tree {given}, the parameters are a tree {structure}.")
     return [None if is_hole(number) else number for leaf, number in zip(leaves, listed, strict=True) if not is_hole(leaf)]
 
 
@@ -53,7 +54,7 @@ def as_matrices(owner: str, tree: Any, numbers: list[DimensionNumbers | None]) -
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(tree)
     return structure.unflatten(
-        _to_matrix(f"{owner}: {keystr(path)}", leaf, number) for (path, leaf), number in zip(paths, numbers, strict=True)
+        _to_matrix(owner, keystr(path), leaf, number) for (path, leaf), number in zip(paths, numbers, strict=True)
     )
 
 
@@ -70,12 +71,12 @@ def sizes(shape: tuple[int, ...], number: DimensionNumbers) -> tuple[int, int]:
     return math.prod(shape[axis] for axis in rows), math.prod(shape[axis] for axis in columns)
 
 
-def _to_matrix(where: str, x: jax.Array, number: DimensionNumbers | None) -> jax.Array:
+def _to_matrix(owner: str, where: str, x: jax.Array, number: DimensionNumbers | None) -> jax.Array:
     if number is None:
-        raise ValueError(f"{where} has no dimension numbers, so it is no matrix.")
+        raise named(ValueError, owner, f"{where} has no dimension numbers, so it is not a matrix.")
     axes = [axis for part in _as_tuples(number) for axis in part]
     if len({axis % max(x.ndim, 1) for axis in axes}) < len(axes) or any(not -x.ndim <= axis < x.ndim for axis in axes):
-        raise ValueError(f"{where} has the shape {x.shape}, which has no axes as in {number}.")
+        raise named(ValueError, owner, f"{where} has the shape {x.shape}, which has no axes as in {number}.")
     counting, rows, columns = _axes(x.ndim, number)
     shape = *(x.shape[axis] for axis in counting), *sizes(x.shape, number)
     return jnp.transpose(x, (*counting, *rows, *columns)).reshape(shape)

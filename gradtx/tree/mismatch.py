@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import all_leaves, keystr, tree_flatten_with_path
 
+from gradtx.errors import named
 from gradtx.tree.holes import is_hole
 
 _WORDS = {"g": "updates", "u": "updates", "p": "params"}
@@ -24,7 +25,19 @@ def refuse(leaf: Sequence[Any], names: Sequence[str], same_shapes: bool = True) 
         raise ValueError("leaves do not match")
 
 
-def explain(owner: str, names: Sequence[str], trees: Sequence[Any], same_shapes: bool = True) -> None:
+def refuse_broadcast(first: tuple[jax.Array, jax.Array], *others: tuple[Any, Any]) -> None:
+    """Raise if the result of a rule is larger than the updates, or is not of the shape of the part of the state it replaces."""
+    if first[0].size > first[1].size:
+        raise ValueError(f"Updates of shape {first[1].shape} would become {first[0].shape}.")
+    for new, old in others:
+        shapes, expected = jax.tree.map(np.shape, new), jax.tree.map(np.shape, old)
+        if shapes != expected:
+            raise ValueError(f"A part of the state of shape {expected} would become {shapes}.")
+
+
+def explain(
+    owner: str, names: Sequence[str], trees: Sequence[Any], same_shapes: bool = True, advice: str | None = None
+) -> None:
     """Raise an error that names the first leaf, by path, for which a rule cannot work; return if there is none.
 
     Args:
@@ -32,17 +45,26 @@ def explain(owner: str, names: Sequence[str], trees: Sequence[Any], same_shapes:
       names: of the parameters of the rule.
       trees: one for each of them.
       same_shapes: whether parts of the state have the shapes of the updates.
+      advice: see `lift`.
     """
-    words = [_word(name) for name in names]
+    words = [_word(name) if advice is None else name for name in names]
     for path, leaf in _leaves(trees[0]):
         if not is_hole(leaf):
             _check_float(owner, f"{words[0]}{path}", leaf)
     for name, word, tree in zip(names[1:], words[1:], trees[1:], strict=False):
-        _check_same(owner, words[0], trees[0], word, tree, same_shapes or name in _WORDS)
+        hint = _advice(word) if advice is None else advice
+        _Comparison(owner, words[0], word, same_shapes or name in _WORDS, hint).check(trees[0], tree)
 
 
-def shapes_seen(owner: str, names: Sequence[str], trees: Sequence[Any], rule: Callable[..., Any], scalars: Any) -> str:
-    """Return a note that names the first leaf with which `rule` fails, and the shapes there.
+def check_same(owner: str, advice: str, **trees: Any) -> None:
+    """Raise `ValueError` by path unless trees, which the errors call by their keywords, have the shapes of the first."""
+    (lead, first), *others = trees.items()
+    for word, tree in others:
+        _Comparison(owner, lead, word, True, advice).check(first, tree)
+
+
+def shapes_seen(names: Sequence[str], trees: Sequence[Any], rule: Callable[..., Any], scalars: Any) -> str:
+    """Return sentences that name the first leaf with which `rule` fails, and the shapes there.
 
     Of parts of the state that are of other shapes than the updates, only the rule knows which these may be.
     """
@@ -56,8 +78,8 @@ def shapes_seen(owner: str, names: Sequence[str], trees: Sequence[Any], rule: Ca
         except Exception:
             shapes = (f"{_word(name)} {jax.tree.map(np.shape, part)}" for name, part in zip(names, row, strict=False))
             where = keystr(path) or "a lone array"
-            return f"{owner} was at {where}, with the shapes: {', '.join(shapes)}. Was the state made for other params?"
-    return f"{owner} was at no leaf in particular."
+            return f"the rule fails at {where}, with the shapes {', '.join(shapes)}. Was the state made for other params?"
+    return "the rule fails."
 
 
 @contextmanager
@@ -98,9 +120,11 @@ def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
 
 def _check_array(owner: str, where: str, leaf: Any) -> None:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | float | complex | int):
-        raise TypeError(
-            f"{owner}: {where} is not an array but {_kind(leaf)}. Pass the arrays only "
-            "(equinox: eqx.filter(model, eqx.is_inexact_array)), with None in place of the rest."
+        raise named(
+            TypeError,
+            owner,
+            f"{where} is not an array but {_kind(leaf)}. Pass the arrays only "
+            "(equinox: eqx.filter(model, eqx.is_inexact_array)), with None in place of the rest.",
         )
 
 
@@ -108,40 +132,52 @@ def _check_float(owner: str, where: str, leaf: Any) -> None:
     _check_array(owner, where, leaf)
     dtype = jnp.result_type(leaf)
     if not jnp.issubdtype(dtype, jnp.inexact):
-        raise TypeError(
-            f"{owner}: {where} has dtype {dtype}, and only floating-point and complex arrays are optimized. "
-            "Leave it out with masked(...), or put None in its place."
+        raise named(
+            TypeError,
+            owner,
+            f"{where} has dtype {dtype}, and only floating-point and complex arrays are optimized. "
+            "Leave it out with masked(...), or put None in its place.",
         )
 
 
-def _check_same(owner: str, lead: str, first: Any, word: str, second: Any, shapes: bool, path: str = "") -> None:
-    """Raise by path unless `second` has the containers (and the `shapes`) of `first`, wherever that has no hole."""
-    if is_hole(first):
-        return
-    here, there = f"{lead}{path}", f"{word}{path}"
-    if is_hole(second):
-        raise ValueError(f"{owner}: {here} is {_kind(first)}, but {there} is a hole ({second!r}).{_advice(word)}")
-    if not shapes and all_leaves([first]):
-        return
-    if all_leaves([first, second]):
-        if word == "params":
-            _check_float(owner, there, second)
-        if np.shape(first) != np.shape(second):
-            raise ValueError(
-                f"{owner}: {here} has shape {np.shape(first)}, but {there} has shape {np.shape(second)}.{_advice(word)}"
-            )
-    elif type(first) is not type(second):
-        raise ValueError(f"{owner}: {here} is {_kind(first)}, but {there} is {_kind(second)}.{_advice(word)}")
-    else:
-        ours, theirs = _children(first), _children(second)
-        for step in ours:
-            if step not in theirs:
-                raise ValueError(f"{owner}: {here}{step} has no counterpart in {there}, which {_has(theirs)}.{_advice(word)}")
-        for step in theirs:
-            if step not in ours:
-                raise ValueError(f"{owner}: {there}{step} has no counterpart in {here}, which {_has(ours)}.{_advice(word)}")
-        for step, child in ours.items():
-            _check_same(owner, lead, child, word, theirs[step], shapes, path + step)
+class _Comparison(NamedTuple):
+    """A tree, called `word` in the errors, that must be like the first, called `lead`."""
+
+    owner: str
+    lead: str
+    word: str
+    shapes: bool
+    advice: str
+
+    def fault(self, message: str) -> Exception:
+        return named(ValueError, self.owner, f"{message} {self.advice}".rstrip())
+
+    def check(self, first: Any, second: Any, path: str = "") -> None:
+        """Raise by path unless `second` has the containers (and the `shapes`) of `first`, wherever that has no hole."""
+        if is_hole(first):
+            return
+        here, there = f"{self.lead}{path}", f"{self.word}{path}"
+        if is_hole(second):
+            raise self.fault(f"{here} is {_kind(first)}, but {there} is a hole ({second!r}).")
+        if not self.shapes and all_leaves([first]):
+            return
+        if all_leaves([first, second]):
+            if self.word == "params":
+                _check_float(self.owner, there, second)
+            if np.shape(first) != np.shape(second):
+                raise self.fault(f"{here} has shape {np.shape(first)}, but {there} has shape {np.shape(second)}.")
+        elif type(first) is not type(second):
+            raise self.fault(f"{here} is {_kind(first)}, but {there} is {_kind(second)}.")
+        else:
+            ours, theirs = _children(first), _children(second)
+            for step in ours:
+                if step not in theirs:
+                    raise self.fault(f"{here}{step} has no counterpart in {there}, which {_has(theirs)}.")
+            for step in theirs:
+                if step not in ours:
+                    raise self.fault(f"{there}{step} has no counterpart in {here}, which {_has(ours)}.")
+            for step, child in ours.items():
+                self.check(child, theirs[step], path + step)
 
 
 def _children(node: Any) -> dict[str, Any]:
@@ -156,8 +192,8 @@ def _has(children: dict[str, Any]) -> str:
 
 def _advice(word: str) -> str:
     if word == "params":
-        return " Are params and updates in the right order: update(updates, state, params)?"
-    return " Was the state made by init for other params?" if word.startswith("state") else ""
+        return "Are params and updates in the right order: update(updates, state, params)?"
+    return "Was the state made by init for other params?" if word.startswith("state") else ""
 
 
 def _kind(value: Any) -> str:

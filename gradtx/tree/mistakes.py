@@ -8,38 +8,55 @@ from typing import Any
 
 import jax
 
+from gradtx import errors
 from gradtx.tree import mismatch
 from gradtx.tree.search import is_namedtuple
 
 _CALL = "update(updates, state, params)"
 
 
-def explain(owner: str, error: Exception, **trees: Any) -> None:
-    """Raise `TypeError` if one of the trees that `owner` failed with holds something other than arrays.
+def explain_update(owner: str, error: Exception, init: Callable[[Any], Any], updates: Any, state: Any, params: Any) -> None:
+    """Raise `TypeError` if an argument of the `update` that failed is to blame; else give the error the name of `owner`.
 
-    Only the innermost transformation that fails is asked: what a mask keeps from it, such as a function, is no mistake.
-    """
-    if hasattr(error, "explained"):
-        return
-    vars(error)["explained"] = True
-    for word, tree in trees.items():
-        try:
-            mismatch.check_arrays(owner, word, tree)
-        except TypeError as explanation:
-            vars(explanation)["explained"] = True
-            raise
-
-
-def explain_state(owner: str, init: Callable[[Any], Any], updates: Any, state: Any, params: Any) -> None:
-    """Raise `TypeError` if `state` is clearly none that `init` makes. Its parts are left to the transformations they belong to.
+    The innermost transformation that fails is asked, those around it are not: what a mask keeps from it, such as a function, is
+    not a mistake, and a large tree is looked at once.
 
     Args:
       owner: the transformation.
+      error: what its `update` raised.
       init: makes its state; called on shapes alone.
-      updates: the first argument of its `update`.
+      updates: the first argument of `update`.
       state: the second.
       params: the third.
     """
+    _explain(
+        owner,
+        error,
+        lambda: _check_state(owner, init, updates, state, params),
+        lambda: mismatch.check_arrays(owner, "updates", updates),
+        lambda: mismatch.check_arrays(owner, "params", params),
+    )
+
+
+def explain_init(owner: str, error: Exception, params: Any) -> None:
+    """Raise `TypeError` if the parameters that an `init` failed with hold something other than arrays; see `explain_update`."""
+    _explain(owner, error, lambda: mismatch.check_arrays(owner, "params", params))
+
+
+def _explain(owner: str, error: Exception, *checks: Callable[[], None]) -> None:
+    if not errors.is_new(error):
+        return
+    errors.rename(owner, error)
+    try:
+        for check in checks:
+            check()
+    except TypeError as explanation:
+        errors.is_new(explanation)
+        raise explanation from error
+
+
+def _check_state(owner: str, init: Callable[[Any], Any], updates: Any, state: Any, params: Any) -> None:
+    """Raise `TypeError` if the state is clearly not one that `init` makes. Its parts are left to those they belong to."""
     expected = _expected(init, params, updates)
     if expected is None or expected == () or _alike(state, expected):
         return
@@ -58,7 +75,7 @@ def _expected(init: Callable[[Any], Any], *likely: Any) -> Any:
 
 
 def _alike(state: Any, expected: Any) -> bool:
-    """Whether both are NamedTuples of the same fields (Optax's, too), or both are no NamedTuple but the same otherwise."""
+    """Whether both are NamedTuples of the same fields (Optax's, too), or both are the same but not NamedTuples."""
     fields, expected_fields = (getattr(each, "_fields", None) for each in (state, expected))
     if fields is not None or expected_fields is not None:
         return fields == expected_fields

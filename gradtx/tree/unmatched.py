@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gradtx.errors import named
 from gradtx.tree.holes import is_hole
 from gradtx.tree.patterns import Pattern, asks_for_leaves, is_seen, shown
 
@@ -23,9 +24,11 @@ def is_whole(places: Places) -> bool:
 def refuse_idle(owner: str, pattern: Pattern, places: Places) -> None:
     """Raise `ValueError`, naming `owner`, unless a pattern that got no leaf may match one where there is a hole now."""
     if not is_seen(pattern, places):
-        raise ValueError(f"{owner}: {nothing_matches(pattern, places)}")
+        raise named(ValueError, owner, nothing_matches(pattern, places))
     if not (asks_for_leaves(pattern) and any(is_hole(leaf) for _, leaf in places)):
-        raise ValueError(f"{owner}: all that {shown(pattern)} matches is taken by the patterns before it; put it before them.")
+        raise named(
+            ValueError, owner, f"{shown(pattern)} matches only what the patterns before it have taken; put it before them."
+        )
 
 
 def nothing_matches(pattern: Pattern, places: Places) -> str:

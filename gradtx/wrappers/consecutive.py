@@ -41,8 +41,9 @@ def consecutive(first: GradientTransformation, second: GradientTransformation) -
 
     @forwards_to(first, second, states=tuple)
     def update(updates: Updates, state: tuple[OptState, OptState], params: Params, **extra_args: Any):
-        step, first_state = first.update(updates, state[0], params, **extra_args)
-        second_step, second_state = second.update(updates, state[1], moved(params, step), **extra_args)
+        first_state, second_state = state
+        step, first_state = first.update(updates, first_state, params, **extra_args)
+        second_step, second_state = second.update(updates, second_state, moved(params, step), **extra_args)
         return _sum(step, second_step), (first_state, second_state)
 
     return GradientTransformationExtraArgs(init, update)

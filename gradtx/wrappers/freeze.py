@@ -34,7 +34,7 @@ def selective_transform(optimizer: GradientTransformation, *, freeze_mask: Mask)
       TypeError: a leaf of the mask is not a bool (when built, if the mask is not a function).
       ValueError: the mask does not match the tree.
     """
-    check_mask("selective_transform", freeze_mask)
+    check_mask("selective_transform", freeze_mask, "freeze_mask")
 
     def labels(tree: Any) -> Any:
         mask = evaluate_mask("selective_transform", freeze_mask, tree, "freeze_mask")

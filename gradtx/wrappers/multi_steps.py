@@ -18,6 +18,7 @@ from gradtx.core import (
     sealed,
     with_extra_args_support,
 )
+from gradtx.errors import naming
 from gradtx.numerics import Count, abs_sq, safe_increment
 from gradtx.recipe import recipe_of
 from gradtx.tree.dtypes import at_least_float32
@@ -118,7 +119,8 @@ class MultiSteps(GradientTransformationExtraArgs):
             "should_skip_update_fn": should_skip_update_fn,
             "accumulator_dtype": accumulator_dtype,
         }
-        made = sealed(multi_steps(**arguments), "MultiSteps")
+        with naming("MultiSteps"):
+            made = sealed(multi_steps(**arguments), "MultiSteps")
         self = super().__new__(cls, made.init, made.update)
         self.recipe = recipe_of(cls, **arguments)
         self.inner_opt = opt

@@ -16,6 +16,7 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
+from gradtx.errors import named
 from gradtx.tree.mask import MaskedState, evaluate_mask, fill_masked, is_function, mask_out, mask_out_like
 
 Labels: TypeAlias = Any | Callable[[Any], Any]
@@ -127,6 +128,8 @@ def _check_labels(labels: Any, is_label: Callable[[Any], bool], known: Iterable[
     for path, label in jax.tree_util.tree_leaves_with_path(labels, is_leaf=is_label):
         if not is_label(label):
             names = ", ".join(map(repr, known)) or "no transformation"
-            raise ValueError(
-                f"partition: param_labels{keystr(path)} is {label!r}, which names no transformation; there are {names}."
+            raise named(
+                ValueError,
+                "partition",
+                f"param_labels{keystr(path)} is {label!r}, which names none of the transformations; there are {names}.",
             )

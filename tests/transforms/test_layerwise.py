@@ -211,7 +211,7 @@ def test_a_pattern_that_matches_nothing_is_refused():
     tree = ones_like_a_transformer()
     with pytest.raises(ValueError, match=r"_layer_decay: 'layer/#/\*\*' matches nothing; did you mean 'layers/#/\*\*'\?"):
         scale_by_layer_decay(0.5, ["layer/#/**", "**"]).init(tree)
-    with pytest.raises(ValueError, match=r"all that 'head/\*\*' matches is taken by the patterns before it"):
+    with pytest.raises(ValueError, match=r"'head/\*\*' matches only what the patterns before it have taken"):
         scale_by_layer_decay(0.5, ["**", "head/**"]).init(tree)
 
 

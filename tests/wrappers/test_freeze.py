@@ -31,7 +31,7 @@ def test_what_is_frozen_by_selective_transform_has_no_moments():
 
 
 def test_a_mask_of_numbers_is_refused():
-    with pytest.raises(TypeError, match=r"selective_transform: mask\['b'\] must be True or False, got 0"):
+    with pytest.raises(TypeError, match=r"selective_transform: freeze_mask\['b'\] must be True or False, got 0"):
         gradtx.selective_transform(gradtx.sgd(1.0), freeze_mask={"w": 1, "b": 0})
 
 

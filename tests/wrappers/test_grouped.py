@@ -452,7 +452,7 @@ def test_a_pattern_that_matches_nothing_is_refused():
 
 def test_a_group_from_which_all_is_taken_is_refused():
     tx = grouped(gradtx.sgd(0.1), [Group("**"), Group("**/bias", frozen=True)])
-    with pytest.raises(ValueError, match=r"grouped: all that '\*\*/bias' matches is taken by the patterns before it"):
+    with pytest.raises(ValueError, match=r"grouped: '\*\*/bias' matches only what the patterns before it have taken"):
         tx.init(params())
 
 

@@ -55,5 +55,5 @@ def test_an_optimizer_that_reads_the_parameters_is_refused():
 
 def test_axes_that_are_not_there_are_refused():
     tx = gradtx.scale_by_galore(2, weight_dimension_numbers=gradtx.GaLoreDimensionNumbers(0, 2))
-    with pytest.raises(ValueError, match=r"low_rank: \['w'\] has the shape \(4, 5\)"):
+    with pytest.raises(ValueError, match=r"scale_by_galore: \['w'\] has the shape \(4, 5\)"):
         tx.init({"w": gradient((4, 5))})

@@ -60,7 +60,7 @@ def test_a_hole_in_the_updates_alone_stays_one():
 @pytest.mark.parametrize("labels", [{"dense": "a", "scale": "typo"}, lambda params: {"dense": "a", "scale": "typo"}])
 def test_a_label_that_names_nothing_is_refused_by_path(labels):
     with pytest.raises(
-        ValueError, match=r"param_labels\['scale'\] is 'typo', which names no transformation; there are 'a', 'b'"
+        ValueError, match=r"param_labels\['scale'\] is 'typo', which names none of the transformations; there are 'a', 'b'"
     ):
         gradtx.partition({"a": gradtx.sgd(0.1), "b": gradtx.sgd(0.1)}, labels).init(PARAMS)
 

@@ -124,7 +124,7 @@ def test_the_iterate_and_b1_of_bfloat16_params_are_not_rounded():
 def test_the_iterate_is_kept_in_the_dtype_asked_for():
     state = schedule_free(state_dtype=jnp.bfloat16).init(PARAMS)
     assert {leaf.dtype for leaf in jax.tree.leaves(state.z)} == {jnp.dtype(jnp.bfloat16)}
-    with pytest.raises(TypeError, match="schedule_free: a moment needs a floating-point dtype, got int32"):
+    with pytest.raises(TypeError, match="schedule_free_sgd: a moment needs a floating-point dtype, got int32"):
         schedule_free(state_dtype=jnp.int32)
 
 

@@ -32,7 +32,8 @@ def to_optax(tx: GradientTransformation) -> Any:
     optax = sys.modules.get("optax")
     if optax is None:
         raise RuntimeError("to_optax makes an instance of a class of Optax, which is not loaded: import optax first.")
-    return optax.GradientTransformationExtraArgs(*sealed(tx, "to_optax"))
+    recipe = getattr(tx, "recipe", None)
+    return optax.GradientTransformationExtraArgs(*sealed(tx, recipe.name if recipe else "to_optax"))
 
 
 @factory
