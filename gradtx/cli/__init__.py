@@ -8,11 +8,16 @@ from gradtx.cli import demo, memory, schedule
 from gradtx.cli.arguments import CommandError, Parser
 
 SUBCOMMANDS = {"demo": demo, "memory": memory, "schedule": schedule}
+DESCRIPTION = "Composable gradient transformations for JAX: compare optimizers, and look at schedules and at what memory takes."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (by default that of the process) and return the exit code."""
-    arguments = _parser().parse_args(argv)
+    """Run the command line `argv` (by default that of the process) and return the exit code; none prints the help."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command is None:
+        parser.print_help()
+        return 0
     try:
         arguments.run(arguments)
     except CommandError as error:
@@ -24,9 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="gradtx", description=gradtx.__doc__)
+    parser = Parser(prog="gradtx", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"gradtx {gradtx.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="command")
     for name, module in SUBCOMMANDS.items():
         subparser = commands.add_parser(name, help=module.__doc__, description=module.__doc__)
         module.add_arguments(subparser)

@@ -6,8 +6,11 @@ import os
 import tempfile
 from argparse import ArgumentTypeError
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
+
+PICTURE_FORMATS = ("png", "svg", "pdf")
 
 
 class CommandError(Exception):
@@ -49,21 +52,28 @@ def positive_number(text: str) -> float:
 
 
 def large_number(text: str) -> int:
-    """Parse how many there are of something: 7e9, 7B, 7_000_000_000."""
-    factor = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(text[-1:].upper())
-    number = positive_number(text if factor is None else text[:-1]) * (factor or 1)
-    if number < 1:
-        raise ArgumentTypeError(f"must be at least 1, got {text!r}")
+    """Parse how many there are of something, exactly, up to 10³⁰: 7e9, 7B, 7_000_000_000."""
+    power = {"K": 3, "M": 6, "B": 9, "T": 12}.get(text[-1:].upper(), 0)
+    try:
+        number = Decimal(text[:-1] if power else text)
+        if not 0 < number < math.inf:
+            raise ArgumentTypeError(f"must be a number above 0, got {text!r}")
+        number = number.scaleb(power)
+    except ArithmeticError:
+        raise ArgumentTypeError(f"must be a number above 0, got {text!r}") from None
+    if not 1 <= number <= 10**30:
+        raise ArgumentTypeError(f"must be at least 1 and at most 1e30, got {text!r}")
     return round(number)
 
 
-def png_file(text: str) -> Path:
-    """Parse the path of a PNG file that can be written: better to know before hours of training than after."""
+def picture_file(text: str) -> Path:
+    """Parse the path of a picture that can be written: better to know before hours of training than after."""
     path = Path(text)
     if path.is_dir():
         raise ArgumentTypeError(f"{text!r} is a directory; name a file in it")
-    if path.suffix.lower() not in ("", ".png"):
-        raise ArgumentTypeError(f"the picture is a PNG, got {text!r}; name it {path.with_suffix('.png').name!r}")
+    if picture_format(path) not in PICTURE_FORMATS:
+        png = path.with_suffix(".png").name
+        raise ArgumentTypeError(f"a picture is written as {', '.join(PICTURE_FORMATS)}, got {text!r}; name it such as {png!r}")
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
@@ -71,3 +81,8 @@ def png_file(text: str) -> Path:
     if path.exists() and not os.access(path, os.W_OK):
         raise ArgumentTypeError(f"cannot write to {text!r}: it is read-only")
     return path
+
+
+def picture_format(path: Path) -> str:
+    """Return the format that the suffix of a path says; without one it is a PNG."""
+    return path.suffix.lower().removeprefix(".") or "png"

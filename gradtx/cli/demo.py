@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import gradtx
 from gradtx import GradientTransformation, Schedule
-from gradtx.cli.arguments import CommandError, png_file, positive_number, whole_number
+from gradtx.cli.arguments import CommandError, picture_file, positive_number, whole_number
 
 
 class Entry(NamedTuple):
@@ -59,7 +59,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--seed", type=whole_number(0, 2**32 - 1), default=0, metavar="N", help="of data, network and batches (%(default)s)"
     )
     parser.add_argument(
-        "--output", type=png_file, default="gradtx-demo.png", metavar="FILE", help="where the picture goes (%(default)s)"
+        "--output",
+        type=picture_file,
+        default="gradtx-demo.png",
+        metavar="FILE",
+        help="where the picture goes: a PNG, an SVG or a PDF (%(default)s)",
     )
 
 

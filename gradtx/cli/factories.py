@@ -31,11 +31,13 @@ def known_optimizers() -> dict[str, Factory]:
 
 
 def named(kind: str, name: str, known: Mapping[str, Factory]) -> Factory:
-    """Return the factory of a name, or raise `CommandError` with the names that are close to it."""
+    """Return the factory of a name, or raise `CommandError` with the names that contain it, or are close to it."""
     if name in known:
         return known[name]
-    close = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+    containing = [candidate for candidate in known if len(name) > 1 and name.lower() in candidate.lower()]
+    close = containing or difflib.get_close_matches(name, known, n=3)
+    choice = " or ".join([", ".join(close[:-1]), close[-1]] if close[1:] else close)
+    hint = f"did you mean {choice}?" if close else f"known are {', '.join(known)}"
     raise CommandError(f"unknown {kind} {name!r}; {hint}")
 
 

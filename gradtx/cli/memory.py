@@ -4,7 +4,7 @@ import inspect
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,14 @@ from gradtx.diagnostics.text import aligned, binary_size, size
 
 DTYPES = ("float32", "bfloat16", "float16")
 LEAST_SHARE = 1e-6  # of the total, for a row of its own
+WIDEST = 2**20
+MANY = 1000  # matrices, of which not each is looked at
 
 Row: TypeAlias = tuple[str, str, int]
 """What is kept, its dtype and its bytes."""
+
+State: TypeAlias = Counter[tuple[str, str]]
+"""The bytes of each field of a state, by its name and dtype."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -40,35 +45,53 @@ def run(arguments: Namespace) -> None:
     name, *words = arguments.optimizer
     assignments = _assignments(words)
     optimizer = _made(name, assignments)
-    params, shapes = stack(arguments.parameters, arguments.dtype)
+    params = stack(arguments.parameters)
     gradients = arguments.gradients or arguments.dtype
     try:
-        found = summary(optimizer, params)
+        state, warnings = _kept(optimizer, params, arguments.dtype)
     except (TypeError, ValueError) as error:
-        raise CommandError(f"for {shapes}: {' '.join(str(error).split())}") from error
+        raise CommandError(f"for {params}: {' '.join(str(error).split())}") from error
     rows = [
-        ("parameters", arguments.dtype, found.parameter_bytes),
+        ("parameters", arguments.dtype, arguments.parameters * jnp.dtype(arguments.dtype).itemsize),
         ("gradients", gradients, arguments.parameters * jnp.dtype(gradients).itemsize),
-        *_state(found),
+        *((field, dtype, number) for (field, dtype), number in state.items()),
     ]
-    print(f"{written(name, assignments)} with {arguments.parameters:,} parameters, taken for {shapes}\n")
+    print(f"{written(name, assignments)} with {arguments.parameters:,} parameters, taken for {params}\n")
     print("\n".join(_table(rows, arguments.parameters)))
-    for warning in found.warnings:
+    for warning in warnings:
         print(f"\n! {warning}")
 
 
-def stack(parameters: int, dtype: str) -> tuple[list[jax.ShapeDtypeStruct], str]:
-    """Return so many parameters in the shapes of a transformer of that size, and these in words.
+class Stack(NamedTuple):
+    """So many square matrices of a width, and a vector."""
+
+    width: int
+    matrices: int
+    rest: int
+
+    def shapes(self, dtype: str) -> list[jax.ShapeDtypeStruct]:
+        """Return each array."""
+        vector = [jax.ShapeDtypeStruct((self.rest,), dtype)] if self.rest else []
+        return [jax.ShapeDtypeStruct((self.width, self.width), dtype)] * self.matrices + vector
+
+    def __str__(self) -> str:
+        words = (
+            [f"{self.matrices:,} {'matrix' if self.matrices == 1 else 'matrices'} of {self.width:,} by {self.width:,}"]
+            if self.matrices
+            else []
+        )
+        words += [f"a vector of {self.rest:,}"] if self.rest else []
+        return " and ".join(words)
+
+
+def stack(parameters: int) -> Stack:
+    """Return so many parameters in the shapes of a transformer of that size.
 
     It has about 12·width² parameters in a layer, and is about 128 times as wide as deep. What is left over is a vector.
     """
     width = max(1, round((parameters * 128 / 12) ** (1 / 3)))
-    width = round(width / 128) * 128 or width
-    matrices, rest = divmod(parameters, width**2)
-    vector = [jax.ShapeDtypeStruct((rest,), dtype)] if rest else []
-    words = [f"{matrices:,} matrices of {width:,} by {width:,}"] if matrices else []
-    words += [f"a vector of {rest:,}"] if rest else []
-    return [jax.ShapeDtypeStruct((width, width), dtype)] * matrices + vector, " and ".join(words)
+    width = min(round(width / 128) * 128 or width, WIDEST)
+    return Stack(width, *divmod(parameters, width**2))
 
 
 def _assignments(words: Sequence[str]) -> list[tuple[str, Any]]:
@@ -87,12 +110,24 @@ def _made(name: str, assignments: Sequence[tuple[str, Any]]) -> Any:
     return call(name, factory, [*assignments, *((argument, 1e-3) for argument in needed)])
 
 
-def _state(found: Summary) -> list[Row]:
+def _kept(optimizer: Any, params: Stack, dtype: str) -> tuple[State, Sequence[str]]:
+    """The fields of the state, and warnings. Where matrices are many, each adds as much as the third to the first two."""
+    if params.matrices <= MANY:
+        found = summary(optimizer, params.shapes(dtype))
+        return _fields(found), found.warnings
+    two, three = (summary(optimizer, params._replace(matrices=n).shapes(dtype)) for n in (2, 3))
+    fields = _fields(three)
+    for field, number in _fields(two).items():
+        fields[field] += (fields[field] - number) * (params.matrices - 3)
+    return fields, three.warnings
+
+
+def _fields(found: Summary) -> State:
     """The fields of the state; counts and other scalars are in one row."""
-    total: Counter[tuple[str, str]] = Counter()
+    total: State = Counter()
     for entry in found.entries:
         total["scalars" if entry.like == "scalar" else entry.name, entry.dtype] += entry.bytes
-    return [(name, dtype, number) for (name, dtype), number in total.items()]
+    return total
 
 
 def _table(rows: Sequence[Row], parameters: int) -> list[str]:

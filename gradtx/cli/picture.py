@@ -1,13 +1,19 @@
-"""What pictures look like, and the picture of a schedule."""
+"""What pictures look like, and the picture of schedules."""
 
+import itertools
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gradtx.cli.arguments import picture_format
+
 INK, FAINT = "#333333", "#DDDDDD"
+# Okabe and Ito's colors, which color-blind readers tell apart: https://jfly.uni-koeln.de/color/
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 
 
 def tidy(axes: Axes) -> None:
@@ -19,13 +25,24 @@ def tidy(axes: Axes) -> None:
     axes.tick_params(colors=INK, which="both", length=0)
 
 
-def save_schedule(path: Path, title: str, steps: np.ndarray, values: np.ndarray) -> None:
-    """Draw the values of a schedule, with the call that made it above them."""
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture in the format that the suffix of its path says."""
+    figure.savefig(path, format=picture_format(path))
+
+
+def save_schedules(path: Path, titles: Sequence[str], steps: np.ndarray, values: Sequence[np.ndarray]) -> None:
+    """Draw the values of schedules, with the calls that made them above them."""
     figure = Figure(figsize=(9, 4.5), dpi=150, layout="constrained")
     axes = figure.subplots()
-    axes.fill_between(steps, values, color=FAINT)
-    axes.plot(steps, values, color=INK, linewidth=1.5)
+    if len(values) == 1:
+        axes.fill_between(steps, values[0], color=FAINT)
+        axes.plot(steps, values[0], color=INK, linewidth=1.5)
+        axes.set_title(textwrap.fill(titles[0], 100), loc="left", color=INK, fontsize="medium")
+    else:
+        looks = itertools.cycle(itertools.product(("-", "--", ":"), COLORS))
+        for title, curve, (style, color) in zip(titles, values, looks, strict=False):
+            axes.plot(steps, curve, style, color=color, linewidth=1.5, label=textwrap.fill(title, 110))
+        figure.legend(loc="outside upper left", frameon=False, labelcolor="linecolor")
     axes.set(xlabel="step", ylabel="value", xlim=(0, max(steps[-1], 1)))
-    axes.set_title(textwrap.fill(title, 100), loc="left", color=INK, fontsize="medium")
     tidy(axes)
-    figure.savefig(path, format="png")
+    save(figure, path)

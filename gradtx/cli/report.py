@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from rich import box
 from rich.console import Console
 from rich.filesize import decimal
@@ -15,11 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from gradtx import Schedule
-from gradtx.cli.picture import FAINT, INK, tidy
+from gradtx.cli.picture import COLORS, FAINT, INK, save, tidy
 from gradtx.cli.training import Result
-
-# Okabe and Ito's colors, which color-blind readers tell apart: https://jfly.uni-koeln.de/color/
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 
 
 def progress() -> Progress:
@@ -59,13 +57,13 @@ def print_table(results: Mapping[str, Result], learning_rates: Mapping[str, floa
 
 
 def save_picture(path: Path, results: Mapping[str, Result], schedule: Schedule) -> None:
-    """Draw the training losses and, below, the schedule they share, and say where the picture is."""
+    """Draw the losses in training and test and, below, the schedule they share, and say where the picture is."""
     figure = Figure(figsize=(9, 6.5), dpi=150, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     steps = max(len(result.losses) for result in results.values())
     _draw_losses(above, results)
     _draw_schedule(below, np.asarray(jax.vmap(schedule)(jnp.arange(steps))))
-    figure.savefig(path, format="png")
+    save(figure, path)
     Console().print(f"wrote {path}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -74,9 +72,16 @@ def _draw_losses(axes: Axes, results: Mapping[str, Result]) -> None:
         label = f"{name}, {result.test_accuracy:.1%}"
         axes.plot(_smooth(result.losses), color=color, linewidth=1.8, label=label)
         axes.plot(len(result.losses) - 1, _smooth(result.losses)[-1], "o", color=color, markersize=5, clip_on=False)
-    axes.set(yscale="log", ylabel="training loss (moving mean)")
+        ends = np.linspace(0, len(result.losses), len(result.test_losses) + 1)[1:] - 1  # of the epochs
+        axes.plot(ends, result.test_losses, ".:", color=color, linewidth=1.2, markersize=3, clip_on=False)
+    axes.set(yscale="log", ylabel="loss")
     axes.set_title("Handwritten digits", loc="left", color=INK, fontweight="bold")
-    axes.legend(frameon=False, labelcolor="linecolor", title="test accuracy", alignment="left")
+    kinds = [
+        Line2D([], [], color=INK, linewidth=1.8, label="training (moving mean)"),
+        Line2D([], [], color=INK, linewidth=1.2, linestyle=":", marker=".", markersize=3, label="test, after each epoch"),
+    ]
+    axes.add_artist(axes.legend(handles=kinds, frameon=False, labelcolor=INK, loc="lower left"))
+    axes.legend(frameon=False, labelcolor="linecolor", title="test accuracy", alignment="left", loc="upper right")
     tidy(axes)
 
 

@@ -1,26 +1,34 @@
-"""Print, or draw, what a schedule gives at some steps."""
+"""Print, or draw, what schedules give at some steps."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 
 from gradtx import Schedule
-from gradtx.cli.arguments import CommandError, png_file, whole_number
+from gradtx.cli.arguments import CommandError, picture_file, whole_number
 from gradtx.cli.factories import assignment, call, known_schedules, named, written
+from gradtx.diagnostics.text import aligned
 
 POINTS = 2001  # of a curve, more than a picture has pixels
 SOME_STEPS = (0, 1, 10, 100, 1000, 10000)
 
+Word: TypeAlias = str | tuple[str, Any]
+"""The name of a schedule, or an argument of the schedule named before it."""
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options of `gradtx schedule`."""
-    parser.usage = "%(prog)s [-h] [NAME [ARGUMENT=VALUE ...]] [--steps N [N ...]] [--plot FILE]"
-    parser.add_argument("name", nargs="?", metavar="NAME", help="of the schedule; without it, all names are listed")
+    parser.usage = "%(prog)s [-h] [NAME [ARGUMENT=VALUE ...] ...] [--steps N [N ...]] [--plot FILE]"
     parser.add_argument(
-        "arguments", type=assignment, nargs="*", metavar="ARGUMENT=VALUE", help="what it takes, such as decay_steps=1000"
+        "words",
+        type=_word,
+        nargs="*",
+        metavar="NAME ARGUMENT=VALUE",
+        help="a schedule and what it takes, such as decay_steps=1000, and then others; without any, all names are listed",
     )
     parser.add_argument(
         "--steps",
@@ -30,21 +38,47 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help=f"where to print its value; the first step is 0 ({' '.join(map(str, SOME_STEPS))})",
     )
-    parser.add_argument("--plot", type=png_file, metavar="FILE", help="draw it, from step 0 to the last of the steps")
+    parser.add_argument(
+        "--plot", type=picture_file, metavar="FILE", help="draw them as PNG, SVG or PDF, from step 0 to the last of the steps"
+    )
 
 
 def run(arguments: Namespace) -> None:
-    """List the schedules, or print the values of one and draw it."""
+    """List the schedules, or print the values of some and draw them."""
     known = known_schedules()
-    if arguments.name is None:
+    if not arguments.words:
         print("\n".join(known))
         return
-    schedule = call(arguments.name, named("schedule", arguments.name, known), arguments.arguments)
-    values = _values(schedule, arguments.steps)
-    title = written(arguments.name, arguments.arguments)
-    print(f"{title}\n\n{_table(arguments.steps, values)}")
+    if arguments.plot and max(arguments.steps) == 0:
+        raise CommandError("argument --plot: from step 0 to step 0 there is nothing to draw; give --steps a larger one, too")
+    calls = _calls(arguments.words)
+    titles = [written(name, assignments) for name, assignments in calls]
+    schedules = [call(name, named("schedule", name, known), assignments) for name, assignments in calls]
+    values = [_values(schedule, arguments.steps) for schedule in schedules]
+    print("\n".join([*_numbered(titles), "", *_table(arguments.steps, values)]))
     if arguments.plot:
-        _draw(arguments.plot, title, schedule, max(arguments.steps))
+        _draw(arguments.plot, titles, schedules, max(arguments.steps))
+
+
+def _word(text: str) -> Word:
+    return text if all(part.isidentifier() for part in text.split(".")) else assignment(text)
+
+
+def _calls(words: Sequence[Word]) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """The schedules, each with the arguments after it."""
+    calls: list[tuple[str, list[tuple[str, Any]]]] = []
+    for word in words:
+        if isinstance(word, str):
+            calls.append((word, []))
+        elif calls:
+            calls[-1][1].append(word)
+        else:
+            raise CommandError(f"the name of a schedule comes before its arguments, got {word[0]}={word[1]!r} first")
+    return calls
+
+
+def _numbered(titles: Sequence[str]) -> list[str]:
+    return list(titles) if len(titles) == 1 else [f"{number}  {title}" for number, title in enumerate(titles, 1)]
 
 
 def _values(schedule: Schedule, steps: Sequence[int]) -> np.ndarray:
@@ -54,17 +88,18 @@ def _values(schedule: Schedule, steps: Sequence[int]) -> np.ndarray:
         raise CommandError(f"these arguments make no schedule: {' '.join(str(error).split())}") from error
 
 
-def _table(steps: Sequence[int], values: np.ndarray) -> str:
-    width = max(len("step"), *(len(str(step)) for step in steps))
-    rows = [f"{step:>{width}}  {value:.6g}" for step, value in zip(steps, values, strict=True)]
-    return "\n".join([f"{'step':>{width}}  value", *rows])
+def _table(steps: Sequence[int], values: Sequence[np.ndarray]) -> list[str]:
+    heads = ["value"] if len(values) == 1 else [str(number) for number, _ in enumerate(values, 1)]
+    rows = [("step", *heads)]
+    rows += [(str(step), *(f"{value:.6g}" for value in at_step)) for step, *at_step in zip(steps, *values, strict=True)]
+    return [line.rstrip() for line in aligned(rows, right=(0,))]
 
 
-def _draw(path: Path, title: str, schedule: Schedule, last: int) -> None:
+def _draw(path: Path, titles: Sequence[str], schedules: Sequence[Schedule], last: int) -> None:
     try:
         from gradtx.cli import picture
     except ModuleNotFoundError as error:
         raise CommandError(f'{error.name} is not installed: pip install "gradtx[demo]"') from None
     steps = np.unique(np.linspace(0, last, POINTS).round().astype(int))
-    picture.save_schedule(path, title, steps, _values(schedule, steps.tolist()))
+    picture.save_schedules(path, titles, steps, [_values(schedule, steps.tolist()) for schedule in schedules])
     print(f"\nwrote {path}")

@@ -16,10 +16,15 @@ class Result(NamedTuple):
     """What an optimizer achieved, and what it took."""
 
     losses: np.ndarray  # the training loss at each step
+    test_losses: np.ndarray  # after each epoch
     test_accuracy: float
-    test_loss: float
     seconds_per_step: float  # of the median epoch, without compilation
     state_bytes: int
+
+    @property
+    def test_loss(self) -> float:
+        """That after the last epoch."""
+        return float(self.test_losses[-1])
 
 
 def train(
@@ -49,7 +54,7 @@ def train(
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     _compile(optimizer, key, train_digits, batch_size)
 
-    losses, epoch_seconds = [], []
+    losses, tests, epoch_seconds = [], [], []
     for _ in range(epochs):
         start = time.perf_counter()
         for batch in digits.batches(train_digits, batch_size, generator):
@@ -57,13 +62,14 @@ def train(
             losses.append(loss)
         last_loss = float(losses[-1])  # waits for the device
         epoch_seconds.append(time.perf_counter() - start)
+        tests.append(digits.evaluate(params, test_digits))
         on_epoch(last_loss)
 
-    accuracy, test_loss = digits.evaluate(params, test_digits)
+    accuracies, test_losses = np.asarray(tests).T
     return Result(
         losses=np.asarray(losses),
-        test_accuracy=float(accuracy),
-        test_loss=float(test_loss),
+        test_losses=test_losses,
+        test_accuracy=float(accuracies[-1]),
         seconds_per_step=float(np.median(epoch_seconds)) * epochs / len(losses),
         state_bytes=state_bytes,
     )

@@ -63,12 +63,12 @@ def totals(summary: Summary) -> list[str]:
 
 def size(number: int) -> str:
     """Return bytes in decimal units: of 1000, 1000² bytes, ..."""
-    return _in_units(number, ("B", "kB", "MB", "GB", "TB", "PB"), 1000)
+    return _in_units(number, ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB", "RB", "QB"), 1000)
 
 
 def binary_size(number: int) -> str:
     """Return bytes in binary units: of 1024, 1024² bytes, ..."""
-    return _in_units(number, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"), 1024)
+    return _in_units(number, ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"), 1024)
 
 
 def patterns(paths: Iterable[str]) -> list[str]:

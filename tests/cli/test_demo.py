@@ -6,14 +6,15 @@ import sys
 
 import matplotlib.image
 import pytest
-from commands import assert_refused_in_one_line, gradtx
+from commands import assert_refused_in_one_line
+from commands import gradtx as run
 
-from gradtx import __version__
-from gradtx.cli import main
+import gradtx
+from gradtx.cli import SUBCOMMANDS, digits, main, training
 
 
 def demo(*arguments, **environment):
-    return gradtx("demo", *arguments, **environment)
+    return run("demo", *arguments, **environment)
 
 
 def rows(stdout):
@@ -23,8 +24,8 @@ def rows(stdout):
 
 
 def test_the_version_is_that_of_the_package():
-    result = gradtx("--version")
-    assert (result.returncode, result.stdout) == (0, f"gradtx {__version__}\n")
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"gradtx {gradtx.__version__}\n")
 
 
 def test_the_help_names_every_option_and_opens_no_heavy_library():
@@ -98,6 +99,16 @@ def test_a_name_without_suffix_is_written_as_it_is(tmp_path):
     assert (tmp_path / "picture").read_bytes().startswith(b"\x89PNG")
 
 
+def test_test_losses_are_drawn_for_every_epoch(tmp_path):
+    options = ["--optimizers", "sgd", "--epochs", "3", "--batch-size", "500", "--output", str(tmp_path / "picture.svg")]
+    assert main(["demo", *options]) == 0
+    assert "test, after each epoch" in (tmp_path / "picture.svg").read_text()
+    data = digits.load(0)
+    result = training.train(gradtx.sgd(0.1), data, epochs=3, batch_size=500, seed=0, on_epoch=lambda loss: None)
+    assert result.test_losses.shape == (3,)
+    assert len(set(result.test_losses)) == 3
+
+
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
@@ -114,7 +125,7 @@ def test_a_name_without_suffix_is_written_as_it_is(tmp_path):
         ("--seed", "-1", ["--seed", "from 0 to 4294967295"]),
         ("--output", "no/such/directory/picture.png", ["--output", "no/such/directory", "No such file"]),
         ("--output", ".", ["--output", "is a directory"]),
-        ("--output", "picture.svg", ["--output", "picture.png"]),
+        ("--output", "picture.gif", ["--output", "png, svg, pdf", "picture.png"]),
         ("--colour", "red", ["--colour"]),
     ],
 )
@@ -122,9 +133,15 @@ def test_a_wrong_value_is_refused_in_one_line(option, value, words, refused):
     refused(["demo", option, value], *words)
 
 
-@pytest.mark.parametrize("arguments", [[], ["dmeo"]])
-def test_a_missing_or_unknown_command_is_refused_in_one_line(arguments, refused):
-    refused(arguments, "command")
+def test_an_unknown_command_is_refused_in_one_line(refused):
+    refused(["dmeo"], "command", "demo")
+
+
+def test_without_a_command_the_help_is_printed(capsys):
+    assert main([]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in SUBCOMMANDS)
+    assert "public" not in output
 
 
 def test_an_error_is_the_exit_code_of_the_process():

@@ -7,7 +7,7 @@ import zoo
 from commands import gradtx as run
 
 import gradtx
-from gradtx.cli import main
+from gradtx.cli import main, memory
 from gradtx.cli.factories import known_optimizers
 from gradtx.cli.memory import stack
 
@@ -96,14 +96,30 @@ def test_the_table_is_written_where_only_ascii_can_be():
 
 @pytest.mark.parametrize("parameters", [1, 2, 3, 1000, 10**6 + 1, 7 * 10**9, 10**12])
 def test_the_stated_shapes_have_just_so_many_parameters(parameters):
-    shapes, words = stack(parameters, "float32")
-    assert sum(shape.size for shape in shapes) == parameters
-    assert words
+    found = stack(parameters)
+    assert found.width**2 * found.matrices + found.rest == parameters
+    assert sum(shape.size for shape in found.shapes("float32")) == parameters
 
 
 def test_a_large_model_is_as_wide_as_transformers_of_its_size():
-    shapes, _ = stack(7 * 10**9, "float32")
-    assert shapes[0].shape == (4224, 4224)
+    assert stack(7 * 10**9).shapes("float32")[0].shape == (4224, 4224)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "muon", "lbfgs", "prodigy", "sm3", "galore"])
+def test_of_many_matrices_a_few_are_looked_at(optimizer, printed, monkeypatch):
+    """Which is exact: each of them adds as much as the one before."""
+    arguments = ("--parameters", "1e6", "--optimizer", optimizer)
+    expected = printed(*arguments)
+    monkeypatch.setattr(memory, "MANY", 2)
+    assert printed(*arguments) == expected
+
+
+@pytest.mark.parametrize("parameters", ["1e30", "1_000_000T"])
+def test_any_number_of_parameters_is_counted_exactly_and_at_once(parameters, printed):
+    count = {"1e30": 10**30, "1_000_000T": 10**18}[parameters]
+    output = printed("--parameters", parameters, "--optimizer", "adamw")
+    assert f"adamw() with {count:,} parameters" in output
+    assert rows(output)["total"][-1] == "16"
 
 
 def test_every_optimizer_is_known():
@@ -130,6 +146,9 @@ def test_it_is_a_command():
         (["--parameters", "1", "--optimizer", "torch.muon"], ["for a vector of 1", "partition"]),
         (["--parameters", "many", "--optimizer", "adam"], ["--parameters", "'many'"]),
         (["--parameters", "0.5", "--optimizer", "adam"], ["--parameters", "at least 1"]),
+        (["--parameters", "1e31", "--optimizer", "adam"], ["--parameters", "at most 1e30", "'1e31'"]),
+        (["--parameters", "1e999999999", "--optimizer", "adam"], ["--parameters", "'1e999999999'"]),
+        (["--parameters", "nan", "--optimizer", "adam"], ["--parameters", "'nan'"]),
         (["--parameters", "-7B", "--optimizer", "adam"], ["--parameters"]),
         (["--parameters", "1", "--optimizer", "adam", "--dtype", "int8"], ["--dtype", "int8", "float32"]),
         (["--optimizer", "adam"], ["--parameters"]),

@@ -76,6 +76,31 @@ def test_a_schedule_is_drawn(printed, tmp_path):
     assert len({tuple(pixel) for pixel in pixels.reshape(-1, pixels.shape[-1])}) > 50
 
 
+LINE = ["linear_schedule", "init_value=1", "end_value=0", "transition_steps=100"]
+
+
+def test_several_schedules_have_a_column_each(printed):
+    assert printed(*LINE, "constant_schedule", "value=.5", "--steps", 0, 50) == (
+        "1  linear_schedule(init_value=1, end_value=0, transition_steps=100)\n"
+        "2  constant_schedule(value=0.5)\n"
+        "\n"
+        "step  1    2\n"
+        "   0  1    0.5\n"
+        "  50  0.5  0.5\n"
+    )
+
+
+@pytest.mark.parametrize(("suffix", "head"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("PDF", b"%PDF")])
+def test_the_suffix_says_the_format_of_the_picture_of_several(suffix, head, printed, tmp_path):
+    path = tmp_path / f"picture.{suffix}"
+    printed(*LINE, *WARMUP, "--plot", path)
+    assert path.read_bytes().startswith(head)
+    if suffix == "svg":
+        picture = path.read_text()
+        assert "linear_schedule(init_value=1" in picture
+        assert "warmup_cosine_decay_schedule(init_value=0" in picture
+
+
 def test_the_table_opens_no_heavy_library():
     heavy = ("matplotlib", "rich", "sklearn")
     program = (
@@ -95,6 +120,10 @@ def test_it_is_a_command():
     ("arguments", "words"),
     [
         (["cosine_decay"], ["unknown schedule 'cosine_decay'", "did you mean", "cosine_decay_schedule", "keras.cosine_decay"]),
+        (["Cosine"], ["did you mean", "cosine_onecycle_schedule", "warmup_cosine_decay_schedule", "keras.cosine_decay"]),
+        (["wsd"], ["unknown schedule 'wsd'", "did you mean transformers.get_wsd_schedule?"]),
+        (["value=1", "constant_schedule"], ["the name of a schedule comes before", "value=1"]),
+        (["constant_schedule", "value=1", "zzz"], ["unknown schedule 'zzz'"]),
         (["zzz"], ["unknown schedule 'zzz'", "known are constant_schedule"]),
         (["torch.adam"], ["unknown schedule 'torch.adam'"]),
         (["constant_schedule"], ["constant_schedule needs value", "value=..."]),
@@ -107,7 +136,8 @@ def test_it_is_a_command():
         (["constant_schedule", "value=1", "--steps", "-1"], ["--steps", "whole number", "-1"]),
         (["constant_schedule", "value=1", "--steps", "many"], ["--steps", "whole number", "'many'"]),
         (["constant_schedule", "value=1", "--plot", "no/such/picture.png"], ["--plot", "no/such"]),
-        (["constant_schedule", "value=1", "--plot", "picture.svg"], ["--plot", "picture.png"]),
+        (["constant_schedule", "value=1", "--plot", "picture.gif"], ["--plot", "png, svg, pdf", "picture.png"]),
+        (["constant_schedule", "value=1", "--steps", "0", "--plot", "picture.png"], ["--plot", "step 0", "nothing to draw"]),
     ],
 )
 def test_a_wrong_argument_is_refused_in_one_line(arguments, words, refused):

@@ -117,7 +117,7 @@ def test_indices_in_paths_are_stars_with_a_number():
         (1000, "1.0 kB", "1000 B"),
         (1024, "1.0 kB", "1.0 KiB"),
         (7 * 10**9, "7.0 GB", "6.5 GiB"),
-        (3 * 10**18, "3000.0 PB", "2664.5 PiB"),
+        (3 * 10**18, "3.0 EB", "2.6 EiB"),
     ],
 )
 def test_bytes_have_units(number, decimal, binary):
