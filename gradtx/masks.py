@@ -58,7 +58,7 @@ def _mask(owner: str, patterns: tuple[Pattern, ...], where_matched: bool) -> Cal
     def mask(tree: Any) -> Any:
         leaves = places(tree)
         for pattern in patterns if is_whole(leaves) else ():
-            if not is_seen(pattern, leaves):
+            if not is_seen(pattern, leaves):  # whoever the mask is for, the pattern is its own mistake
                 raise ValueError(f"{owner}: {nothing_matches(pattern, leaves)}")
         matched = [first_match(patterns, path, leaf) is not None for path, leaf in leaves]
         return with_leaves(tree, [is_matched is where_matched for is_matched in matched])

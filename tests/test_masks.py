@@ -100,8 +100,8 @@ def test_a_pattern_that_matches_nothing_is_refused_with_what_was_meant(pattern, 
         gradtx.adamw(0.1, mask=gradtx.not_matching("**/kernel", pattern)).init(PARAMS)
 
 
-def test_of_many_paths_the_first_are_shown():
-    with pytest.raises(ValueError, match=r"There are '0', '1', '2', '3', '4', '5', '6', '7', \.\.\. \(20 in all\)\.$"):
+def test_of_many_paths_the_nearest_are_shown():
+    with pytest.raises(ValueError, match=r"The nearest of 20 paths are ('\d+'(, |\.)){8}$"):
         gradtx.matching("bias")([jnp.ones(())] * 20)
 
 

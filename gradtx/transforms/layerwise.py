@@ -13,7 +13,7 @@ from gradtx.require import Range
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.paths import places, with_leaves
 from gradtx.tree.patterns import Found, Pattern, check_pattern, first_match, shown
-from gradtx.tree.unmatched import refuse_idle
+from gradtx.tree.unmatched import refuse_idle, refuse_unmatched
 
 _OWNER = "scale_by_layer_decay"
 
@@ -83,6 +83,7 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
 
 def _distances(patterns: tuple[Pattern, ...], leaves: Sequence[tuple[str, Any]]) -> list[int | None]:
     """How many layers come after that of each leaf; None for a hole that no pattern matches."""
+    refuse_unmatched(_OWNER, patterns if leaves else (), leaves)
     matches = [first_match(patterns, path, leaf) for path, leaf in leaves]
     for (path, leaf), match in zip(leaves, matches, strict=True):
         if match is None and not tree.is_hole(leaf):

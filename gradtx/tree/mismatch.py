@@ -12,6 +12,8 @@ from jax.tree_util import all_leaves, keystr, tree_flatten_with_path
 from gradtx.errors import named
 from gradtx.tree.holes import is_hole
 
+MADE_FOR_OTHERS = "Was the state made by init for other params?"
+
 _WORDS = {"g": "updates", "u": "updates", "p": "params"}
 
 
@@ -193,7 +195,7 @@ def _has(children: dict[str, Any]) -> str:
 def _advice(word: str) -> str:
     if word == "params":
         return "Are params and updates in the right order: update(updates, state, params)?"
-    return "Was the state made by init for other params?" if word.startswith("state") else ""
+    return MADE_FOR_OTHERS if word.startswith("state") else ""
 
 
 def _kind(value: Any) -> str:

@@ -92,12 +92,25 @@ def _marked_state(init: Callable[[Any], Any], state: Any) -> tuple[Any, Any]:
     for structure in _structures_of_params(state):
         placeholders = [_Placeholder(position) for position in range(structure.num_leaves)]
         try:
-            marked = init(structure.unflatten(placeholders))
+            marked = _without_more(init(structure.unflatten(placeholders)), state)
             jax.tree.map(lambda mark, part: None, marked, state, is_leaf=_is_placeholder)
             return structure, marked
         except Exception as error:
             failure = failure or error
     raise ValueError(f"map_params: init makes no such state of placeholders for the parameters: {failure}") from failure
+
+
+def _without_more(marked: Any, state: Any) -> Any:
+    """The state of placeholders without entries of a dict that `state` lacks: `grouped` makes some only if needed."""
+    if _is_placeholder(marked) or type(marked) is not type(state):
+        return marked
+    if isinstance(marked, dict) and marked.keys() > state.keys():
+        marked = type(marked)((key, marked[key]) for key in marked if key in state)
+    below, structure = jax.tree.flatten(marked, is_leaf=lambda node: node is not marked)
+    others = jax.tree.flatten(state, is_leaf=lambda node: node is not state)[0]
+    if jax.tree_util.treedef_is_leaf(structure) or len(below) != len(others):
+        return marked
+    return structure.unflatten(map(_without_more, below, others))
 
 
 def _structures_of_params(state: Any) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gradtx.errors import named
@@ -21,21 +21,31 @@ def is_whole(places: Places) -> bool:
     return bool(places) and not any(is_hole(leaf) and leaf is not None for _, leaf in places)
 
 
+def refuse_unmatched(owner: str, patterns: Iterable[Pattern], places: Places) -> None:
+    """Raise `ValueError`, naming `owner`, for the first pattern that matches nothing, and would match nothing in a hole."""
+    for pattern in patterns:
+        if not is_seen(pattern, places):
+            raise named(ValueError, owner, nothing_matches(pattern, places))
+
+
 def refuse_idle(owner: str, pattern: Pattern, places: Places) -> None:
     """Raise `ValueError`, naming `owner`, unless a pattern that got no leaf may match one where there is a hole now."""
-    if not is_seen(pattern, places):
-        raise named(ValueError, owner, nothing_matches(pattern, places))
+    refuse_unmatched(owner, [pattern], places)
     if not (asks_for_leaves(pattern) and any(is_hole(leaf) for _, leaf in places)):
-        raise named(
-            ValueError, owner, f"{shown(pattern)} matches only what the patterns before it have taken; put it before them."
-        )
+        message = f"{shown(pattern)} matches only what the patterns before it have taken; put it before them."
+        raise named(ValueError, owner, message)
 
 
 def nothing_matches(pattern: Pattern, places: Places) -> str:
-    """Return sentences that say so of a pattern, with what was meant, maybe, and the first paths that there are."""
+    """Return sentences that say so of a pattern, with what was meant, maybe, and the paths that are nearest to it."""
     close = next((other for other in _relatives(pattern, places) if is_seen(other, places)), None)
     hint = "." if close is None else f"; did you mean {shown(close)}?"
-    return f"{shown(pattern)} matches nothing{hint} There are {listed([path for path, _ in places])}."
+    paths = [path for path, _ in places]
+    text = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
+    if len(paths) > _SHOWN and isinstance(text, str):
+        nearest = difflib.get_close_matches(text, paths, n=_SHOWN, cutoff=0)
+        return f"{shown(pattern)} matches nothing{hint} The nearest of {len(paths)} paths are {listed(nearest)}."
+    return f"{shown(pattern)} matches nothing{hint} There are {listed(paths)}."
 
 
 def listed(paths: Sequence[str]) -> str:

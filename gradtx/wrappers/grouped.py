@@ -24,12 +24,13 @@ from gradtx.core import (
     set_to_zero,
     with_extra_args_support,
 )
+from gradtx.errors import named
 from gradtx.recipe import Value, recipe_of
 from gradtx.schedules.scaled import scaled_schedule
 from gradtx.tree.paths import places, with_leaves
 from gradtx.tree.patterns import Pattern, check_pattern, first_match
-from gradtx.tree.unmatched import is_whole, refuse_idle
-from gradtx.wrappers.partition import partition
+from gradtx.tree.unmatched import is_whole, refuse_idle, refuse_unmatched
+from gradtx.wrappers.partition import partitioned
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +38,8 @@ class Group(Value):
     """A rule of `grouped`: which parameters are meant, and what is particular to them.
 
     Args:
-      pattern: which paths; `matching` says what a pattern is. "**" matches all that the groups before it have left.
+      pattern: which paths; `matching` says what a pattern is. A last "**" takes all that the groups before it have left, which
+        may be nothing.
       optimizer: a transformation in the place of the one that `grouped` is given.
       name: the label of the group in the state; by default the words of the pattern, "bias" for "**/bias", or "rest" if it has
         none. A state is found again by it, so give one where patterns may change between a checkpoint and its use.
@@ -82,21 +84,25 @@ class Group(Value):
 
 @factory
 def grouped(
-    optimizer: GradientTransformation, groups: Sequence[Group], *, mask_compatible_extra_args: bool = False
+    optimizer: GradientTransformation,
+    groups: Sequence[Group],
+    *,
+    mask_compatible_extra_args: bool = False,
+    strict: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Optimize each group of parameters in its own way; a parameter belongs to the first group whose pattern matches its path.
+    """Parameter groups: what a group says of its parameters is done to them, all others are left to `optimizer`.
 
         grouped(adamw(3e-4, weight_decay=0.1), [
             Group("**/bias", weight_decay=0.0),
             Group("embed/**", learning_rate_factor=0.1),
             Group(lambda path, leaf: leaf.ndim == 2, muon(0.02), name="matrices"),
             Group("backbone/**", frozen=True),
-            Group("**"),
         ])
 
-    A path is made of keys, attributes and indices, such as "layers/0/attention/bias". The state is that of a `partition` whose
-    labels are the names of the groups. An optimizer sees the parameters of its group alone, so that a norm in it is that of the
-    group: to clip by the norm of all, write `chain(clip_by_global_norm(1.0), grouped(...))`.
+    A parameter belongs to the first group whose pattern matches its path, which is made of keys, attributes and indices, such
+    as "layers/0/attention/bias". The state is that of a `partition` whose labels are the names of the groups, and "rest" for
+    parameters in no group, as if there were a last `Group("**")`. An optimizer sees the parameters of its group alone, so that
+    a norm in it is that of the group: to clip by the norm of all, write `chain(clip_by_global_norm(1.0), grouped(...))`.
 
     A factor multiplies every learning rate in the optimizer, number or schedule: `learning_rate`, `..._learning_rate`, `lr`;
     but no `max_learning_rate`, which is a bound. Where there is none, as in a chain that ends with `scale(-0.1)` or in what
@@ -104,34 +110,41 @@ def grouped(
     `..._weight_decay` and `weight_decay_rate`.
 
     Args:
-      optimizer: a transformation for all groups that have none of their own.
+      optimizer: a transformation for all groups that have none of their own, and for parameters in no group.
       groups: the groups, in their order.
       mask_compatible_extra_args: see `partition`.
+      strict: whether a parameter in no group is an error.
 
     Raises:
       TypeError: `groups` is not a list of groups.
-      ValueError: two groups have one name, or a weight decay is for an optimizer that has none. And when it is used: no group
-        has a parameter, or a group has none, since no path matches or the groups before it have taken all. (Where holes are in
-        the tree, as within `masked`, the latter is no error.)
+      ValueError: two groups have one name, or a weight decay is for an optimizer that has none. And when it is used: a group
+        has no parameter, since no path matches or the groups before it have taken all (where holes are in the tree, as within
+        `masked`, that is not an error); a parameter is in no group, and it is strict, or another group is called "rest".
     """
     _check_groups(groups)
     groups = tuple(groups)
     members: dict[Hashable, GradientTransformation] = {group.label: _member(optimizer, group) for group in groups}
+    rest = groups[-1] if groups and groups[-1].pattern == "**" else Group("**")
+    is_free = rest in groups or rest.label not in members
+    members.setdefault(rest.label, optimizer)
+
+    def is_dispensable(params: Params) -> bool:
+        leaves = places(params)
+        return is_whole(leaves) if rest in groups else any(not tree.is_hole(leaf) for _, leaf in leaves)
 
     def labelled(params: Any) -> Any:
-        leaves = places(params)
-        positions = _positions(groups, leaves)
-        return with_leaves(params, [None if position is None else groups[position].label for position in positions])
+        return with_leaves(params, _labels(groups, places(params), rest, strict))
 
-    return partition(members, labelled, mask_compatible_extra_args=mask_compatible_extra_args)
+    dispensable: dict[Hashable, Any] = {rest.label: is_dispensable} if is_free else {}
+    return partitioned(members, labelled, mask_compatible_extra_args, dispensable)
 
 
 def _check_groups(groups: Sequence[Group]) -> None:
-    if type(groups) not in (list, tuple) or not groups:  # a transformation is a tuple, too
+    if type(groups) not in (list, tuple):  # a transformation is a tuple, too
         raise TypeError(f"grouped takes a list of groups, such as [Group('**/bias', frozen=True), ...]; got {groups!r}.")
     for group in groups:
         if not isinstance(group, Group):
-            raise TypeError(f"grouped: {group!r} is no Group.")
+            raise TypeError(f"grouped: {group!r} is not a Group.")
     for label, number in collections.Counter(group.label for group in groups).items():
         if number > 1:
             first, second, *_ = [group for group in groups if group.label == label]
@@ -196,18 +209,33 @@ def _is_learning_rate(argument: str) -> bool:
 # --- which parameters are in a group ----------------------------------------------------------------------------------
 
 
-def _positions(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]]) -> list[int | None]:
-    """The position of the group of each leaf; None for a hole in no group."""
+def _labels(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]], rest: Group, strict: bool) -> list[str | None]:
+    """The label of each leaf: that of its group, or of the rest; None for a hole in no group."""
     patterns = [group.pattern for group in groups]
+    checked = patterns if is_whole(leaves) else []
+    refuse_unmatched("grouped", checked, leaves)
     matches = [first_match(patterns, path, leaf) for path, leaf in leaves]
     positions = [None if match is None else match[0] for match in matches]
     for (path, leaf), position in zip(leaves, positions, strict=True):
         if position is None and not tree.is_hole(leaf):
-            raise ValueError(f"grouped: no group has {path!r}; a last Group('**') takes what others leave.")
-    for position, group in enumerate(groups) if is_whole(leaves) else ():
-        if position not in positions:
-            refuse_idle("grouped", group.pattern, leaves)
-    return positions
+            _check_rest(path, groups, rest, strict)
+    for position, pattern in enumerate(checked):
+        if position not in positions and groups[position] is not rest:
+            refuse_idle("grouped", pattern, leaves)
+    return [
+        (None if tree.is_hole(leaf) else rest.label) if position is None else groups[position].label
+        for (_, leaf), position in zip(leaves, positions, strict=True)
+    ]
+
+
+def _check_rest(path: str, groups: Sequence[Group], rest: Group, strict: bool) -> None:
+    """Raise `ValueError` if a parameter that no group has cannot be left to the optimizer."""
+    if strict:
+        raise named(ValueError, "grouped", f"no group has {path!r}; add one that does, or leave out strict=True.")
+    for group in groups:
+        if group.label == rest.label:
+            message = f"no group has {path!r}, so its label is 'rest', as {group!r} is called; give that another name."
+            raise named(ValueError, "grouped", message)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

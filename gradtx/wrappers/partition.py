@@ -1,6 +1,7 @@
 """Different transformations for different parameters."""
 
 import collections
+import types
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,13 +12,16 @@ from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
     Params,
+    Part,
     Updates,
     factory,
     forwards_to,
+    supported,
     with_extra_args_support,
 )
 from gradtx.errors import named
 from gradtx.tree.mask import MaskedState, evaluate_mask, fill_masked, is_function, mask_out, mask_out_like
+from gradtx.tree.mismatch import MADE_FOR_OTHERS
 
 Labels: TypeAlias = Any | Callable[[Any], Any]
 """A tree of labels, which may stop above the leaves it speaks for, or a function that makes one of a tree like params."""
@@ -57,6 +61,30 @@ def partition(
     Raises:
       ValueError: a parameter has a label that names no transformation, or the labels do not match the tree.
     """
+    return partitioned(transforms, param_labels, mask_compatible_extra_args)
+
+
+@factory
+def multi_transform(
+    transforms: Mapping[Hashable, GradientTransformation],
+    param_labels: Labels,
+    *,
+    mask_compatible_extra_args: bool = False,
+) -> GradientTransformationExtraArgs:
+    """Apply to each parameter the transformation that its label names; `partition` by its older name."""
+    return partitioned(transforms, param_labels, mask_compatible_extra_args)
+
+
+def partitioned(
+    transforms: Mapping[Hashable, GradientTransformation],
+    param_labels: Labels,
+    mask_extra_args: bool = False,
+    dispensable: Mapping[Hashable, Callable[[Params], bool]] = types.MappingProxyType({}),
+) -> GradientTransformationExtraArgs:
+    """Make the pair of functions of `partition`.
+
+    `dispensable` says of a label whether it goes without a state if none of given parameters has it.
+    """
     inners = {label: with_extra_args_support(tx) for label, tx in transforms.items()}
     new_states = dict if _can_be_sorted(inners) else collections.OrderedDict  # JAX sorts the keys of a dict
 
@@ -77,43 +105,43 @@ def partition(
         evaluate_mask("partition", everything, tree, "param_labels")  # raises unless they match
         return {own: jax.tree.map(lambda label, own=own: label == own, labels, is_leaf=is_label) for own in inners}
 
+    def shares(params: Params) -> dict[Hashable, Any]:
+        """What each label sees of the parameters."""
+        where = masks(params)
+        idle = [label for label, spare in dispensable.items() if not any(jax.tree.leaves(where[label])) and spare(params)]
+        return {label: mask_out(own, params) for label, own in where.items() if label not in idle}
+
     def seen(params: Params) -> list[Params]:
-        return [mask_out(where, params) for where in masks(params).values()]
+        return list(shares(params).values())
 
     def init(params: Params) -> PartitionState:
-        own_params = zip(inners.items(), seen(params), strict=True)
-        return PartitionState(new_states((label, MaskedState(inner.init(own))) for (label, inner), own in own_params))
+        return PartitionState(
+            new_states((label, MaskedState(inners[label].init(own))) for label, own in shares(params).items())
+        )
 
-    def states(state: PartitionState) -> dict[Hashable, Any]:
-        return {label: state.inner_states[label].inner_state for label in inners}
+    def parts(state: PartitionState) -> list[Part]:
+        kept = [label for label in inners if label not in dispensable or label in state.inner_states]
+        return [Part(label, supported(inners[label]), state.inner_states[label].inner_state) for label in kept]
 
-    @forwards_to(*inners.values(), states=states, seen=seen)
+    @forwards_to(*inners.values(), parts=parts, seen=seen)
     def update(updates: Updates, state: PartitionState, params: Params | None = None, **extra_args: Any):
-        where = masks(updates)
-        own_params = dict.fromkeys(inners) if params is None else dict(zip(inners, seen(params), strict=True))
+        params_masks = None if params is None else masks(params)
         new_updates, inner_states = updates, new_states()
-        for label, inner in inners.items():
-            own = where[label]
-            own_extra_args = mask_out_like(own, updates, extra_args) if mask_compatible_extra_args else extra_args
-            own_updates, own_state = inner.update(
-                mask_out(own, updates), state.inner_states[label].inner_state, own_params[label], **own_extra_args
+        for label, own in masks(updates).items():
+            if label in dispensable and label not in state.inner_states:
+                if any(jax.tree.leaves(own)):
+                    raise named(ValueError, "partition", f"the state has nothing for {label!r}. {MADE_FOR_OTHERS}")
+                continue
+            own_params = None if params_masks is None else mask_out(params_masks[label], params)
+            own_extra_args = mask_out_like(own, updates, extra_args) if mask_extra_args else extra_args
+            own_updates, own_state = inners[label].update(
+                mask_out(own, updates), state.inner_states[label].inner_state, own_params, **own_extra_args
             )
             new_updates = fill_masked(own, own_updates, new_updates)
             inner_states[label] = MaskedState(own_state)
         return new_updates, PartitionState(inner_states)
 
     return GradientTransformationExtraArgs(init, update)
-
-
-@factory
-def multi_transform(
-    transforms: Mapping[Hashable, GradientTransformation],
-    param_labels: Labels,
-    *,
-    mask_compatible_extra_args: bool = False,
-) -> GradientTransformationExtraArgs:
-    """Apply to each parameter the transformation that its label names; `partition` by its older name."""
-    return partition(transforms, param_labels, mask_compatible_extra_args=mask_compatible_extra_args)
 
 
 def _can_be_sorted(labels: Iterable[Any]) -> bool:

@@ -222,6 +222,14 @@ def test_parts_of_the_state_are_known_by_their_parameters():
     assert sorted(set(jax.tree.leaves(found))) == ["embed", "head/bias", "head/kernel"]
 
 
+def test_parts_of_the_state_are_known_where_no_group_is_for_the_rest():
+    for groups in ([Group("**/bias")], [Group("**/bias"), Group("*", name="top"), Group("**/kernel")]):
+        tx = grouped(gradtx.adam(0.1), groups)
+        names = map_with_paths(lambda path, leaf: path, params())
+        found = gradtx.tree.map_params(tx, lambda _, name: name, tx.init(params()), names, transform_non_params=lambda _: None)
+        assert sorted(set(jax.tree.leaves(found))) == sorted(jax.tree.leaves(names))
+
+
 def test_factors_may_be_traced_and_mapped():
     def first_update(factor):
         return updates_of(grouped(gradtx.sgd(FALLING), [Group("embed", learning_rate_factor=factor), Group("**")]))["embed"]
@@ -435,19 +443,81 @@ def test_groups_stay_what_they_were_when_the_list_is_changed_later():
     assert not updates_of(tx)["embed"].any()
 
 
+# --- parameters in no group -------------------------------------------------------------------------------------------
+
+
+def test_parameters_in_no_group_are_left_to_the_optimizer():
+    tx = grouped(gradtx.adamw(1.0, weight_decay=0.5), [Group("embed", frozen=True)])
+    plain = gradtx.adamw(1.0, weight_decay=0.5)
+    updates, expected = updates_of(tx), updates_of(plain)
+    assert not updates["embed"].any()
+    chex.assert_trees_all_equal(updates["head"], expected["head"])
+    chex.assert_trees_all_equal(updates_of(grouped(plain, [])), expected)
+
+
+def test_a_last_group_of_the_rest_changes_neither_the_state_nor_the_updates():
+    for groups in ([Group("embed", frozen=True)], [Group("embed", frozen=True), Group("*/**", name="below")], []):
+        short, long = grouped(gradtx.adam(1.0), groups), grouped(gradtx.adam(1.0), [*groups, Group("**")])
+        state, same = short.init(params()), long.init(params())
+        chex.assert_trees_all_equal(state, same)
+        assert state.inner_states.keys() == same.inner_states.keys()
+        for tx in (short, long):  # either takes the state of the other
+            chex.assert_trees_all_equal(tx.update(params(), state, params()), short.update(params(), same, params()))
+
+
+def test_the_rest_has_a_state_only_if_there_is_one():
+    everything = grouped(gradtx.adam(1.0), [Group("embed", name="a"), Group("*/**", name="b")])
+    assert everything.init(params()).inner_states.keys() == {"a", "b"}
+    rest = grouped(gradtx.adam(1.0), [Group("embed", name="a")])
+    assert rest.init(params()).inner_states.keys() == {"a", "rest"}
+    with pytest.raises(ValueError, match="grouped: the state has nothing for 'rest'"):
+        rest.update(params(), everything.init(params()), params())
+
+
+def test_a_group_that_is_called_rest_is_not_given_what_is_left():
+    named = grouped(gradtx.adam(1.0), [Group("embed", name="rest"), Group("*/**", name="others")])
+    assert named.init(params()).inner_states.keys() == {"rest", "others"}
+    clash = grouped(gradtx.adam(1.0), [Group("embed", name="rest")])
+    message = r"grouped: no group has 'head/bias', so its label is 'rest', as Group\('embed', name='rest'\) is called; give"
+    with pytest.raises(ValueError, match=message):
+        clash.init(params())
+
+
+def test_hyperparameters_of_the_rest_are_those_of_the_optimizer():
+    tx = grouped(gradtx.adamw(FALLING), [Group("embed", frozen=True)])
+    state = tx.init(params())
+    assert gradtx.hyperparams(tx, state)["adamw.learning_rate"] == FALLING(0)
+    _, state = tx.update(params(), state, params())
+    assert gradtx.hyperparams(tx, state)["adamw.learning_rate"] == FALLING(1)
+    [frozen, rest] = gradtx.summary(tx, params()).groups
+    assert (frozen.label, rest.label) == ("embed", "rest")
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_parameter_in_no_group_is_refused_by_path():
-    tx = grouped(gradtx.sgd(0.1), [Group("layers/**"), Group("embed")])
-    with pytest.raises(ValueError, match=r"grouped: no group has 'head/bias'; a last Group\('\*\*'\) takes what others leave"):
+def test_a_parameter_in_no_group_is_refused_where_it_is_strict():
+    tx = grouped(gradtx.sgd(0.1), [Group("layers/**"), Group("embed")], strict=True)
+    with pytest.raises(ValueError, match="grouped: no group has 'head/bias'; add one that does, or leave out strict=True"):
         tx.init(params())
+    assert grouped(gradtx.sgd(0.1), [Group("layers/**"), Group("**")], strict=True).init(params())
 
 
-def test_a_pattern_that_matches_nothing_is_refused():
-    tx = grouped(gradtx.sgd(0.1), [Group("**/bais", frozen=True), Group("**")])
-    with pytest.raises(ValueError, match=r"grouped: '\*\*/bais' matches nothing; did you mean '\*\*/bias'\? There are 'embed'"):
-        tx.init(params())
+def test_a_pattern_that_matches_nothing_is_refused_before_anything_else():
+    for groups, strict in (
+        ([Group("**/bais", frozen=True), Group("**")], False),
+        ([Group("embed"), Group("**/bais", frozen=True)], True),  # most parameters are in no group
+        ([Group("**"), Group("embed"), Group("**/bais", frozen=True)], False),  # the first takes all of the second
+    ):
+        message = r"grouped: '\*\*/bais' matches nothing; did you mean '\*\*/bias'\? There are 'embed'"
+        with pytest.raises(ValueError, match=message):
+            grouped(gradtx.sgd(0.1), groups, strict=strict).init(params())
+
+
+def test_of_many_paths_those_that_are_nearest_to_a_pattern_are_shown():
+    many = {f"block_{k}": {"norm": 1.0} for k in range(30)} | {"zoo": {"kernel": 1.0}}
+    with pytest.raises(ValueError, match=r"'zu/kernels' matches nothing.* The nearest of 31 paths are 'zoo/kernel', "):
+        grouped(gradtx.sgd(0.1), [Group("zu/kernels", frozen=True)]).init(many)
 
 
 def test_a_group_from_which_all_is_taken_is_refused():
@@ -513,14 +583,14 @@ def test_two_groups_of_one_name_are_refused():
         grouped(gradtx.adam(0.1), [Group("a/*"), Group("*/a")])
 
 
-@pytest.mark.parametrize("groups", ["**", (), gradtx.adam(0.1), {"a": Group("a")}])
+@pytest.mark.parametrize("groups", ["**", gradtx.adam(0.1), {"a": Group("a")}])
 def test_groups_that_are_no_list_are_refused(groups):
     with pytest.raises(TypeError, match=r"grouped takes a list of groups, such as \[Group\('\*\*/bias', frozen=True\)"):
         grouped(gradtx.adam(0.1), groups)
 
 
 def test_what_is_no_group_is_refused():
-    with pytest.raises(TypeError, match=r"grouped: '\*\*' is no Group"):
+    with pytest.raises(TypeError, match=r"grouped: '\*\*' is not a Group"):
         grouped(gradtx.adam(0.1), ["**"])  # pyright: ignore[reportArgumentType]
 
 
