@@ -44,8 +44,8 @@ class Range(NamedTuple):
 NONNEGATIVE = Range(low=0)
 POSITIVE = Range(low=0, low_included=False)
 DECAY = Range(low=0, high=1, high_included=False)
-# Negative momentum is a published technique for games (Gidel et al. 2019, https://arxiv.org/abs/1807.04740).
-MOMENTUM = Range(low=-1, high=1, low_included=False, high_included=False)
+# Negative momentum is a published technique for games (Gidel et al. 2019, https://arxiv.org/abs/1807.04740); 1 sums up.
+MOMENTUM = Range(low=-1, high=1)
 AT_LEAST_ONE = Range(low=1)
 
 RANGES: Mapping[str, Range] = {

@@ -98,7 +98,7 @@ OUT_OF_RANGE = [
     (lambda: gradtx.adamw(NAN), "adamw: learning_rate must be at least 0, got nan; ..."),
     (lambda: gradtx.adamw(1e-3, weight_decay=NAN), "adamw: weight_decay must be at least 0, got nan"),
     (lambda: gradtx.scale(NAN), "scale: step_size must be a number, got nan"),
-    (lambda: gradtx.add_noise(0.1, 0.5), "add_noise needs a key for its random numbers: add_noise(..., key=0), ..."),
+    (lambda: gradtx.add_noise(0.1, 0.5, 1, seed=2), "add_noise: seed is another word for key; give one of the two."),
 ]
 
 NO_TRANSFORMATION = [
@@ -110,7 +110,10 @@ NO_TRANSFORMATION = [
     ("MultiSteps", lambda: gradtx.MultiSteps(0.1, 2), "0.1."),
 ]
 
-NO_MASK = "must be True or False, got {}. A mask decides what is computed, so it cannot be a number or an array."
+NO_MASK = (
+    "must be True or False, got {}. "
+    "A mask decides what is computed, so it cannot be a number, an array with axes or a traced one."
+)
 
 
 @pytest.mark.parametrize(("build", "message"), NO_NUMBER, ids=[message[:60] for _, message in NO_NUMBER])

@@ -1,5 +1,6 @@
 """Schedules against Optax and PyTorch, at their edges, and as values."""
 
+import math
 import pickle
 
 import chex
@@ -277,18 +278,56 @@ def test_a_joined_schedule_never_sees_a_negative_count():
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        lambda s, steps: s.linear_schedule(0.5, 0.0, steps),
+        lambda s, steps: s.polynomial_schedule(0.5, 0.0, 2, steps, 3),
+        lambda s, steps: s.exponential_decay(0.5, steps, 0.9, end_value=0.1),
+        lambda s, steps: s.exponential_decay(0.5, steps, 2.0, staircase=True, end_value=0.1),
+        lambda s, steps: s.exponential_decay(0.5, 10, 0.0, end_value=0.7),
+        lambda s, steps: s.warmup_exponential_decay_schedule(0.5, 0.5, 4, steps, 0.9),
+    ],
+)
+def test_of_no_steps_a_schedule_is_constant_as_optax_documents(make):
+    for steps in (0, -1, -(10**12), -0.5):
+        for library in (schedules, optax.schedules):
+            assert [float(make(library, steps)(count)) for count in (0, 1, 100)] == [0.5] * 3, (library, steps)
+
+
+@pytest.mark.parametrize("steps", [10**10, 10**12, 1e300, math.inf])
+def test_more_steps_than_a_counter_counts_are_not_refused(steps):
+    for made, begin in [
+        (schedules.linear_schedule(1.0, 0.0, steps), 1.0),
+        (schedules.linear_schedule(1.0, 0.0, 10, steps), 1.0),
+        (schedules.exponential_decay(1.0, steps, 0.5), 1.0),
+        (schedules.exponential_decay(1.0, steps, 0.5, staircase=True), 1.0),
+        (schedules.cosine_decay_schedule(1.0, steps), 1.0),
+        (schedules.warmup_cosine_decay_schedule(0.0, 1.0, 10, steps), 0.0),
+        (schedules.warmup_constant_schedule(1.0, 2.0, steps), 1.0),
+        (schedules.piecewise_constant_schedule(1.0, {steps: 0.5}), 1.0),
+        (schedules.piecewise_interpolate_schedule("linear", 1.0, {steps: 0.5}), 1.0),
+        (schedules.join_schedules([schedules.constant_schedule(1.0), abs], [steps]), 1.0),
+    ]:
+        for run in (made, jax.jit(made)):
+            np.testing.assert_allclose(run(0), begin)
+            assert 0 <= run(LAST) <= 2
+
+
+def test_a_schedule_of_ten_billion_steps_is_a_fraction_of_the_way_at_the_last_count():
+    np.testing.assert_allclose(schedules.linear_schedule(1.0, 0.0, 10**10)(LAST), 1 - LAST / 10**10, rtol=1e-6)
+    np.testing.assert_allclose(schedules.cosine_decay_schedule(1.0, 2 * LAST)(LAST), 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda s: s.linear_schedule(1.0, 0.0, -1), "linear_schedule: transition_steps must be at least 0"),
-        (lambda s: s.linear_schedule(1.0, 0.0, 3, -1), "linear_schedule: transition_begin must be at least 0 .*, got -1"),
+        (lambda s: s.linear_schedule(1.0, 0.0, 3, -1), "linear_schedule: transition_begin must be at least 0, got -1"),
         (lambda s: s.linear_schedule(1.0, 0.0, float("nan")), "linear_schedule: transition_steps .*, got nan"),
-        (lambda s: s.linear_schedule(1.0, 0.0, 10**12), "linear_schedule: transition_steps .*, got 1000000000000"),
         (lambda s: s.polynomial_schedule(1.0, 0.0, -2, 5), "polynomial_schedule: power must be at least 0, got -2"),
-        (lambda s: s.exponential_decay(1.0, 5, 0.0), "exponential_decay: decay_rate must be above 0, got 0.0"),
-        (lambda s: s.exponential_decay(1.0, -5, 0.5), "exponential_decay: transition_steps must be at least 0"),
+        (lambda s: s.exponential_decay(1.0, 5, -0.5), "exponential_decay: decay_rate must be at least 0, got -0.5"),
         (lambda s: s.step_decay_schedule(1.0, 0, 0.5), "step_decay_schedule: transition_steps must be at least 1"),
         (lambda s: s.multi_step_decay_schedule(1.0, [3, -1]), "multi_step_decay_schedule: a boundary must be at least 0"),
-        (lambda s: s.cosine_decay_schedule(1.0, 0), "cosine_decay_schedule: decay_steps must be at least 1 .*, got 0"),
+        (lambda s: s.cosine_decay_schedule(1.0, 0), "cosine_decay_schedule: decay_steps must be at least 1, got 0"),
         (lambda s: s.cosine_decay_schedule(1.0, 5, 0.0, -1.0), "cosine_decay_schedule: exponent must be at least 0"),
         (lambda s: s.piecewise_constant_schedule(1.0, {3: -0.5}), "piecewise_constant_schedule: the scale at 3 must be at"),
         (lambda s: s.piecewise_constant_schedule(1.0, {-3: 0.5}), "piecewise_constant_schedule: a boundary must be at least"),
@@ -304,7 +343,7 @@ def test_a_joined_schedule_never_sees_a_negative_count():
         (lambda s: s.sgdr_schedule([]), "sgdr_schedule needs at least one cycle"),
         (lambda s: s.join_schedules([], []), "0 schedules meet"),
         (lambda s: s.join_schedules([abs, abs], []), "2 schedules meet at 1 boundaries, got 0"),
-        (lambda s: s.join_schedules([abs, abs, abs], [5, 3]), "the boundary after 5 must be at least 5 .*, got 3"),
+        (lambda s: s.join_schedules([abs, abs, abs], [5, 3]), "the boundary after 5 must be at least 5, got 3"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(make, message):

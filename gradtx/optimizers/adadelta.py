@@ -42,5 +42,5 @@ def adadelta(
     return chain(
         add_decayed_weights(weight_decay, weight_decay_mask),
         scale_by_adadelta(rho, eps),
-        scale_by_learning_rate(learning_rate),
+        scale_by_learning_rate(1.0 if learning_rate is None else learning_rate),
     )

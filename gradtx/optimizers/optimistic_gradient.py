@@ -1,5 +1,6 @@
 """Optimistic gradient descent (Mokhtari et al. 2019) and optimistic Adam (Daskalakis et al. 2018)."""
 
+import warnings
 from typing import Any
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
@@ -40,7 +41,7 @@ def optimistic_adam(
     *,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam, looking ahead by the change of its updates u; `optimistic_adam_v2` takes weights without a unit.
+    """Deprecated. Descend as Adam, looking ahead by the change of its updates u; `optimistic_adam_v2` takes weights of no unit.
 
         Δp = −( η·uₜ + optimism·(uₜ − uₜ₋₁) )
 
@@ -60,6 +61,11 @@ def optimistic_adam(
     References:
       Daskalakis et al., Training GANs with Optimism, 2018, https://arxiv.org/abs/1711.00141
     """
+    warnings.warn(
+        "`optimistic_adam` is deprecated: use `optimistic_adam_v2` instead, whose beta is optimism / learning_rate.",
+        DeprecationWarning,
+        stacklevel=3,  # the caller of the factory
+    )
     if optimism is None:
         return optimistic_adam_v2(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov)
     if callable(learning_rate):

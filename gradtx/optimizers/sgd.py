@@ -56,11 +56,11 @@ def noisy_sgd(
       learning_rate: η, a number or a schedule.
       eta: variance of the noise at the first step.
       gamma: power at which it fades.
-      key: key of the random numbers, or the number to make it from.
-      seed: another word for `key`, a number; give one of the two.
+      key: key of the random numbers, or the number to make it from; 0 by default, so that each run draws the same.
+      seed: another word for `key`, a number.
 
     Raises:
-      ValueError: neither `key` nor `seed` is given, or both are.
+      ValueError: both `key` and `seed` are given.
 
     References:
       Neelakantan et al., Adding Gradient Noise Improves Learning for Very Deep Networks, 2015,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import Schedule, factory
-from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, elapsed, remaining, schedule
+from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, countable, elapsed, remaining, schedule
 
 
 @factory
@@ -25,24 +25,24 @@ def constant_schedule(value: Any) -> Schedule:
     return formula
 
 
-@factory(transition_steps=STEPS, transition_begin=STEPS)
+@factory(transition_steps=require.Range(), transition_begin=STEPS)
 def linear_schedule(init_value: Any, end_value: Any, transition_steps: Any, transition_begin: Any = 0) -> Schedule:
     """Go from one value to another in equal steps: the polynomial of power 1.
 
     Args:
       init_value: value until `transition_begin`.
       end_value: value from `transition_begin + transition_steps` on.
-      transition_steps: how many steps the transition takes. With 0 there is none: the value stays `init_value`, which
+      transition_steps: how many steps the transition takes. With 0 or fewer there is none: the value stays `init_value`, which
         programs rely on that join a warm-up of no steps to what follows it.
       transition_begin: the step at which it begins.
 
     Raises:
-      ValueError: a number of steps is negative.
+      ValueError: `transition_begin` is negative.
     """
     return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
 
 
-@factory(power=require.NONNEGATIVE, transition_steps=STEPS, transition_begin=STEPS)
+@factory(power=require.NONNEGATIVE, transition_steps=require.Range(), transition_begin=STEPS)
 def polynomial_schedule(
     init_value: Any, end_value: Any, power: Any, transition_steps: Any, transition_begin: Any = 0
 ) -> Schedule:
@@ -55,11 +55,11 @@ def polynomial_schedule(
       init_value: value until `transition_begin`.
       end_value: value from `transition_begin + transition_steps` on.
       power: of the polynomial; 1 is a line, 2 falls fast first and slowly at the end.
-      transition_steps: how many steps the transition takes; 0 for no transition, where the value stays `init_value`.
+      transition_steps: how many steps the transition takes; with 0 or fewer there is none, and the value stays `init_value`.
       transition_begin: the step at which it begins.
 
     Raises:
-      ValueError: a number of steps, or the power, is negative.
+      ValueError: `transition_begin`, or the power, is negative.
     """
 
     @schedule
@@ -69,7 +69,7 @@ def polynomial_schedule(
     return formula
 
 
-@factory(transition_steps=STEPS, decay_rate=require.POSITIVE, transition_begin=STEPS)
+@factory(transition_steps=require.Range(), decay_rate=require.NONNEGATIVE, transition_begin=STEPS)
 def exponential_decay(
     init_value: Any,
     transition_steps: Any,
@@ -85,24 +85,25 @@ def exponential_decay(
 
     Args:
       init_value: value until `transition_begin`.
-      transition_steps: how many steps it takes to be multiplied by `decay_rate`; 0 for never.
-      decay_rate: the factor; above 1 the value grows. For no decay write 1.
+      transition_steps: how many steps it takes to be multiplied by `decay_rate`; 0 or fewer for never.
+      decay_rate: the factor; above 1 the value grows. 0 is taken for no decay, as in Optax: the value stays `init_value`.
       transition_begin: the step at which it begins.
       staircase: whether to round n down, so that the value jumps; see also `step_decay_schedule`.
       end_value: the least value; the largest, if `decay_rate` is at least 1. By default there is none.
 
     Raises:
-      ValueError: a number of steps is negative, or `decay_rate` is not positive.
+      ValueError: `transition_begin` or `decay_rate` is negative.
     """
 
     @schedule
     def formula(count):
-        steps = jnp.where(transition_steps > 0, elapsed(count, transition_begin), 0)
-        period = jnp.where(transition_steps > 0, transition_steps, 1)
+        decays = jnp.logical_and(transition_steps > 0, decay_rate != 0)
+        steps = jnp.where(decays, elapsed(count, transition_begin), 0)
+        period = jnp.where(decays, countable(transition_steps), 1)
         # A quotient of floats can fall below the whole number that it is.
         periods = (steps // period).astype(float) if staircase else steps.astype(float) / period
-        value = init_value * decay_rate**periods
-        return value if end_value is None else _bounded(value, end_value, decay_rate)
+        value = init_value * jnp.where(decays, decay_rate, 1) ** periods
+        return value if end_value is None else jnp.where(decays, _bounded(value, end_value, decay_rate), init_value)
 
     return formula
 

@@ -1,5 +1,6 @@
 """What the schedules are made of: a formula of the count, and how far a transition has come."""
 
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,12 @@ import jax.numpy as jnp
 from gradtx import require
 from gradtx.core import Schedule
 
-STEPS = require.Range(low=0, high=2**31 - 1)
+STEPS = require.Range(low=0)
+AT_LEAST_ONE_STEP = require.Range(low=1)
+LAST_COUNT = 2**31 - 1
 """What an int32 counter can count."""
-AT_LEAST_ONE_STEP = require.Range(low=1, high=2**31 - 1)
+COUNTABLE = require.Range(low=0, high=LAST_COUNT)
+COUNTABLE_FROM_ONE = require.Range(low=1, high=LAST_COUNT)
 FRACTION = require.Range(low=0, high=1)
 
 
@@ -28,16 +32,25 @@ def schedule(formula: Callable[[jax.Array], Any]) -> Schedule:
     return value_at
 
 
+def countable(steps: Any) -> Any:
+    """Return a number of steps that can be compared with a count: a float if no int32 holds it, and a finite one."""
+    if isinstance(steps, numbers.Real) and abs(steps) > LAST_COUNT:
+        return float(max(-1e30, min(steps, 1e30)))
+    return steps
+
+
 def elapsed(count: jax.Array, begin: Any) -> jax.Array:
     """Return the steps since `begin`, 0 before; subtracted as integers, because float32 is not exact beyond 2²⁴."""
+    begin = countable(begin)
     return jnp.maximum(count, begin) - begin
 
 
 def remaining(count: jax.Array, begin: Any, steps: Any) -> jax.Array:
-    """Return what is left of a transition: 1 until `begin`, 0 from `begin + steps` on; always 1 if it takes 0 steps.
+    """Return what is left of a transition: 1 until `begin`, 0 from `begin + steps` on; always 1 if it takes 0 steps or fewer.
 
     It is exact near 0, where 1 − elapsed/steps would cancel.
     """
+    steps = countable(steps)
     done = jnp.minimum(elapsed(count, begin).astype(float), steps)
     duration = jnp.where(steps > 0, steps, 1)
     # Compiled, a division by a constant is a product with its reciprocal, and x·(1/x) need not be 1.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from gradtx import require
 from gradtx.core import Schedule, factory
 from gradtx.schedules.decay import exponential_decay
-from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, elapsed, remaining, schedule
+from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, countable, elapsed, remaining, schedule
 
 Knot = tuple[Any, Any]
 """A step, and the value there."""
@@ -77,7 +77,7 @@ def _jumps(init_value: Any, boundaries_and_scales: Sequence[tuple[Any, Any]]) ->
     def formula(count):
         value = jnp.asarray(init_value, float)
         for boundary, scale in boundaries_and_scales:
-            value = jnp.where(count < boundary, value, scale * value)
+            value = jnp.where(count < countable(boundary), value, scale * value)
         return value
 
     return formula
@@ -127,7 +127,7 @@ def interpolated(interpolate_type: str, knots: Sequence[Knot]) -> Schedule:
         value = knots[-1][1]
         for (begin, start), (finish, end) in reversed(list(itertools.pairwise(knots))):
             piece = between(start, end, curve(remaining(count, begin, finish - begin)))
-            value = jnp.where(count < finish, piece, value)
+            value = jnp.where(count < countable(finish), piece, value)
         return value
 
     return formula
@@ -163,7 +163,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Any]) -> 
     def formula(count):
         value = schedules[0](count)
         for boundary, member in zip(boundaries, schedules[1:], strict=True):
-            value = jnp.where(count < boundary, value, member(elapsed(count, boundary)))
+            value = jnp.where(count < countable(boundary), value, member(elapsed(count, boundary)))
         return value
 
     return formula

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.schedules.formula import STEPS
+from gradtx.schedules.formula import LAST_COUNT
 
 
 def restarts(first_steps: float, growth: float) -> Callable[[jax.Array], tuple[jax.Array, jax.Array]]:
@@ -24,7 +24,7 @@ def restarts(first_steps: float, growth: float) -> Callable[[jax.Array], tuple[j
         return lambda count: _even(count, first_steps)
 
     starts, lengths = [0.0], [first_steps]
-    while starts[-1] + lengths[-1] <= STEPS.high:
+    while starts[-1] + lengths[-1] <= LAST_COUNT:
         starts.append(starts[-1] + lengths[-1])
         lengths.append(lengths[-1] * growth)
     begins = np.ceil(starts).astype(np.int32)

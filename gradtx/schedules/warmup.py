@@ -66,7 +66,7 @@ def warmup_cosine_decay_schedule(
     return _after_warmup(init_value, peak_value, warmup_steps, decay)
 
 
-@factory(warmup_steps=STEPS, transition_steps=STEPS, decay_rate=require.POSITIVE, transition_begin=STEPS)
+@factory(warmup_steps=STEPS, transition_steps=require.Range(), decay_rate=require.NONNEGATIVE, transition_begin=STEPS)
 def warmup_exponential_decay_schedule(
     init_value: Any,
     peak_value: Any,
@@ -90,7 +90,7 @@ def warmup_exponential_decay_schedule(
       end_value: where the decay is cut off.
 
     Raises:
-      ValueError: a number of steps is negative, or `decay_rate` is not positive.
+      ValueError: `warmup_steps`, `transition_begin` or `decay_rate` is negative.
     """
     decay = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
     return _after_warmup(init_value, peak_value, warmup_steps, decay)

@@ -35,7 +35,7 @@ def trace(
     the steps.
 
     Args:
-      decay: what is kept of the sum at each step, in (−1, 1).
+      decay: what is kept of the sum at each step, in [−1, 1]; 1 sums all gradients.
       nesterov: whether to look one step ahead.
       accumulator_dtype: dtype of the sum; by default that of the parameters, float32 at least.
       dampening: what is left out of each gradient but the first.

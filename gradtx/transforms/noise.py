@@ -32,17 +32,17 @@ def add_noise(
     Args:
       eta: variance of the noise at the first step.
       gamma: power at which it fades.
-      key: key of the random numbers, or the number to make it from.
-      seed: another word for `key`, a number; give one of the two.
+      key: key of the random numbers, or the number to make it from; 0 by default, so that each run draws the same.
+      seed: another word for `key`, a number.
 
     Raises:
-      ValueError: neither `key` nor `seed` is given, or both are.
+      ValueError: both `key` and `seed` are given.
 
     References:
       Neelakantan et al., Adding Gradient Noise Improves Learning for Very Deep Networks, 2015,
         https://arxiv.org/abs/1511.06807
     """
-    start = one_key("add_noise", key, seed)
+    start = one_key("add_noise", key, seed, default=0)
 
     @tree.lift
     def rule(g, noise, *, deviation):
@@ -68,11 +68,13 @@ def _normal(key: jax.Array, shape: tuple[int, ...], dtype: Any, out_sharding: An
     return jax.random.normal(key, shape, at_least_float32(dtype), out_sharding=out_sharding)
 
 
-def one_key(owner: str, key: jax.Array | int | None, seed: int | None) -> jax.Array | int:
-    """Return the one of `key` and `seed` that is given; raise `ValueError` unless it is one."""
-    given = seed if key is None else key
-    if given is None or (key is not None and seed is not None):
-        raise ValueError(f"{owner} needs a key for its random numbers: {owner}(..., key=0), or seed=0, not both.")
+def one_key(owner: str, key: jax.Array | int | None, seed: int | None, default: int | None = None) -> jax.Array | int:
+    """Return the one of `key` and `seed` that is given, or else `default`; raise `ValueError` if none is or both are."""
+    if key is not None and seed is not None:
+        raise ValueError(f"{owner}: seed is another word for key; give one of the two.")
+    given = next((each for each in (key, seed, default) if each is not None), None)
+    if given is None:
+        raise ValueError(f"{owner} needs a key for its random numbers: {owner}(..., key=0).")
     return given
 
 

@@ -15,6 +15,7 @@ from gradtx.core import (
     Schedule,
     Updates,
     factory,
+    identity,
     init_empty_state,
 )
 from gradtx.numerics import Count, safe_increment
@@ -76,13 +77,15 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule | None = None, *, fli
     """Multiply the updates by minus the learning rate: u = −η·g, a step that descends.
 
     Args:
-      learning_rate: a number, a schedule, or None for 1.
+      learning_rate: a number, a schedule, or None for none: the updates stay as they are, their sign too.
       flip_sign: False leaves the minus out, for a step that ascends.
     """
+    if learning_rate is None:
+        return identity()
     sign = -1 if flip_sign else 1
     if callable(learning_rate):
         return _scale_by(learning_rate, sign)
-    return scale(sign * (1.0 if learning_rate is None else learning_rate))
+    return scale(sign * learning_rate)
 
 
 def _scale_by(schedule: Schedule, sign: int) -> GradientTransformation:

@@ -68,13 +68,20 @@ def check_mask(owner: str, mask: Mask, word: str = "mask") -> None:
     if is_function(mask):
         return
     for path, leaf in jax.tree_util.tree_leaves_with_path(mask):
-        if not isinstance(leaf, bool | np.bool_):
+        if not is_bool(leaf):
             raise named(
                 TypeError,
                 owner,
                 f"{word}{keystr(path)} must be True or False, got {leaf!r}. "
-                "A mask decides what is computed, so it cannot be a number or an array.",
+                "A mask decides what is computed, so it cannot be a number, an array with axes or a traced one.",
             )
+
+
+def is_bool(leaf: Any) -> bool:
+    """Return whether a leaf of a mask is True or False: a bool, or an array of one that has a value and no axes."""
+    if isinstance(leaf, jax.Array | np.ndarray):
+        return leaf.dtype == bool and leaf.ndim == 0 and not isinstance(leaf, jax.core.Tracer)
+    return isinstance(leaf, bool | np.bool_)
 
 
 def evaluate_mask(owner: str, mask: Mask, tree: Any, word: str = "mask") -> Any:
@@ -92,6 +99,7 @@ def evaluate_mask(owner: str, mask: Mask, tree: Any, word: str = "mask") -> Any:
     """
     where = mask(tree) if is_function(mask) else mask
     check_mask(owner, where, word)
+    where = jax.tree.map(bool, where)
     try:
         mask_out(where, tree)
     except ValueError as error:

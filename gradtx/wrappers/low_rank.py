@@ -60,8 +60,8 @@ def low_rank(
       update_proj_gap: steps from one choice of directions to the next.
       scale: factor of the updates of matrices.
       weight_dimension_numbers: a tree like the parameters with `GaLoreDimensionNumbers` for each that is to be seen as
-        matrices and None for the others, one for all, or a function that makes such a tree. By default arrays of two axes are
-        matrices.
+        matrices and None for the others, one for all of two axes or more, or a function that makes such a tree. By default
+        arrays of two axes are matrices.
 
     Raises:
       ValueError: an array has other axes than said.
@@ -87,7 +87,11 @@ def low_rank(
         return typed_like(g, scale * u), low, projector
 
     def numbers_in(like: Any) -> list[DimensionNumbers | None]:
-        numbers = _two_axes if weight_dimension_numbers is None else weight_dimension_numbers
+        numbers = weight_dimension_numbers
+        if numbers is None:
+            numbers = jax.tree.map(lambda x: GaLoreDimensionNumbers() if x.ndim == 2 else None, like)
+        elif isinstance(numbers, DimensionNumbers):
+            numbers = jax.tree.map(lambda x: weight_dimension_numbers if x.ndim >= 2 else None, like)
         return numbers_of("low_rank", numbers, like, GaLoreDimensionNumbers())
 
     def init(params: Params) -> GaLoreState:
@@ -115,10 +119,6 @@ def low_rank(
         return new_updates, GaLoreState(safe_increment(state.count), inner_state, projector)
 
     return GradientTransformationExtraArgs(init, update)
-
-
-def _two_axes(params: Params) -> Any:
-    return jax.tree.map(lambda p: GaLoreDimensionNumbers() if p.ndim == 2 else None, params)
 
 
 def _matrices(arrays: Any, numbers: Sequence[DimensionNumbers | None]) -> tuple[Any, Any]:

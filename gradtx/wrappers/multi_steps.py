@@ -19,7 +19,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.errors import naming
-from gradtx.numerics import Count, abs_sq, safe_increment
+from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import recipe_of
 from gradtx.tree.dtypes import at_least_float32
 
@@ -31,7 +31,7 @@ class MultiStepsState(NamedTuple):
     gradient_step: Count
     inner_opt_state: OptState
     acc_grads: Updates
-    skip_state: Any
+    skip_state: Any = ()
 
 
 class ShouldSkipUpdateFunction(Protocol):
@@ -75,8 +75,9 @@ def skip_large_updates(
       Whether to leave it out, and a dict of `should_skip` and `norm_squared`.
     """
     del gradient_step, params
-    squares = [jnp.sum(abs_sq(g.astype(at_least_float32(g.dtype)))).astype(float) for g in jax.tree.leaves(updates)]
-    norm_squared = sum(squares, start=jnp.zeros((), float))
+    # Not `abs_sq`, which stays finite: what is reported of an infinite gradient is inf.
+    squares = [jnp.sum(jnp.square(jnp.abs(g.astype(at_least_float32(g.dtype))))) for g in jax.tree.leaves(updates)]
+    norm_squared = sum((square.astype(float) for square in squares), start=jnp.zeros((), float))
     should_skip = ~(norm_squared < max_squared_norm)  # written so that NaN is skipped
     return should_skip, {"should_skip": should_skip, "norm_squared": norm_squared}
 

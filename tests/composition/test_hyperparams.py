@@ -157,7 +157,7 @@ def test_injected_hyperparameters_are_set_too():
 
 WRONG = {
     "a typo": ({"sgd.learning_rat": 1.0}, KeyError, r"no hyperparameter 'sgd.learning_rat'; did you mean 'sgd.learning_rate'"),
-    "out of range": ({"sgd.momentum": 1.5}, ValueError, r"sgd: momentum must be above -1 and below 1, got 1.5"),
+    "out of range": ({"sgd.momentum": 1.5}, ValueError, r"sgd: momentum must be at least -1 and at most 1, got 1.5"),
     "no number": ({"sgd.momentum": "high"}, TypeError, r"sgd: momentum must be a number or None|must be a number, got 'high'"),
     "several numbers": ({"sgd.momentum": jnp.ones(3)}, ValueError, r"sgd.momentum has the shape \(\), got one of shape \(3,\)"),
     "scheduled": ({"sgd.learning_rate": 0.1}, ValueError, r"sgd.learning_rate follows linear_schedule.*override=True"),

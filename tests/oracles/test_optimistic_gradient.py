@@ -15,7 +15,6 @@ def schedule(count):
     return 0.1 / (1 + 0.5 * jnp.asarray(count, float))
 
 
-@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated")  # in Optax
 @pytest.mark.parametrize("optimism", [None, 0.03])
 @pytest.mark.parametrize("nesterov", [True, False])
 def test_optimistic_adam_moves_as_in_optax(optimism, nesterov):

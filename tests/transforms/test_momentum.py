@@ -4,6 +4,7 @@ import chex
 import jax.numpy as jnp
 import pytest
 
+import gradtx
 from gradtx.transforms.momentum import EmaState, TraceState, ema, trace
 
 PARAMS = {"real": jnp.ones(2, jnp.bfloat16), "complex": jnp.ones(2, jnp.complex64)}
@@ -28,9 +29,17 @@ def test_the_first_average_is_the_gradient_itself():
     chex.assert_trees_all_close(ema(0.9, debias=False).update(g, ema(0.9).init(g))[0], 0.1 * g, rtol=1e-6)
 
 
+def test_a_decay_of_one_sums_all_gradients():
+    for tx in (trace(1.0), gradtx.sgd(1.0, momentum=1.0)):
+        state = tx.init(jnp.ones(2))
+        for _ in range(3):
+            u, state = tx.update(jnp.ones(2), state)
+        chex.assert_trees_all_close(jnp.abs(u), 3 * jnp.ones(2))
+
+
 def test_what_would_grow_or_truncate_is_refused():
-    with pytest.raises(ValueError, match=r"trace: decay must be above -1 and below 1, got 1"):
-        trace(1.0)
+    with pytest.raises(ValueError, match=r"trace: decay must be at least -1 and at most 1, got 1.5"):
+        trace(1.5)
     with pytest.raises(ValueError, match=r"ema: decay must be at least 0 and below 1, got -0\.1"):
         ema(-0.1)
     for name, make in (("trace", trace), ("ema", ema)):

@@ -25,7 +25,7 @@ def test_a_whole_number_is_a_step_size_that_can_be_injected():
 def test_a_learning_rate_descends_unless_told_otherwise():
     chex.assert_trees_all_equal(updated(scale_by_learning_rate(0.5)), -0.5 * ONES)
     chex.assert_trees_all_equal(updated(scale_by_learning_rate(0.5, flip_sign=False)), 0.5 * ONES)
-    chex.assert_trees_all_equal(updated(scale_by_learning_rate(None)), -ONES)
+    chex.assert_trees_all_equal(updated(scale_by_learning_rate(None)), ONES)
 
 
 def test_a_schedule_is_asked_for_step_0_first():

@@ -53,6 +53,14 @@ def test_an_optimizer_that_reads_the_parameters_is_refused():
         tx.update(g, tx.init(g), g)
 
 
+def test_one_pair_of_dimension_numbers_for_all_leaves_vectors_as_they_are():
+    g = {"w": gradient((4, 5)), "b": jnp.ones(5), "s": jnp.ones(())}
+    tx = gradtx.scale_by_galore(2, weight_dimension_numbers=gradtx.GaLoreDimensionNumbers(1, 0))
+    listed = {"w": gradtx.GaLoreDimensionNumbers(1, 0), "b": None, "s": None}
+    same = gradtx.scale_by_galore(2, weight_dimension_numbers=listed)
+    chex.assert_trees_all_equal(tx.update(g, tx.init(g)), same.update(g, same.init(g)))
+
+
 def test_axes_that_are_not_there_are_refused():
     tx = gradtx.scale_by_galore(2, weight_dimension_numbers=gradtx.GaLoreDimensionNumbers(0, 2))
     with pytest.raises(ValueError, match=r"scale_by_galore: \['w'\] has the shape \(4, 5\)"):

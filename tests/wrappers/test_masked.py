@@ -125,13 +125,19 @@ def test_a_callable_tree_is_a_tree():
     assert updates.weight == 1.0
 
 
-@pytest.mark.parametrize("leaf", [1, "yes", jnp.array(True), np.ones(2, bool)], ids=repr)
+@pytest.mark.parametrize("leaf", [1, "yes", jnp.array(1), np.ones(2, bool)], ids=repr)
 def test_a_mask_leaf_that_is_no_bool_is_refused_by_path_when_built(leaf):
     with pytest.raises(TypeError, match=r"masked: mask\['dense'\] must be True or False"):
         masked(scale(2.0), {"dense": leaf, "scale": True})
 
 
-def test_a_mask_function_that_returns_arrays_is_refused():
+@pytest.mark.parametrize("array", [jnp.array, np.array, np.bool_])
+def test_arrays_of_one_bool_make_a_mask(array):
+    tx, same = (masked(scale(2.0), {"dense": no, "scale": yes}) for no, yes in [(array(False), array(True)), (False, True)])
+    chex.assert_trees_all_equal(jax.jit(tx.update)(PARAMS, tx.init(PARAMS)), same.update(PARAMS, same.init(PARAMS)))
+
+
+def test_a_mask_function_that_returns_traced_arrays_is_refused():
     tx = masked(scale(2.0), lambda params: jax.tree.map(jnp.any, params))
     with pytest.raises(TypeError, match=r"mask\['dense'\]\['bias'\] must be True or False"):
         jax.jit(tx.init)(PARAMS)

@@ -116,6 +116,18 @@ def test_large_updates_are_skipped_from_the_bound_on(norm, skipped):
     assert should_skip == report["should_skip"] == skipped
 
 
+def test_an_infinite_gradient_is_reported_as_infinite():
+    for value in (np.inf, -np.inf):
+        should_skip, report = skip_large_updates({"w": jnp.asarray([1.0, value])}, 0, None, 4.0)
+        assert should_skip
+        assert report["norm_squared"] == np.inf
+
+
+def test_a_schedule_that_says_0_lets_every_mini_step_through():
+    tx = MultiSteps(scale(1.0), lambda step: jnp.where(step < 2, 0, 1))
+    assert [bool(tx.has_updated(state)) for _, state in trajectory(tx, 3)] == [True, True, True]
+
+
 def test_the_squared_norm_of_float16_does_not_overflow():
     _, report = skip_large_updates(jnp.full(4, 512.0, jnp.float16), 0, None, 1.0)
     assert report["norm_squared"] == 4 * 512.0**2

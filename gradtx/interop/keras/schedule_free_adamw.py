@@ -5,10 +5,10 @@ from typing import Unpack
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule
 from gradtx.interop.keras.composition import Options, composed, optimizer
 from gradtx.optimizers import schedule_free
-from gradtx.schedules.formula import STEPS
+from gradtx.schedules.formula import COUNTABLE
 
 
-@optimizer(warmup_steps=STEPS)
+@optimizer(warmup_steps=COUNTABLE)
 def schedule_free_adamw(
     learning_rate: ScalarOrSchedule = 0.0025,
     beta_1: float = 0.9,

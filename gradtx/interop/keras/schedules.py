@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from gradtx import require
 from gradtx.core import Schedule, factory
 from gradtx.schedules import decay
-from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, schedule
+from gradtx.schedules.formula import COUNTABLE, COUNTABLE_FROM_ONE, between, cosine, schedule
 from gradtx.schedules.piecewise import join_schedules
 from gradtx.schedules.restarts import restarts
 
-_STARTS = {"initial_learning_rate": require.NONNEGATIVE, "decay_steps": AT_LEAST_ONE_STEP}
+_STARTS = {"initial_learning_rate": require.NONNEGATIVE, "decay_steps": COUNTABLE_FROM_ONE}
 
 
 @factory(**_STARTS, decay_rate=require.POSITIVE)
@@ -113,7 +113,7 @@ def inverse_time_decay(initial_learning_rate: Any, decay_steps: Any, decay_rate:
     return formula
 
 
-@factory(**_STARTS, warmup_target=require.NONNEGATIVE, warmup_steps=STEPS)
+@factory(**_STARTS, warmup_target=require.NONNEGATIVE, warmup_steps=COUNTABLE)
 def cosine_decay(
     initial_learning_rate: Any,
     decay_steps: Any,

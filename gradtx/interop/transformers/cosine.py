@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from gradtx import require
 from gradtx.core import Schedule, factory
 from gradtx.interop.transformers.phases import at_least_one, warmed_up, waves
-from gradtx.schedules.formula import FRACTION, STEPS, between, cosine, elapsed, schedule
+from gradtx.schedules.formula import COUNTABLE, FRACTION, between, cosine, elapsed, schedule
 
 _RANGES = {
-    "num_warmup_steps": STEPS,
-    "num_training_steps": STEPS,
+    "num_warmup_steps": COUNTABLE,
+    "num_training_steps": COUNTABLE,
     "num_cycles": require.NONNEGATIVE,
     "min_lr": require.NONNEGATIVE,
     "min_lr_rate": require.NONNEGATIVE,

@@ -9,7 +9,7 @@ from gradtx import require
 from gradtx.core import Schedule, factory
 from gradtx.interop.transformers.phases import warmed_up
 from gradtx.schedules.decay import constant_schedule
-from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, elapsed, remaining, schedule
+from gradtx.schedules.formula import COUNTABLE, COUNTABLE_FROM_ONE, between, elapsed, remaining, schedule
 
 
 @factory
@@ -22,7 +22,7 @@ def get_constant_schedule(lr: Any) -> Schedule:
     return constant_schedule(lr)
 
 
-@factory(num_warmup_steps=STEPS)
+@factory(num_warmup_steps=COUNTABLE)
 def get_constant_schedule_with_warmup(lr: Any, num_warmup_steps: Any) -> Schedule:
     """Rise along a line, then stay.
 
@@ -43,7 +43,7 @@ def get_constant_schedule_with_warmup(lr: Any, num_warmup_steps: Any) -> Schedul
     return formula
 
 
-@factory(num_warmup_steps=STEPS, num_training_steps=STEPS)
+@factory(num_warmup_steps=COUNTABLE, num_training_steps=COUNTABLE)
 def get_linear_schedule_with_warmup(lr: Any, num_warmup_steps: Any, num_training_steps: Any) -> Schedule:
     """Rise along a line, then fall to 0 along another: what the Trainer does by default, without a warm-up.
 
@@ -58,7 +58,7 @@ def get_linear_schedule_with_warmup(lr: Any, num_warmup_steps: Any, num_training
     return _polynomial(lr, num_warmup_steps, num_training_steps, 0, 1)
 
 
-@factory(num_warmup_steps=STEPS, num_training_steps=STEPS, lr_end=require.NONNEGATIVE, power=require.POSITIVE)
+@factory(num_warmup_steps=COUNTABLE, num_training_steps=COUNTABLE, lr_end=require.NONNEGATIVE, power=require.POSITIVE)
 def get_polynomial_decay_schedule_with_warmup(
     lr: Any, num_warmup_steps: Any, num_training_steps: Any, lr_end: Any = 1e-7, power: Any = 1.0
 ) -> Schedule:
@@ -93,7 +93,7 @@ def _polynomial(lr: Any, num_warmup_steps: Any, num_training_steps: Any, lr_end:
     return formula
 
 
-@factory(num_warmup_steps=STEPS, timescale=AT_LEAST_ONE_STEP)
+@factory(num_warmup_steps=COUNTABLE, timescale=COUNTABLE_FROM_ONE)
 def get_inverse_sqrt_schedule(lr: Any, num_warmup_steps: Any, timescale: Any = None) -> Schedule:
     """Rise along a line, then fall as one over the square root of the step, for ever.
 

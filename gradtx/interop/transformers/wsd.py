@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from gradtx import require
 from gradtx.core import Schedule, factory
 from gradtx.interop.transformers.phases import at_least_one, waves
-from gradtx.schedules.formula import STEPS, between, cosine, elapsed, schedule
+from gradtx.schedules.formula import COUNTABLE, between, cosine, elapsed, schedule
 
 Shape = Literal["linear", "cosine", "1-sqrt"]
 
@@ -24,10 +24,10 @@ RISES: Mapping[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
 
 
 @factory(
-    num_warmup_steps=STEPS,
-    num_decay_steps=STEPS,
-    num_training_steps=STEPS,
-    num_stable_steps=STEPS,
+    num_warmup_steps=COUNTABLE,
+    num_decay_steps=COUNTABLE,
+    num_training_steps=COUNTABLE,
+    num_stable_steps=COUNTABLE,
     min_lr_ratio=require.NONNEGATIVE,
     num_cycles=require.NONNEGATIVE,
 )
