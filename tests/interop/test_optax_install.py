@@ -149,3 +149,76 @@ def test_a_state_that_optax_pickled_becomes_one_of_gradtx(tmp_path):
         print(type(state[0]) is gradtx.ScaleByAdamState)
     """)
     assert done.stdout == "True\n", done.stderr
+
+
+# --- processes that a program starts ---------------------------------------------------------------------------------
+
+STARTS_OTHERS = """
+    import multiprocessing
+    import subprocess
+    import sys
+
+    def library(_):
+        import optax.contrib
+        return optax.__name__
+
+    if __name__ == "__main__":
+        for method in ("spawn", "forkserver"):
+            with multiprocessing.get_context(method).Pool(1) as pool:
+                print(method, *pool.map(library, [0]))
+        code = "import sys; before = 'jax' in sys.modules; import optax; print(before, optax.__name__)"
+        print("subprocess", subprocess.check_output([sys.executable, "-c", code], text=True).strip())
+"""
+
+
+def test_processes_that_a_program_starts_get_gradtx_too(tmp_path):
+    (tmp_path / "program.py").write_text(textwrap.dedent(STARTS_OTHERS))
+    for arguments in ([str(tmp_path / "program.py")], ["-m", "program"]):
+        done = run("-m", "gradtx.interop.optax", *arguments, cwd=tmp_path)
+        assert done.stdout.splitlines() == [
+            "spawn gradtx.interop.optax",
+            "forkserver gradtx.interop.optax",
+            "subprocess False gradtx.interop.optax",
+        ], done.stderr
+
+
+def test_the_sitecustomize_of_a_program_that_is_started_still_runs(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import builtins\nbuiltins.customized = True\n")
+    inner = "import sys; print(customized, sys.modules['sitecustomize'].__file__, 'children' in str(sys.path))"
+    done = code(f"""
+        import os, subprocess, sys
+        from gradtx.interop.optax import install
+        os.environ["PYTHONPATH"] = os.pathsep.join([{str(tmp_path)!r}, os.environ.get("PYTHONPATH", "")])
+        install()
+        print(subprocess.check_output([sys.executable, "-c", {inner!r}], text=True))
+    """)
+    assert done.stdout.split() == ["True", str(tmp_path / "sitecustomize.py"), "False"], done.stderr
+
+
+def test_without_children_only_this_process_gets_gradtx():
+    done = code("""
+        import os
+        from gradtx.interop.optax import install
+        before = os.environ.get("PYTHONPATH")
+        install(children=False)
+        import optax
+        print(optax.__name__, os.environ.get("PYTHONPATH") == before)
+    """)
+    assert done.stdout == "gradtx.interop.optax True\n", done.stderr
+
+
+def test_a_process_that_has_no_gradtx_fails_at_the_import_of_optax():
+    done = code("""
+        import subprocess, sys
+        from gradtx.interop.optax import install
+        install()
+        hide = "import sys; sys.path.clear(); import optax"
+        print(subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True).stderr.splitlines()[-1])
+    """)
+    assert "in which Optax is replaced by gradtx, and" in done.stdout, done.stdout + done.stderr
+    assert "has no gradtx: install it there" in done.stdout
+
+
+def test_where_children_cannot_be_reached_a_warning_says_so():
+    done = run("-I", "-c", f"import sys; sys.path[:0] = {sys.path!r}; from gradtx.interop.optax import install; install()")
+    assert "RuntimeWarning: install() cannot reach the processes that this one starts" in done.stderr, done.stderr

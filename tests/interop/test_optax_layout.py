@@ -80,6 +80,21 @@ def takes_the_same(ours, theirs):
     return True
 
 
+def test_every_state_class_has_the_fields_and_the_defaults_of_optax():
+    differing, seen = {}, set()
+    for module in MODULES:
+        theirs = operator.attrgetter(module[1:])(optax) if module else optax
+        ours = importlib.import_module(f"gradtx.interop.optax{module}")
+        for name in public_names(theirs):
+            mine, their = getattr(ours, name), getattr(theirs, name)
+            if isinstance(their, type) and issubclass(their, tuple) and hasattr(their, "_fields"):
+                seen.add(name)
+                if (mine._fields, mine._field_defaults) != (their._fields, their._field_defaults):
+                    differing[name] = (mine._fields, mine._field_defaults, their._fields, their._field_defaults)
+    assert differing == {}
+    assert len(seen) > 50
+
+
 def test_a_name_that_is_missing_is_named():
     for module, name in ((layout, "optax"), (layout.contrib, "optax.contrib"), (layout.tree_utils, "optax.tree_utils")):
         with pytest.raises(AttributeError, match=f"gradtx has no {name}.no_such_name"):

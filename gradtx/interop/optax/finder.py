@@ -5,22 +5,28 @@ module into `sys.modules` would not do: `import optax.contrib` would look for a 
 """
 
 import importlib
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 _HERE = "gradtx.interop.optax"
-# Programs reach into Optax's private modules for names that are public, too: all of those modules are one here.
-_PRIVATE = "optax._src"
+_FOR_CHILDREN = str(Path(__file__).parent / "children")
 
 
-def install() -> None:
+def install(*, children: bool = True) -> None:
     """Make every later `import optax...` in this process resolve to gradtx; call it before anything imports Optax.
 
     Programs and libraries written for Optax then run on gradtx, `isinstance` checks and unpickled states included. Calling
-    it twice is the same as once. Processes started from this one with `spawn` have to call it, too.
+    it twice is the same as once.
+
+    Args:
+      children: whether Python processes that this one starts get gradtx, too (`multiprocessing`, `subprocess`): they inherit
+        it by PYTHONPATH. One that is started with another PYTHONPATH or with `-I`, `-E` or `-S` has to call `install` itself.
 
     Raises:
       RuntimeError: Optax itself is loaded already, so that some modules would hold one library and some the other.
@@ -30,6 +36,21 @@ def install() -> None:
     if loaded := sorted(name for name in sys.modules if name == "optax" or name.startswith("optax.")):
         raise RuntimeError(f"install() came too late: {loaded[0]} is loaded already. Call it before the first import of Optax.")
     sys.meta_path.insert(0, _Finder())
+    if children:
+        _pass_on()
+
+
+def _pass_on() -> None:
+    if sys.flags.ignore_environment or sys.flags.no_site:
+        warnings.warn(
+            "install() cannot reach the processes that this one starts, as Python runs with -I, -E or -S: there, Optax is what it "
+            "was. Run Python without them, or call install() there, too.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    inherited = os.environ.get("PYTHONPATH", "")
+    if _FOR_CHILDREN not in inherited.split(os.pathsep):
+        os.environ["PYTHONPATH"] = _FOR_CHILDREN + (os.pathsep + inherited if inherited else "")
 
 
 class _Finder(MetaPathFinder):
@@ -60,6 +81,6 @@ class _Alias(Loader):
 
 
 def _own_name(name: str) -> str:
-    if name == _PRIVATE or name.startswith(f"{_PRIVATE}."):
+    if any(word.startswith("_") for word in name.split(".")):
         return f"{_HERE}.private"
     return _HERE + name.removeprefix("optax")
