@@ -43,8 +43,8 @@ def install(*, children: bool = True) -> None:
 def _pass_on() -> None:
     if sys.flags.ignore_environment or sys.flags.no_site:
         warnings.warn(
-            "install() cannot reach the processes that this one starts, as Python runs with -I, -E or -S: there, Optax is what it "
-            "was. Run Python without them, or call install() there, too.",
+            "install() cannot reach the processes that this one starts, as Python runs with -I, -E or -S: there, Optax is what "
+            "it was. Run Python without them, or call install() there, too.",
             RuntimeWarning,
             stacklevel=3,
         )
