@@ -3,6 +3,8 @@
 Every optimizer is a chain of small pure `(init, update)` pairs; this is the one list of what is public.
 """
 
+import typing as _typing
+
 from gradtx import aggregating as aggregating
 from gradtx import assignment as assignment
 from gradtx import microbatching as microbatching
@@ -344,3 +346,17 @@ from gradtx.wrappers.partition import multi_transform as multi_transform
 from gradtx.wrappers.partition import partition as partition
 from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState as SplitRealAndImaginaryState
 from gradtx.wrappers.split_real_and_imaginary import split_real_and_imaginary as split_real_and_imaginary
+
+if _typing.TYPE_CHECKING:
+    from gradtx import interop as interop
+    from gradtx import testing as testing
+else:  # a type checker would take any name for one of gradtx
+    from gradtx import lazy as _lazy
+
+    _PARTS = ("interop", "testing")
+
+    def __getattr__(name: str) -> _typing.Any:
+        return _lazy.attribute(__name__, name, _PARTS)
+
+    def __dir__() -> list[str]:
+        return _lazy.names(__name__, _PARTS)

@@ -6,13 +6,12 @@ NumPy numbers are checked: an array may be traced.
 """
 
 import collections.abc
-import difflib
 import inspect
 import math
 import numbers
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -153,12 +152,6 @@ def _kind(annotation: Any) -> Kind | None:
 def _named(function: Any) -> str:
     """A schedule by the call that made it, any other function by its name."""
     return repr(function) if getattr(function, "recipe", None) else getattr(function, "__name__", repr(function))
-
-
-def nearest(word: str, known: Iterable[str], otherwise: str) -> str:
-    """Return a question for the known word that is most like one that is not known, or `otherwise` if none is like it."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else otherwise
 
 
 def is_zero(hyperparameter: Any) -> bool:

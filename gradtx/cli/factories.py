@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, TypeAlias
 
 import gradtx
-from gradtx import GradientTransformation, Schedule, schedules
+from gradtx import GradientTransformation, Schedule, hints, schedules
 from gradtx.cli.arguments import CommandError
 from gradtx.core import Function
 
@@ -35,7 +35,7 @@ def named(kind: str, name: str, known: Mapping[str, Factory]) -> Factory:
     if name in known:
         return known[name]
     containing = [candidate for candidate in known if len(name) > 1 and name.lower() in candidate.lower()]
-    close = containing or difflib.get_close_matches(name, known, n=3)
+    close = containing or hints.meant(name, known) or difflib.get_close_matches(name, known, n=3)
     choice = " or ".join([", ".join(close[:-1]), close[-1]] if close[1:] else close)
     hint = f"did you mean {choice}?" if close else f"known are {', '.join(known)}"
     raise CommandError(f"unknown {kind} {name!r}; {hint}")
@@ -58,8 +58,8 @@ def call(name: str, factory: Factory, assignments: Sequence[tuple[str, Any]]) ->
     arguments = dict(assignments)
     for argument in arguments:
         if argument not in parameters:
-            close = difflib.get_close_matches(argument, parameters, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(parameters)}"
+            close = hints.meant(argument, parameters)
+            hint = f"did you mean {' and '.join(close)}?" if close else f"it takes {', '.join(parameters)}"
             raise CommandError(f"{name} has no argument {argument!r}; {hint}")
     missing = [p.name for p in parameters.values() if p.default is p.empty and p.name not in arguments]
     if missing:

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
-from gradtx import require
+from gradtx import hints
 from gradtx.composition.arguments import elements, is_hyperparameter, signature_of
 from gradtx.core import GradientTransformation, supported
 from gradtx.recipe import Recipe, Value
@@ -124,7 +124,7 @@ def refuse_unknown(owner: str, paths: Iterable[str], known: Iterable[str]) -> No
     known = list(known)
     for path in paths:
         if path not in known:
-            hint = require.nearest(path, known, otherwise=f"there are {', '.join(known) or 'none'}.")
+            hint = hints.nearest(path, known, otherwise=f"there are {', '.join(known) or 'none'}.")
             raise KeyError(f"{owner}: there is no hyperparameter {path!r}; {hint}")
 
 

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
-from gradtx import errors, require
+from gradtx import errors, hints, require
 from gradtx.core.extra_args import only, refuse_misspelt
 from gradtx.core.protocol import (
     Function,
@@ -56,6 +56,7 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
         try:
             recipe = Recipe(remembering, signature.bind(*args, **kwargs))
         except TypeError:
+            hints.refuse_unknown_keywords(build.__name__, signature.parameters, kwargs)
             build(*args, **kwargs)  # raises Python's own message, which names the function
             raise
         for name, kind in kinds.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from gradtx import require, tree
+from gradtx import hints, require, tree
 from gradtx.composition.settings import rebuilt, settings
 from gradtx.core import (
     EmptyState,
@@ -80,6 +80,9 @@ class Group(Value):
     def label(self) -> str:
         """The name, or one that is made of the words in the pattern."""
         return "_".join(_words(self.pattern)) or "rest" if self.name is None else self.name
+
+
+Group.__init__ = hints.hinting(Group.__init__, "Group")
 
 
 @factory

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx import require
+from gradtx import hints
 from gradtx.compiled import compiled, keep_dtypes
 from gradtx.composition.arguments import is_number, is_schedule, looked_at, signature_of
 from gradtx.composition.held import check_names, in_place_of, is_plain_number, known, require_held
@@ -108,7 +108,9 @@ class InjectedFactory(Value):
         return repr(self)
 
     def __call__(self, *args: Any, **kwargs: Any) -> GradientTransformationExtraArgs:
-        recipe = Recipe(self, inspect.signature(self.inner_factory).bind(*args, **kwargs))
+        signature = inspect.signature(self.inner_factory)
+        hints.refuse_unknown_keywords(self.__name__, signature.parameters, kwargs)
+        recipe = Recipe(self, signature.bind(*args, **kwargs))
         made = sealed(injected(self, recipe.arguments), self.__name__)
         made.recipe = recipe
         return made
@@ -277,6 +279,6 @@ def _check_static_args(inner_factory: Callable[..., Any], names: Iterable[str]) 
     known = inspect.signature(inner_factory).parameters
     for name in names:
         if name not in known:
-            hint = require.nearest(name, known, otherwise=f"it takes {', '.join(known)}.")
+            hint = hints.nearest(name, known, otherwise=f"it takes {', '.join(known)}.")
             owner = getattr(inner_factory, "__name__", repr(inner_factory))
             raise ValueError(f"inject_hyperparams: {owner} has no argument {name!r} to be static; {hint}")

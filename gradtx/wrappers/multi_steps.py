@@ -1,12 +1,13 @@
 """Gather the gradients of several mini-batches into one step."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 
-from gradtx import require, tree
+from gradtx import hints, require, tree
 from gradtx.compiled import compiled, keep_dtypes, run_if
 from gradtx.core import (
     GradientTransformation,
@@ -105,6 +106,7 @@ class MultiSteps(GradientTransformationExtraArgs):
 
     inner_opt: GradientTransformation
 
+    @functools.partial(hints.hinting, owner="MultiSteps")
     def __new__(
         cls,
         opt: GradientTransformation,

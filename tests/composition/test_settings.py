@@ -101,7 +101,7 @@ def test_what_does_not_change_is_not_made_again():
 
 
 def test_an_unknown_path_is_refused_with_the_nearest():
-    with pytest.raises(KeyError, match=r"no hyperparameter 'adam.lr'.*there are|did you mean"):
+    with pytest.raises(KeyError, match=r"no hyperparameter 'adam.lr'; did you mean 'adam.learning_rate'\?"):
         rebuilt(gradtx.adam(0.1), {"adam.lr": 1.0})
     with pytest.raises(KeyError, match=r"did you mean 'adam.b1'"):
         rebuilt(gradtx.adam(0.1), {"adam.b11": 1.0})

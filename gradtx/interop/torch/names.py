@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gradtx import require
+from gradtx import hints
 from gradtx.core import Params
 from gradtx.tree.paths import leaves_with_paths
 
@@ -63,7 +63,7 @@ def twins_of(owner: str, param_groups: Sequence[Mapping[str, Any]], params: Para
     for index, (torch_name, name) in zip(indices, listed, strict=True):
         path, axes = (name, None) if isinstance(name, str) else name
         if path not in shapes:
-            hint = require.nearest(path, shapes, otherwise=f"they are {', '.join(shapes)}.")
+            hint = hints.nearest(path, shapes, otherwise=f"they are {', '.join(shapes)}.")
             raise ValueError(f"{owner}: {torch_name} is said to be {path!r}, which is none of the parameters here; {hint}")
         if path in twins:
             raise ValueError(f"{owner}: {path!r} is said to be both {twins[path].torch_name} and {torch_name}.")
