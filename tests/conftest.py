@@ -1,7 +1,9 @@
-"""What all tests share: strict promotion, four CPU devices, float64 on request, a compiler in a hurry."""
+"""What all tests share: strict promotion, four CPU devices, float64 on request, and what makes them quick."""
 
+import gc
 import os
 import re
+from pathlib import Path
 
 import jax
 import pytest
@@ -10,10 +12,23 @@ import pytest
 # program, takes half as long. With XLA_FLAGS="" the tests run on what users run on. Notebooks and commands inherit the flags.
 # XLA ends a process that has a flag which it does not know, as may be in another version.
 QUICK_TO_COMPILE = (
-    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1 --xla_cpu_parallel_codegen_split_count=1"
+    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 )
 if jax.__version_info__[:2] == (0, 10):
     os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
+
+# What was compiled is kept for both workers, for the processes that tests start and for the next run. Deleting the folder
+# costs no more than the time to compile again; JAX_ENABLE_COMPILATION_CACHE=false leaves it out.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gradtx" / "compiled"
+KEPT = {
+    "jax_compilation_cache_dir": str(CACHE),
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ |= {option.upper(): str(value) for option, value in KEPT.items()}
+    for option, value in KEPT.items():
+        jax.config.update(option, value)
 
 jax.config.update("jax_num_cpu_devices", 4)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -36,3 +51,10 @@ def pytest_make_parametrize_id(val):
     else:
         return getattr(val, "__name__", None) if callable(val) else None
     return re.sub(r"<function (\S+) at 0x[0-9a-f]+>", r"\1", shown)
+
+
+def pytest_collection_finish():
+    """Look for garbage less often: tracing makes much that lives, and all that was imported stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)

@@ -1,10 +1,13 @@
 """Every transformation keeps every law; exceptions are written in the zoo, with their reason."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 import zoo
+from composed_laws import COMPOSED_LAWS
 
 from gradtx import testing
+from gradtx.composition.parts import parts
 
 
 def marks(label, demand):
@@ -14,7 +17,16 @@ def marks(label, demand):
 
 
 LABELS = zoo.existing(zoo.TRANSFORMATIONS)
-CASES = [pytest.param(label, name, marks=marks(label, name), id=f"{label}-{name}") for label in LABELS for name in testing.LAWS]
+
+
+def laws_of(label):
+    """The names of the laws that a sample can break: of a chain, those that are not its pieces' alone."""
+    return COMPOSED_LAWS if label in zoo.CHAINS else testing.LAWS
+
+
+CASES = [
+    pytest.param(label, name, marks=marks(label, name), id=f"{label}-{name}") for label in LABELS for name in laws_of(label)
+]
 
 
 @pytest.mark.parametrize(("label", "name"), CASES)
@@ -22,7 +34,10 @@ def test_the_law_is_kept(label, name):
     testing.LAWS[name](zoo.transformation(label), testing.sample_params(), zoo.TRANSFORMATIONS[label].extra_args)
 
 
-@pytest.mark.parametrize("label", [pytest.param(label, marks=marks(label, "complex parameters")) for label in LABELS])
+PIECES = [label for label in LABELS if label not in zoo.CHAINS]
+
+
+@pytest.mark.parametrize("label", [pytest.param(label, marks=marks(label, "complex parameters")) for label in PIECES])
 def test_complex_parameters_are_optimized(label):
     params = {"complex": jnp.asarray([[1 + 1j, -2j, 0.5]], jnp.complex64), "real": jnp.asarray([0.5, -1.0], jnp.float32)}
     testing.check_transformation(
@@ -31,3 +46,14 @@ def test_complex_parameters_are_optimized(label):
         extra_args=zoo.TRANSFORMATIONS[label].extra_args,
         laws=[testing.updates_keep_structure_shape_and_dtype, testing.state_keeps_its_type, testing.scan_works],
     )
+
+
+def test_a_chain_of_the_zoo_is_made_of_pieces_in_the_zoo():
+    names = {zoo.public_name(label) for label in LABELS}
+    for label in zoo.CHAINS:
+        tx = zoo.transformation(label)
+        state = jax.eval_shape(tx.init, testing.sample_params())
+        assert type(state) is tuple, f"{label} is not a chain"
+        members = parts(tx, state)
+        assert len(members) == len(state)
+        assert {member.tx.recipe.factory.__name__ for member in members} <= names

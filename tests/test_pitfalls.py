@@ -38,6 +38,7 @@ import pytest
 import zoo
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from tables import table
 
 import gradtx
 from gradtx import testing, tree
@@ -93,7 +94,7 @@ def test_the_second_moment_of_bfloat16_params_rises_and_decays_as_it_should():
     np.testing.assert_allclose(state[0].nu, (1 - 0.999**steps) * 0.999**steps, rtol=1e-3)
 
 
-@pytest.mark.parametrize("label", [label for label in LABELS if label not in STORED_IN_BFLOAT16_ON_DEMAND])
+@table("label", [label for label in LABELS if label not in STORED_IN_BFLOAT16_ON_DEMAND])
 def test_no_state_is_kept_in_less_than_float32_unasked(label):
     params = in_dtype(testing.sample_params(), jnp.bfloat16)
     state = jax.eval_shape(zoo.transformation(label).init, params)
@@ -250,7 +251,7 @@ def test_replicated_params_stay_so_though_the_state_is_sharded():
 # --- use --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("label", [label for label in LABELS if label not in TAKES_INTEGERS | MEASURES_INTEGERS])
+@table("label", [label for label in LABELS if label not in TAKES_INTEGERS | MEASURES_INTEGERS])
 def test_an_integer_leaf_is_refused_by_path(label):
     tx = zoo.transformation(label)
     params = {"w": jnp.ones((2, 3)), "steps": jnp.arange(3)}

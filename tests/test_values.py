@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import zoo
+from tables import table
 
 import gradtx
 from gradtx import core, testing
@@ -22,7 +23,7 @@ NAMES = {"bfloat16": jnp.bfloat16, "norm": gradtx.tree.norm} | {
     name: f for name, f in vars(zoo).items() if inspect.isfunction(f)
 }
 
-everything = pytest.mark.parametrize("label", LABELS)
+everything = table("label", LABELS)
 
 
 @factory
@@ -47,10 +48,10 @@ def test_different_samples_are_different():
     assert len({MAKERS[label]() for label in LABELS}) == len(LABELS)
 
 
-@everything
 @pytest.mark.parametrize(
     "copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy, copy.deepcopy], ids=["pickle", "copy", "deepcopy"]
 )
+@everything
 def test_copies_are_equal(label, copied):
     original = MAKERS[label]()
     twin = copied(original)
@@ -192,20 +193,20 @@ def test_every_float_among_the_arguments_may_be_traced(label):
         jax.eval_shape(functools.partial(first_update, name), jnp.zeros(()))
 
 
-@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
+@table("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_a_transformation_unpacks_into_two_plain_functions(label):
     init, update = zoo.transformation(label)
     assert inspect.isfunction(init)
     assert inspect.isfunction(update)
 
 
-@pytest.mark.parametrize("name", sorted({zoo.public_name(label) for label in LABELS} - {"chain", "named_chain", *zoo.MASKS}))
+@table("name", sorted({zoo.public_name(label) for label in LABELS} - {"chain", "named_chain", *zoo.MASKS}))
 def test_factories_have_real_signatures(name):
     parameters = inspect.signature(getattr(gradtx, name)).parameters.values()
     assert [p.name for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)] == []
 
 
-@pytest.mark.parametrize("name", sorted({zoo.public_name(label) for label in LABELS}))
+@table("name", sorted({zoo.public_name(label) for label in LABELS}))
 def test_factories_are_documented_and_know_their_name(name):
     made = getattr(gradtx, name)
     assert made.__name__ == name

@@ -2,10 +2,11 @@
 
 import inspect
 
+import jax.numpy as jnp
 import optax
 import optax.contrib
-import pytest
 import zoo
+from tables import table
 
 import gradtx
 from gradtx import core
@@ -41,16 +42,18 @@ def test_every_public_function_that_returns_a_transformation_is_a_factory():
     assert makers - {"with_extra_args_support"} <= FACTORIES
 
 
-@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
-def test_each_sample_transformation_has_an_init_and_an_update(label):
-    tx = zoo.transformation(label)
-    assert callable(tx.init)
-    assert callable(tx.update)
+@table("label", zoo.existing(zoo.TRANSFORMATIONS))
+def test_each_sample_is_of_what_its_label_names(label):
+    assert f"{zoo.public_name(label)}(" in repr(zoo.transformation(label))
 
 
-@pytest.mark.parametrize("label", zoo.existing(zoo.SCHEDULES))
-def test_each_sample_schedule_is_a_function_of_the_step(label):
-    assert callable(zoo.SCHEDULES[label]())
+@table("label", zoo.existing(zoo.SCHEDULES))
+def test_each_sample_schedule_gives_one_finite_number_for_a_step(label):
+    schedule = zoo.SCHEDULES[label]()
+    for step in (0, 3, jnp.asarray(7, jnp.int32)):
+        rate = jnp.asarray(schedule(step))
+        assert rate.shape == ()
+        assert jnp.isfinite(rate)
 
 
 # `vars`, as `hasattr` would touch spellings that Optax warns of.
@@ -59,7 +62,7 @@ del OPTAX["dpsgd"]  # whose seed is not yet a key, as it is everywhere else
 DEFAULTS_THAT_PRINT_OTHERWISE = {"hessian_diagonal_fn", "linesearch"}
 
 
-@pytest.mark.parametrize("name", sorted(name for name in SAMPLED if hasattr(gradtx, name) and name in OPTAX))
+@table("name", sorted(name for name in SAMPLED if hasattr(gradtx, name) and name in OPTAX))
 def test_a_name_of_optax_takes_the_arguments_of_optax(name):
     theirs, ours = (list(inspect.signature(f).parameters.values()) for f in (OPTAX[name], getattr(gradtx, name)))
     names = [p.name for p in theirs]

@@ -109,7 +109,7 @@ ROUNDED = {"low_precision_computes_as_float32_does": "rounding decides which of 
 LOOP = {"gradients_through_update_are_finite": "a loop of unknown length has no derivative in reverse mode"}
 
 
-TRANSFORMATIONS: dict[str, Sample] = {
+PIECES: dict[str, Sample] = {
     # core
     "identity": Sample(lambda: gradtx.identity()),
     "set_to_zero": Sample(lambda: gradtx.set_to_zero()),
@@ -309,13 +309,28 @@ TRANSFORMATIONS: dict[str, Sample] = {
         )
     ),
     "inject_hyperparams": Sample(lambda: gradtx.inject_hyperparams(gradtx.adamw)(learning_rate=halving, weight_decay=0.1)),
-    # optimizers
+    # optimizers with rules of their own
     "scale_by_galore": Sample(lambda: gradtx.scale_by_galore(2, 2)),
-    "galore": Sample(lambda: gradtx.galore(1e-2, 2, scale=0.25, weight_decay=0.1)),
     "muon": Sample(lambda: gradtx.muon(1e-2, ns_steps=2)),
     "muon of two presets": Sample(
         lambda: gradtx.muon(halving, "dion", adaptive=True, preconditioning="schatten", consistent_rms=0.2)
     ),
+    "momo": Sample(lambda: gradtx.momo(0.5, weight_decay=0.1, adapt_lower_bound=True), extra_args={"value": 2.0}),
+    "momo_adam": Sample(lambda: gradtx.momo_adam(halving), extra_args={"value": 2.0}),
+    "schedule_free_sgd": Sample(lambda: gradtx.schedule_free_sgd(0.1, weight_decay=0.1)),
+    "schedule_free_adamw": Sample(lambda: gradtx.schedule_free_adamw(1e-2, warmup_steps=2)),
+    "prodigy": Sample(lambda: gradtx.prodigy(weight_decay=0.1, weight_decay_mask=matrices)),
+    "dadapt_adamw": Sample(
+        lambda: gradtx.dadapt_adamw(weight_decay=0.1),
+        excused={
+            "zero_tiny_and_huge_gradients_give_finite_updates": "a constant gradient has no end: the steps grow beyond float16"
+        },
+    ),
+}
+
+# Optimizers that are chains of what is above.
+CHAINS: dict[str, Sample] = {
+    "galore": Sample(lambda: gradtx.galore(1e-2, 2, scale=0.25, weight_decay=0.1)),
     "sign_sgd": Sample(lambda: gradtx.sign_sgd(0.01)),
     "signum": Sample(lambda: gradtx.signum(0.01)),
     "adan": Sample(lambda: gradtx.adan(1e-2, weight_decay=0.1)),
@@ -362,17 +377,6 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "madgrad": Sample(lambda: gradtx.madgrad(1e-2, weight_decay=0.1)),
     "adabound": Sample(lambda: gradtx.adabound(1e-2)),
     "amsbound": Sample(lambda: gradtx.amsbound(1e-2)),
-    "momo": Sample(lambda: gradtx.momo(0.5, weight_decay=0.1, adapt_lower_bound=True), extra_args={"value": 2.0}),
-    "momo_adam": Sample(lambda: gradtx.momo_adam(halving), extra_args={"value": 2.0}),
-    "schedule_free_sgd": Sample(lambda: gradtx.schedule_free_sgd(0.1, weight_decay=0.1)),
-    "schedule_free_adamw": Sample(lambda: gradtx.schedule_free_adamw(1e-2, warmup_steps=2)),
-    "prodigy": Sample(lambda: gradtx.prodigy(weight_decay=0.1, weight_decay_mask=matrices)),
-    "dadapt_adamw": Sample(
-        lambda: gradtx.dadapt_adamw(weight_decay=0.1),
-        excused={
-            "zero_tiny_and_huge_gradients_give_finite_updates": "a constant gradient has no end: the steps grow beyond float16"
-        },
-    ),
     "dog": Sample(lambda: gradtx.dog()),
     "dog with a learning rate": Sample(lambda: gradtx.dog(init_step=("learning_rate", 1e-3), weight_decay=0.1)),
     "dowg": Sample(lambda: gradtx.dowg()),
@@ -385,6 +389,8 @@ TRANSFORMATIONS: dict[str, Sample] = {
     "yogi": Sample(lambda: gradtx.yogi(1e-2)),
     "lion": Sample(lambda: gradtx.lion(1e-2)),
 }
+
+TRANSFORMATIONS = PIECES | CHAINS
 
 MASKS: dict[str, Callable[[], Any]] = {
     "matching": lambda: gradtx.matching("**/bias", ("head/**", is_matrix)),

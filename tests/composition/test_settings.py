@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 import zoo
+from tables import table
 
 import gradtx
 from gradtx.composition.parts import parts, walk
@@ -112,13 +113,13 @@ def test_a_factory_refuses_what_is_out_of_its_range():
         rebuilt(gradtx.chain(gradtx.adam(0.1)), {"adam.b1": 2.0})
 
 
-@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
+@table("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_every_sample_is_made_again_as_it_is(label):
     tx = zoo.transformation(label)
     assert rebuilt(tx, settings(tx)) == tx
 
 
-@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
+@table("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_the_parts_of_every_sample_are_found_beside_their_states(label):
     tx = zoo.transformation(label)
     state = jax.eval_shape(tx.init, PARAMS)

@@ -10,6 +10,7 @@ import pytest
 import zoo
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+from tables import table
 
 import gradtx
 from gradtx import testing
@@ -49,7 +50,7 @@ def names(component):
 # --- the whole zoo ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
+@table("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_the_bytes_of_the_state_are_those_of_the_real_one(label):
     tx, params = zoo.transformation(label), testing.sample_params()
     found = gradtx.summary(tx, params)

@@ -10,6 +10,7 @@ import optax
 import pytest
 import small_runs
 import zoo
+from tables import table
 
 import gradtx
 from gradtx import testing
@@ -53,7 +54,7 @@ def marked(leaf, number):
     return leaf + jnp.asarray(number, leaf.dtype) if jnp.issubdtype(leaf.dtype, jnp.number) else leaf
 
 
-@pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
+@table("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_to_the_same_optimizer_everything_is_kept(label):
     tx = zoo.transformation(label)
     params = testing.sample_params()

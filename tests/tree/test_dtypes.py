@@ -1,5 +1,6 @@
 """Casts, and the dtype of a tree."""
 
+import itertools
 import re
 
 import chex
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
+from tables import table
 
 from gradtx import tree
 from gradtx.tree.dtypes import working_dtype
@@ -14,10 +16,10 @@ from gradtx.tree.dtypes import working_dtype
 DTYPES = [jnp.bfloat16, jnp.float16, jnp.float32, jnp.complex64, jnp.int32, jnp.uint32, jnp.int8]
 
 
-@pytest.mark.parametrize("one", DTYPES)
-@pytest.mark.parametrize("other", DTYPES)
 @pytest.mark.parametrize("handler", [None, "promote", "highest", "lowest"])
-def test_the_dtype_of_a_tree_is_the_one_that_optax_finds(one, other, handler):
+@table("pair", itertools.product(DTYPES, DTYPES))
+def test_the_dtype_of_a_tree_is_the_one_that_optax_finds(pair, handler):
+    one, other = pair
     x = {"a": jnp.ones(2, one), "b": [jnp.ones((), other), None]}
     with jax.numpy_dtype_promotion("standard"):
         try:

@@ -9,6 +9,7 @@ import pytest
 import zoo
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
+from tables import table
 
 import gradtx
 from gradtx import testing, tree
@@ -60,14 +61,14 @@ def names_of_params(path):
     return [step.key for step in path if getattr(step, "key", None) in NAMES]
 
 
-@pytest.mark.parametrize("label", SAMPLES)
+@table("label", SAMPLES)
 def test_identity_changes_nothing(label):
     state = jax.eval_shape(sample(label).init, PARAMS)
     assert tree.map_params(sample(label), lambda leaf: leaf, state) == state
     assert tree.map_params(sample(label), lambda leaf, p, name: leaf, state, PARAMS, NAMES) == state
 
 
-@pytest.mark.parametrize("label", SAMPLES)
+@table("label", SAMPLES)
 def test_a_leaf_belongs_to_the_parameter_that_its_path_names_and_all_others_to_none(label):
     state = jax.eval_shape(sample(label).init, PARAMS)
     owners = tree.map_params(sample(label), lambda leaf, name: name, state, NAMES, transform_non_params=lambda leaf: "none")
@@ -75,7 +76,7 @@ def test_a_leaf_belongs_to_the_parameter_that_its_path_names_and_all_others_to_n
         assert names_of_params(path) == ([] if owner == "none" else [owner]), jax.tree_util.keystr(path)
 
 
-@pytest.mark.parametrize("label", SAMPLES)
+@table("label", SAMPLES)
 def test_a_state_is_laid_out_as_the_parameters(label):
     mesh = jax.make_mesh((2,), ("devices",), devices=jax.devices()[:2])
     whole, split = NamedSharding(mesh, P()), NamedSharding(mesh, P("devices"))

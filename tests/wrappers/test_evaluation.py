@@ -10,6 +10,7 @@ import pytest
 import small_runs
 import zoo
 from flax import nnx
+from tables import table
 
 import gradtx
 from gradtx import testing
@@ -47,7 +48,7 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize("label", OTHERS)
+@table("label", OTHERS)
 def test_where_there_is_no_average_it_is_the_parameters_themselves(label):
     params = testing.sample_params()
     evaluated = gradtx.eval_params(zoo.transformation(label).init(params), params)
