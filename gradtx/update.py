@@ -14,7 +14,7 @@ from gradtx import require, tree
 from gradtx.core import Params, Updates
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates
-from gradtx.tree.layout import typed_like
+from gradtx.tree.layout import kept_like, typed_like
 
 _ALIKE = "Both must be trees of the same shapes."
 
@@ -35,7 +35,7 @@ def apply_updates(params: Params, updates: Updates) -> Params:
     floats = jax.tree.map(lambda u: None if _is_integer(u) else u, updates, is_leaf=tree.is_hole)
     moved = _apply_updates(floats, params)[1]
     moved = jax.tree.map(_add_integers, updates, moved, is_leaf=tree.is_hole)
-    return jax.tree.map(tree.placed_like, params, moved)
+    return jax.tree.map(kept_like, params, moved)
 
 
 @tree.lift(advice="Updates are made for their params: updates, state = tx.update(gradients, state, params).")
@@ -73,7 +73,7 @@ def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> An
       Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
     """
     moved = _incremental_update(new_tensors, old_tensors, step_size=step_size)[1]
-    return jax.tree.map(tree.placed_like, old_tensors, moved)
+    return jax.tree.map(kept_like, old_tensors, moved)
 
 
 @tree.lift(advice=_ALIKE)
@@ -117,7 +117,7 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
     except ValueError:
         mismatch.check_same("periodic_update", _ALIKE, new_tensors=new_tensors, old_tensors=old_tensors)
         raise
-    return jax.tree.map(tree.placed_like, old_tensors, replaced)
+    return jax.tree.map(kept_like, old_tensors, replaced)
 
 
 def _is_integer(leaf: Any) -> bool:

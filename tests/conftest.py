@@ -1,4 +1,4 @@
-"""What all tests share: strict promotion, four CPU devices, float64 on request, and what makes them quick."""
+"""What all tests share: strict promotion, eight CPU devices, float64 on request, and what makes them quick."""
 
 import gc
 import os
@@ -10,12 +10,11 @@ import pytest
 
 # Most of the time goes to compiling what runs once, on a few numbers: a simpler code generator, which makes one module of each
 # program, takes half as long. With XLA_FLAGS="" the tests run on what users run on. Notebooks and commands inherit the flags.
-# XLA ends a process that has a flag which it does not know, as may be in another version.
-QUICK_TO_COMPILE = (
-    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
-)
-if jax.__version_info__[:2] == (0, 10):
-    os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
+# XLA ends a process that has a flag which it does not know: only versions that were tried get any.
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+if (0, 8) <= jax.__version_info__[:2] <= (0, 12):
+    emitters = "--xla_cpu_use_fusion_emitters=false" if jax.__version_info__[:2] <= (0, 10) else ""
+    os.environ.setdefault("XLA_FLAGS", f"{QUICK_TO_COMPILE} {emitters}".strip())
 
 # What was compiled is kept for both workers, for the processes that tests start and for the next run. Deleting the folder
 # costs no more than the time to compile again; JAX_ENABLE_COMPILATION_CACHE=false leaves it out.
@@ -30,7 +29,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     for option, value in KEPT.items():
         jax.config.update(option, value)
 
-jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

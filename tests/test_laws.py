@@ -8,6 +8,7 @@ from composed_laws import COMPOSED_LAWS
 
 from gradtx import testing
 from gradtx.composition.parts import parts
+from gradtx.composition.settings import recipe_of
 
 
 def marks(label, demand):
@@ -56,4 +57,4 @@ def test_a_chain_of_the_zoo_is_made_of_pieces_in_the_zoo():
         assert type(state) is tuple, f"{label} is not a chain"
         members = parts(tx, state)
         assert len(members) == len(state)
-        assert {member.tx.recipe.factory.__name__ for member in members} <= names
+        assert {recipe_of(member.tx).factory.__name__ for member in members} <= names

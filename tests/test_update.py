@@ -11,6 +11,7 @@ from jax.sharding import PartitionSpec as P
 
 from gradtx.core import set_to_zero
 from gradtx.tree import MaskedNode
+from gradtx.tree.layout import shard_alike
 from gradtx.update import apply_updates, incremental_update, periodic_update
 
 each_update = pytest.mark.parametrize(
@@ -128,6 +129,11 @@ KINDS = [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit]
 LAYOUTS = [P(), P("x"), P(None, "x")]
 
 
+def untold(own, kind):
+    """Whether this version of JAX has no way to tell the compiler that parameters stay whole on every device."""
+    return shard_alike is None and own == P() and kind == jax.sharding.AxisType.Auto
+
+
 @each_update
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("theirs", LAYOUTS)
@@ -142,7 +148,7 @@ def test_parameters_keep_their_layout_whatever_that_of_the_updates(own, theirs, 
         return update({"w": params}, {"w": 2 * updates})["w"]
 
     got = step(params, updates)
-    assert got.sharding.is_equivalent_to(params.sharding, 2)
+    assert got.sharding.is_equivalent_to(params.sharding, 2) or untold(own, kind)
     np.testing.assert_allclose(got, update(jnp.ones((4, 8)), 2 * jnp.ones((4, 8))))
 
 
@@ -155,10 +161,10 @@ def test_parameters_of_one_shape_keep_their_different_layouts(kind, update, comp
     def arrays(layouts):
         return [jax.device_put(jnp.ones((4, 8)), NamedSharding(mesh, layout)) for layout in layouts]
 
-    params = arrays([own for own in LAYOUTS for _ in LAYOUTS])
-    updates = arrays([theirs for _ in LAYOUTS for theirs in LAYOUTS])
-    for param, new in zip(params, compile(update)(params, updates), strict=True):
-        assert new.sharding.is_equivalent_to(param.sharding, 2)
+    layouts = [(own, theirs) for own in LAYOUTS for theirs in LAYOUTS]
+    params, updates = (arrays(each) for each in zip(*layouts, strict=True))
+    for (own, _), param, new in zip(layouts, params, compile(update)(params, updates), strict=True):
+        assert new.sharding.is_equivalent_to(param.sharding, 2) or (compile is jax.jit and untold(own, kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,27 +1,56 @@
 """Lay one array out as another: with its sharding, whoever knows it."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.experimental.shard_alike import shard_alike
 from jax.experimental.xla_metadata import set_xla_metadata
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec, reshard
+
+try:
+    from jax.experimental.shard_alike import shard_alike
+except ImportError:  # JAX 0.11.2 and newer
+    shard_alike = None
 
 
 def placed_like(model: Any, array: jax.Array) -> jax.Array:
-    """Return `array` with the sharding of `model`, an array of its shape; under `jit` only the compiler knows it."""
+    """Return a fresh `array` with the sharding of `model`, an array of its shape; under `jit` only the compiler knows it."""
+    return _placed(model, array, _chosen_over)
+
+
+def kept_like(model: Any, array: jax.Array) -> jax.Array:
+    """Return `array`, which replaces `model`, with the sharding of `model`, whatever the sharding of what it was made of.
+
+    Since JAX 0.11.2 nothing tells the compiler to do so on an automatic mesh where `model` is whole on every device: there the
+    result may be split, as what it was made of, unless `out_shardings` of `jit` say otherwise.
+    """
+    return _placed(model, array, _chosen_over if shard_alike is None else _alike)
+
+
+def _placed(model: Any, array: jax.Array, tie: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
     if jax.device_count() == 1 or not isinstance(model, jax.Array):  # a number, or a shape alone
         return array
     compiling = isinstance(jnp.zeros(()), Tracer)  # which no array is under vmap or grad alone
-    return _tied_to(model, array) if compiling else _put_where(model, array)
+    return tie(model, array) if compiling else _put_where(model, array)
 
 
-def _tied_to(model: jax.Array, array: jax.Array) -> jax.Array:
+def _chosen_over(model: jax.Array, array: jax.Array) -> jax.Array:
+    # A choice that always falls on `array`: the compiler lays both sides out alike, and then drops the other one unread.
+    if jnp.issubdtype(model.dtype, jax.dtypes.extended) or jnp.issubdtype(array.dtype, jax.dtypes.extended):
+        return array  # a random key is not a number
+    if jnp.issubdtype(model.dtype, jnp.complexfloating) and not jnp.issubdtype(array.dtype, jnp.complexfloating):
+        model = model.real
+    never = jnp.zeros_like(model, dtype=bool)
+    return jnp.where(never, jax.lax.stop_gradient(model).astype(array.dtype), array)
+
+
+def _alike(model: jax.Array, array: jax.Array) -> jax.Array:
     # JAX lowers equal operations once, and would put all pairs of one shape into one group: a number keeps them apart. Its
     # path in the tree would not do, as there are as many trees in a program as there are models.
+    assert shard_alike is not None
     with set_xla_metadata(pair=next(_PAIRS)):
         return shard_alike(jax.lax.stop_gradient(model), array)[1]
 
@@ -39,13 +68,13 @@ def gathered(x: jax.Array) -> jax.Array:
     """Return `x` whole on every device of an explicit mesh, where work across a split axis has no layout of its own."""
     sharding = jax.typeof(x).sharding
     split = any(axes is not None for axes in sharding.spec)
-    return jax.reshard(x, NamedSharding(sharding.mesh, PartitionSpec())) if split else x
+    return reshard(x, NamedSharding(sharding.mesh, PartitionSpec())) if split else x
 
 
 def typed_like(model: jax.Array, array: jax.Array) -> jax.Array:
     """Return `array` split among the devices of an explicit mesh as `model` is."""
     sharding = jax.typeof(model).sharding
-    return array if sharding.mesh.empty or jax.typeof(array).sharding == sharding else jax.reshard(array, sharding)
+    return array if sharding.mesh.empty or jax.typeof(array).sharding == sharding else reshard(array, sharding)
 
 
 def varying_like(model: Any, tree: Any) -> Any:
@@ -53,10 +82,23 @@ def varying_like(model: Any, tree: Any) -> Any:
 
     A loop demands it of what it begins with, and a derivative of its tangents: a constant varies along none.
     """
-    axes = frozenset[str]().union(*(jax.typeof(x).manual_axis_type.varying for x in jax.tree.leaves(model)))
+    axes = frozenset[str]().union(*(varying_axes(x) for x in jax.tree.leaves(model)))
 
     def varying(x: Any) -> Any:
-        missing = axes - jax.typeof(x).manual_axis_type.varying
-        return jax.lax.pcast(x, tuple(missing), to="varying") if missing else x
+        missing = tuple(axes - varying_axes(x))
+        return _made_varying(x, missing) if missing else x
 
     return jax.tree.map(varying, tree)
+
+
+def varying_axes(x: Any) -> frozenset[str]:
+    """Return the axes of `shard_map` along which `x` varies."""
+    kind = jax.typeof(x)
+    # Before JAX 0.10 an array's type had the axes themselves.
+    return kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else kind.vma
+
+
+def _made_varying(x: Any, axes: tuple[str, ...]) -> Any:
+    if hasattr(jax.lax, "pcast"):
+        return jax.lax.pcast(x, axes, to="varying")
+    return jax.lax.pvary(x, axes)  # pyright: ignore[reportAttributeAccessIssue]  (before JAX 0.8.2)

@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
 from gradtx.errors import named
 from gradtx.tree import mismatch
@@ -103,7 +102,5 @@ def _is_complex(dtype: Any) -> bool:
 
 
 def _full(leaf: Any, fill_value: Any, dtype: Any) -> jax.Array:
-    # A constant has no sharding of its own: a state made under jit would be replicated on every device. The barrier keeps the
-    # compiler from making one of equal constants, with one sharding for all.
-    filled = jnp.full_like(leaf, fill_value, dtype=dtype)
-    return placed_like(leaf, jax.lax.optimization_barrier(filled) if isinstance(filled, Tracer) else filled)
+    # A constant has no sharding of its own: a state made under jit would be replicated on every device.
+    return placed_like(leaf, jnp.full_like(leaf, fill_value, dtype=dtype))

@@ -12,6 +12,7 @@ from jax import lax
 
 from gradtx.numerics import extreme
 from gradtx.tree.dtypes import working_dtype
+from gradtx.tree.layout import varying_axes
 
 AxisName: TypeAlias = str | tuple[str, ...]
 _Axes: TypeAlias = tuple[str, ...]
@@ -176,4 +177,4 @@ def _copies(x: jax.Array, axes: _Axes) -> int:
 
 def _varies(x: jax.Array, axis: str) -> bool:
     """Whether devices along an axis hold different values, as the type says; without `check_vma` it never does."""
-    return axis in jax.typeof(x).manual_axis_type.varying
+    return axis in varying_axes(x)

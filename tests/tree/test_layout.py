@@ -1,5 +1,7 @@
 """An array is laid out as its model, and only where there is a layout to follow."""
 
+import re
+
 import chex
 import jax
 import jax.monitoring
@@ -9,6 +11,7 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+import gradtx
 from gradtx import tree
 from gradtx.tree.layout import gathered, typed_like
 
@@ -26,6 +29,25 @@ def test_two_trees_in_one_program_keep_their_own_layouts(call, axis_type):
     made = call(lambda *trees: [tree.zeros_like(t) for t in trees])(generator, discriminator)
     assert made[0]["w"].sharding.is_equivalent_to(rows.sharding, 2)
     assert made[1]["w"].sharding.is_equivalent_to(columns.sharding, 2)
+
+
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.complex64])
+def test_a_state_made_under_jit_lies_as_its_parameters_without_reading_them(dtype, axis_type):
+    mesh = jax.make_mesh((4, 2), ("rows", "columns"), axis_types=(axis_type,) * 2)
+    specs = [P("rows"), P(None, "columns"), P("columns", "rows"), P(("rows", "columns")), P()]
+    params = [jax.device_put(jnp.full((64, 64), jnp.nan, dtype), NamedSharding(mesh, spec)) for spec in specs]
+    init = jax.jit(gradtx.chain(gradtx.scale_by_adam(), gradtx.trace(0.9)).init)
+    adam, momentum = init(params)
+    for moments in (adam.mu, adam.nu, momentum.trace):
+        for moment, param in zip(moments, params, strict=True):
+            assert moment.sharding.is_equivalent_to(param.sharding, 2)
+            assert not jnp.any(moment)
+    program = init.lower(params).compile()
+    memory = program.memory_analysis()
+    assert memory is not None
+    assert memory.temp_size_in_bytes == 0
+    assert not re.search("all-|collective|custom-call", program.as_text() or "")
 
 
 def test_an_array_that_lies_well_is_not_copied():
