@@ -52,6 +52,16 @@ def pytest_make_parametrize_id(val):
     return re.sub(r"<function (\S+) at 0x[0-9a-f]+>", r"\1", shown)
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests of the samples that stand for their families."""
+    import zoo  # which opens gradtx, after what is set above
+
+    for item in items:
+        arguments = item.callspec.params if hasattr(item, "callspec") else {}
+        if arguments.get("label") in zoo.QUICK:
+            item.add_marker(pytest.mark.quick)
+
+
 def pytest_collection_finish():
     """Look for garbage less often: tracing makes much that lives, and all that was imported stays."""
     gc.collect()

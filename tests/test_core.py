@@ -14,6 +14,8 @@ from gradtx import require
 from gradtx.core import EmptyState, GradientTransformation, at_step, factory
 from gradtx.recipe import Value
 
+pytestmark = pytest.mark.quick
+
 PARAMS = {"w": jnp.asarray([1.0, -2.0, 3.0]), "b": jnp.asarray(0.5)}
 GRADIENTS = {"w": jnp.asarray([0.1, 0.2, -0.3]), "b": jnp.asarray(-1.0)}
 

@@ -5,11 +5,14 @@ import inspect
 import jax.numpy as jnp
 import optax
 import optax.contrib
+import pytest
 import zoo
 from tables import table
 
 import gradtx
 from gradtx import core
+
+pytestmark = pytest.mark.quick
 
 
 def made_by_factory(thing):

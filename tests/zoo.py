@@ -392,6 +392,19 @@ CHAINS: dict[str, Sample] = {
 
 TRANSFORMATIONS = PIECES | CHAINS
 
+# One sample of each family, for `pytest -m quick`.
+QUICK = (
+    "chain",
+    "scale_by_adam",
+    "clip_by_global_norm",
+    "add_decayed_weights of matrices",
+    "masked",
+    "MultiSteps",
+    "inject_hyperparams",
+    "muon",
+    "adamw",
+)
+
 MASKS: dict[str, Callable[[], Any]] = {
     "matching": lambda: gradtx.matching("**/bias", ("head/**", is_matrix)),
     "not_matching": lambda: gradtx.not_matching("**/bias"),

@@ -14,6 +14,8 @@ from trees import properties, trees
 
 from gradtx import tree
 
+pytestmark = pytest.mark.quick
+
 FLOATS = [jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64]
 PARAMS = {"w": jnp.full((2, 3), 2.0), "b": jnp.full(3, 3.0)}
 HOLES = [None, tree.MaskedNode(), optax.MaskedNode()]
