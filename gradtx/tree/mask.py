@@ -14,6 +14,7 @@ from jax.tree_util import keystr
 
 from gradtx.errors import named
 from gradtx.tree.holes import MaskedNode
+from gradtx.tree.paths import without_boxes
 
 Mask: TypeAlias = Any | Callable[[Any], Any]
 """A tree of bools, which may stop above the leaves it speaks for, or a function that makes one of a tree like params."""
@@ -87,6 +88,9 @@ def is_bool(leaf: Any) -> bool:
 def evaluate_mask(owner: str, mask: Mask, tree: Any, word: str = "mask") -> Any:
     """Return the tree of bools that `mask` means for `tree`.
 
+    A mask that was mapped over `nnx.state(model)` has Flax's boxes around its leaves, and `nnx.Optimizer` hands on what is in
+    them: then the boxes are taken off the mask, too.
+
     Args:
       owner: the transformation, for the errors.
       mask: a tree of bools, or a function of `tree` that returns one.
@@ -100,11 +104,20 @@ def evaluate_mask(owner: str, mask: Mask, tree: Any, word: str = "mask") -> Any:
     where = mask(tree) if is_function(mask) else mask
     check_mask(owner, where, word)
     where = jax.tree.map(bool, where)
+    if _fits(where, tree):
+        return where
+    unboxed = without_boxes(where)
+    if _fits(unboxed, tree):
+        return unboxed
+    raise named(ValueError, owner, _difference(word, where, tree))
+
+
+def _fits(where: Any, tree: Any) -> bool:
     try:
         mask_out(where, tree)
-    except ValueError as error:
-        raise named(ValueError, owner, _difference(word, where, tree)) from error
-    return where
+    except ValueError:
+        return False
+    return True
 
 
 def mask_out(where: Any, tree: Any) -> Any:

@@ -22,6 +22,7 @@ from gradtx.core import (
 from gradtx.errors import named
 from gradtx.tree.mask import MaskedState, evaluate_mask, fill_masked, is_function, mask_out, mask_out_like
 from gradtx.tree.mismatch import MADE_FOR_OTHERS
+from gradtx.tree.paths import without_boxes
 
 Labels: TypeAlias = Any | Callable[[Any], Any]
 """A tree of labels, which may stop above the leaves it speaks for, or a function that makes one of a tree like params."""
@@ -102,7 +103,8 @@ def partitioned(
         labels = param_labels(tree) if is_function(param_labels) else param_labels
         _check_labels(labels, is_label, inners)
         everything = jax.tree.map(lambda label: True, labels, is_leaf=is_label)
-        evaluate_mask("partition", everything, tree, "param_labels")  # raises unless they match
+        fitting = evaluate_mask("partition", everything, tree, "param_labels")  # raises unless they match
+        labels = labels if jax.tree.structure(fitting) == jax.tree.structure(everything) else without_boxes(labels)
         return {own: jax.tree.map(lambda label, own=own: label == own, labels, is_leaf=is_label) for own in inners}
 
     def shares(params: Params) -> dict[Hashable, Any]:

@@ -2,6 +2,7 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import pytest
 import regression
 
@@ -26,6 +27,22 @@ def test_nnx_optimizer_trains_as_a_plain_loop():
         step(model, optimizer)
     learned = {"kernel": model.kernel[...], "bias": model.bias[...]}
     chex.assert_trees_all_close(learned, regression.trained(TX, STEPS), rtol=1e-5)
+
+
+def test_labels_and_masks_may_be_mapped_over_the_state_of_a_model():
+    for boxed in (False, True):
+        model = nnx.Linear(3, 1, bias_init=nnx.initializers.ones, rngs=nnx.Rngs(0))
+        state = nnx.state(model, nnx.Param)
+        is_kernel = jax.tree.map(lambda p: p.ndim == 2, state)
+        txs = [
+            gradtx.masked(gradtx.set_to_zero(), is_kernel),
+            gradtx.partition({True: gradtx.set_to_zero(), False: gradtx.identity()}, is_kernel),
+        ]
+        for tx in txs:
+            params = state if boxed else jax.tree.map(lambda p: p[...], state, is_leaf=lambda p: isinstance(p, nnx.Variable))
+            updates, _ = tx.update(params, tx.init(params), params)
+            assert [float(jnp.sum(jnp.abs(u))) > 0 for u in jax.tree.leaves(updates)] == [True, False]
+            nnx.Optimizer(model, tx, wrt=nnx.Param).update(model, state)
 
 
 def test_train_state_trains_as_a_plain_loop():
