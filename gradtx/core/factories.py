@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from gradtx import errors, hints, require
+from gradtx.core.bystanders import without_bystanders
 from gradtx.core.extra_args import only, refuse_misspelt
 from gradtx.core.protocol import (
     Function,
@@ -98,7 +99,10 @@ def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtra
             if missing := required - extra_args.keys():
                 keyword = min(missing)
                 raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
-            return own_update(updates, state, params, **only(declared, extra_args))
+            given = only(declared, extra_args)
+            if params is not None:
+                params, given = without_bystanders(updates, params, given)
+            return own_update(updates, state, params, **given)
         except Exception as error:
             mistakes.explain_update(name, error, own_init, updates, state, params)
             raise

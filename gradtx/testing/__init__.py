@@ -32,6 +32,7 @@ from gradtx.testing.numbers import (
 from gradtx.testing.samples import sample_params as sample_params
 from gradtx.testing.sharding import shard_map_works as shard_map_works
 from gradtx.testing.sharding import sharding_is_kept as sharding_is_kept
+from gradtx.testing.structure import bystanders_pass as bystanders_pass
 from gradtx.testing.structure import empty_trees_pass as empty_trees_pass
 from gradtx.testing.structure import (
     flatten_unflatten_and_numpy_round_trip_change_nothing as flatten_unflatten_and_numpy_round_trip_change_nothing,

@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias
 
+import jax
+
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, Params
 
 ExtraArgs: TypeAlias = Mapping[str, Any] | Callable[[Params], Mapping[str, Any]] | None
@@ -46,7 +48,27 @@ def _given(tx: GradientTransformation, extra_args: ExtraArgs) -> GradientTransfo
 
     @functools.wraps(tx.update)
     def update(updates: Any, state: Any, params: Any = None, **more: Any) -> Any:
-        given = extra_args(params) if callable(extra_args) else extra_args
+        given = extra_args(_arrays_in(params)) if callable(extra_args) else extra_args
+        given = {name: _of_arrays(arg, params) if callable(arg) else arg for name, arg in given.items()}
         return tx.update(updates, state, params, **{**given, **more})
 
     return GradientTransformationExtraArgs(tx.init, update)
+
+
+def _of_arrays(function: Callable[..., Any], params: Params) -> Callable[..., Any]:
+    """A function of arrays as one of all parameters: if there is something else among them, it must be given that, too."""
+    if _arrays_in(params) is params:
+        return function
+
+    @functools.wraps(function)
+    def of_all(whole: Params, *args: Any, **kwargs: Any) -> Any:
+        assert jax.tree.structure(whole) == jax.tree.structure(params), f"{function.__name__} was not given all parameters"
+        return function(_arrays_in(whole), *args, **kwargs)
+
+    return of_all
+
+
+def _arrays_in(params: Params) -> Params:
+    """The tree with None for what is not an array; the very same if it has nothing else."""
+    arrays = jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else None, params)
+    return params if jax.tree.structure(arrays) == jax.tree.structure(params) else arrays

@@ -26,6 +26,21 @@ def holes_stay_holes(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
+def bystanders_pass(tx: GradientTransformation, params: Params) -> None:
+    """A function or a word may stand among the params that `update` is given, as in a model: the gradient has a hole there."""
+    with_hole = _without_first_leaf(shapes_of(params), None)
+    state = jax.eval_shape(tx.init, with_hole)
+    _, structure = jax.tree.flatten(params)
+
+    def update(gradients: Any, state: Any, leaves: Any) -> Any:
+        return tx.update(gradients, state, structure.unflatten([_bystander, *leaves]))
+
+    updates, new_state = jax.eval_shape(update, with_hole, state, jax.tree.leaves(with_hole))
+    assert_same_types(updates, with_hole, "updates")
+    assert_same_types(new_state, state, "state")
+
+
+@law
 def empty_trees_pass(tx: GradientTransformation, params: Params) -> None:
     """A tree without leaves is transformed into itself: a model's part may have no parameters."""
     del params
@@ -70,6 +85,11 @@ def _check_containers(node: Any, like_params: Any, where: str) -> None:
     children = node.items() if isinstance(node, dict) else enumerate(node)
     for key, child in children:
         _check_containers(child, like_params, f"{where}.{key}" if named else f"{where}[{key!r}]")
+
+
+def _bystander(x: Any) -> Any:
+    """A function among the parameters."""
+    return x
 
 
 def _without_first_leaf(tree: Any, hole: Any) -> Any:

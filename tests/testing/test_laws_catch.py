@@ -158,6 +158,10 @@ def forgets_holes():
     return without_state(lambda u, p: jax.tree.map(lambda g: 0 if g is None else g, u, is_leaf=lambda x: x is None))
 
 
+def maps_over_params():
+    return without_state(lambda u, p: jax.tree.map(lambda p, g: g, jax.tree.map(jnp.zeros_like, p), u))
+
+
 def fails_on_no_leaves():
     def centred(updates, params):
         leaves = jax.tree.leaves(updates)
@@ -254,6 +258,7 @@ BREAKS = [
     ("scan_works", decides_in_python, "Concret"),
     ("scan_works", traces_every_step, "carry"),
     ("holes_stay_holes", forgets_holes, "updates has the structure"),
+    ("bystanders_pass", maps_over_params, "TypeError"),
     ("empty_trees_pass", fails_on_no_leaves, "IndexError"),
     ("flatten_unflatten_and_numpy_round_trip_change_nothing", needs_jax_arrays, "'at'"),
     ("state_is_made_of_plain_containers", keeps_its_own_container, "state is a CustomState"),
