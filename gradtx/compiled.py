@@ -1,7 +1,9 @@
-"""An `update` that is compiled once: for loops, conditions, and inner transformations that change."""
+"""Functions that are compiled once, and whose compiled code keeps nothing of the user's alive."""
 
 import functools
-from collections.abc import Callable
+import types
+import weakref
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
@@ -9,32 +11,80 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.core import OptState, Params, Updates
+from gradtx.recipe import Value
+
+# How many programs of one function there are, when it is called with ever other things that are not arrays.
+_PROGRAMS = 16
+_NUMBERS = (jax.Array, np.ndarray, np.generic, int, float, complex)
+_WORDS = (bool, int, float, complex, str, bytes, type, types.NoneType)
 
 
 def compiled(update: Callable[..., tuple[Updates, OptState]]) -> Callable[..., tuple[Updates, OptState]]:
     """Run an `update` through `jax.jit`, so that calls outside of `jit` do not compile again each time.
 
-    `lax.cond` compiles its branches anew wherever it is called with new closures, and a transformation that is rebuilt
+    `lax.cond` compiles its branches again wherever it is called with new closures, and a transformation that is rebuilt
     has new rules; both become one compiled function here. Under an outer `jit` nothing changes.
 
-    Extra arguments may hold what is not an array, such as `value_fn`: that is static, so a new function (a lambda written
-    in the loop) compiles again, and the same one does not.
+    What is not an array passes beside `jit`: a function among the leaves of the parameters, as Equinox has them, or an extra
+    argument such as `value_fn`. It is static, so a new function (a lambda written in the loop) compiles again, and the same one
+    does not.
     """
 
-    def run(updates: Updates, state: OptState, params: Params | None, arrays: list[Any], static: Any):
-        structure, others = static
-        leaves = [other if array is None else array for array, other in zip(arrays, others, strict=True)]
-        return update(updates, state, params, **structure.unflatten(leaves))
+    def run(updates: Updates, state: OptState, rest: tuple[Params | None, dict[str, Any]]):
+        params, extra_args = rest
+        return update(updates, state, params, **extra_args)
 
-    run.__name__ = update.__qualname__.split(".")[0]  # the name that profilers show
-    jitted = jax.jit(run, static_argnames="static")
+    def run_with_others(static: tuple[Any, ...], updates: Updates, state: OptState, arrays: list[Any]):
+        structure, *others = static
+        leaves = [other if array is None else array for array, other in zip(arrays, others, strict=True)]
+        return run(updates, state, structure.unflatten(leaves))
+
+    run.__name__ = run_with_others.__name__ = update.__qualname__.split(".")[0]  # the name that profilers show
+    jitted, jitted_with_others = jax.jit(run), jit_for_each(run_with_others)
 
     @functools.wraps(update)
     def call(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
-        leaves, structure = jax.tree.flatten(extra_args)
-        arrays = [leaf if _is_array(leaf) else None for leaf in leaves]
-        others = tuple(None if _is_array(leaf) else leaf for leaf in leaves)
-        return jitted(updates, state, params, arrays, static=(structure, others))
+        leaves, structure = jax.tree.flatten((params, extra_args))
+        by_kind = {type(leaf): leaf for leaf in leaves}
+        others = {kind for kind, leaf in by_kind.items() if not _is_number(leaf)}
+        if not others:
+            return jitted(updates, state, (params, extra_args))
+        arrays = [None if type(leaf) in others else leaf for leaf in leaves]
+        static = (structure, *(leaf if type(leaf) in others else None for leaf in leaves))
+        return jitted_with_others(static, updates, state, arrays)
+
+    return call
+
+
+def jit_for_each(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile `function(static, *args)` once for each tuple of things that are not arrays, which it does not keep alive.
+
+    `jax.jit` keeps its static arguments, and all that they capture, as long as it lives itself: of functions written in a loop
+    over batches, every batch. Here a program goes with the first of the things that it was made for, and the oldest when there
+    are many. Numbers, words, and values made of them alone are compared by what they are, and may be held.
+    """
+    programs: dict[Hashable, Callable[..., Any]] = {}
+
+    def call(static: tuple[Any, ...], *args: Any) -> Any:
+        key = tuple(map(_reference, static))
+        program = programs.get(key)
+        if program is None:
+            program = new_program(static)
+        return program(*args)
+
+    def new_program(static: tuple[Any, ...]) -> Callable[..., Any]:
+        # Neither the program nor the key may refer to what the key refers to weakly.
+        key = tuple(_reference(thing, lambda _: programs.pop(key, None)) for thing in static)
+        hash(key)  # remembered by the references, as nothing can be hashed when it has gone
+
+        def program(*args: Any) -> Any:
+            return function(tuple(reference() for reference in key), *args)
+
+        program.__name__ = function.__name__
+        while len(programs) >= _PROGRAMS:
+            programs.pop(next(iter(programs)), None)
+        programs[key] = jitted = jax.jit(program)
+        return jitted
 
     return call
 
@@ -60,6 +110,54 @@ def _cast_like(new: Any, old: Any) -> jax.Array:
     return new if new.dtype == dtype else new.astype(dtype)
 
 
-def _is_array(leaf: Any) -> bool:
+def _is_number(leaf: Any) -> bool:
     """Numbers are traced; a flag chooses code, so it is not."""
-    return isinstance(leaf, jax.Array | np.ndarray | np.generic | int | float | complex) and not isinstance(leaf, bool)
+    return isinstance(leaf, _NUMBERS) and not isinstance(leaf, bool)
+
+
+# --- references ---------------------------------------------------------------------------------------------------------
+
+
+class _Exactly:
+    """What has nothing in it that should go, by its value and type: 1, 1.0 and True are told apart."""
+
+    def __init__(self, thing: Any):
+        self.thing = thing
+        self.key = type(thing), repr(thing) if isinstance(thing, float | complex) else thing
+
+    def __call__(self) -> Any:
+        return self.thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Exactly) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+class _Method(weakref.WeakMethod):
+    """A bound method, which Python makes again at each access, as long as its object is there; hashed as a method is."""
+
+    def __hash__(self) -> int:
+        if not hasattr(self, "_hashed"):
+            self._hashed = hash(self())
+        return self._hashed
+
+
+def _reference(thing: Any, when_gone: Callable[[Any], Any] | None = None) -> Callable[[], Any]:
+    """A function that returns a thing as long as it is alive; two of equal things are equal."""
+    if isinstance(thing, types.MethodType):
+        return _Method(thing, when_gone)
+    if not _is_plain(thing):
+        try:
+            return weakref.ref(thing, when_gone)
+        except TypeError:  # such as a description of a tree
+            pass
+    return _Exactly(thing)
+
+
+def _is_plain(thing: Any) -> bool:
+    """Whether a thing is a number, a word, or made of them alone, as `adam(0.1)` is."""
+    if isinstance(thing, Value) and thing.recipe is not None:
+        return all(map(_is_plain, jax.tree.leaves(thing.recipe.arguments, is_leaf=lambda node: isinstance(node, Value))))
+    return isinstance(thing, _WORDS)

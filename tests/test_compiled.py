@@ -1,11 +1,15 @@
 """`compiled`: one compilation outside of `jit`, nothing but a call inside."""
 
+import gc
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
 import pytest
 
-from gradtx.compiled import compiled, keep_dtypes, run_if
+from gradtx.compiled import compiled, jit_for_each, keep_dtypes, run_if
+from gradtx.schedules import linear_schedule
 
 
 def counted():
@@ -49,6 +53,42 @@ def test_another_function_is_used_when_it_is_given():
     update, _ = counted()
     updates = [update(jnp.ones(()), (), value=1.0, value_fn=f)[0] for f in (double, jnp.negative)]
     chex.assert_trees_all_equal(updates, [jnp.array(2.0), jnp.array(-1.0)])
+
+
+def test_what_is_not_an_array_passes_beside_jit():
+    traces = []
+
+    @compiled
+    def update(updates, state, params: Any = None):
+        traces.append(params)
+        return params["function"](updates), state
+
+    params = {"w": jnp.ones(2), "function": double, "word": "relu", "flag": True, "object": object()}
+    for k in range(3):
+        assert update(jnp.asarray(float(k)), (), {**params, "w": jnp.full(2, k)})[0] == 2 * k
+    assert len(traces) == 1
+    assert traces[0]["flag"] is True
+    assert traces[0]["word"] == "relu"
+    assert update(jnp.ones(()), (), {**params, "function": jnp.negative})[0] == -1
+
+
+def test_values_made_of_numbers_are_equal_and_kept():
+    run = jit_for_each(lambda static, x: (traces.append(static), static[0](x))[1])
+    traces = []
+    for _ in range(2):
+        run((linear_schedule(1.0, 0.0, 4),), jnp.asarray(2))
+    assert len(traces) == 1
+
+
+def test_there_are_only_so_many_programs():
+    run = jit_for_each(lambda static, x: static[0](x))
+    functions = [lambda x, k=k: x + k for k in range(40)]
+    run((functions[0],), 1)
+    gc.collect()
+    before = len(jax.devices()[0].client.live_executables())
+    assert [int(run((f,), 1)) for f in functions] == list(range(1, 41))
+    gc.collect()
+    assert len(jax.devices()[0].client.live_executables()) < before + 20
 
 
 def test_missing_params_stay_missing():

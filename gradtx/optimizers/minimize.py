@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require, tree
-from gradtx.compiled import keep_dtypes
+from gradtx.compiled import jit_for_each, keep_dtypes
 from gradtx.core import GradientTransformation, OptState, Params, Updates, with_extra_args_support
 from gradtx.optimizers.lbfgs import lbfgs
 from gradtx.transforms.backtracking_linesearch import ScaleByBacktrackingLinesearchState
@@ -90,8 +90,9 @@ def minimize(
         result = gradtx.minimize(rosenbrock, jnp.zeros(10))
         gradtx.MinimizeStatus(int(result.status)).name        # 'CONVERGED'
 
-    It stops where no entry of the gradient is larger than `tol`. It is one loop, compiled once for the same `fun` and `tx`
-    (data that change belong into `args`), and works under `jit` and `vmap`: then every member of a batch stops by itself.
+    It stops where no entry of the gradient is larger than `tol`. It is one loop, compiled once for the same `fun` and `tx` and
+    forgotten with them (data that change belong into `args`), and works under `jit` and `vmap`: then every member of a batch
+    stops by itself.
 
     The parameters returned are the last. A step that leads where the value or the gradient is not finite is taken back, and
     so is one of a line search that found no decrease: then the run goes on with the state of `init`. It ends if that brings
@@ -111,13 +112,14 @@ def minimize(
     """
     require.in_range("minimize", "max_steps", max_steps, require.AT_LEAST_ONE)
     mismatch.check_params("minimize", x0)
-    return _minimize(fun, jax.tree.map(jnp.asarray, x0), args, tol, tx, max_steps)
+    return _minimize((fun, tx, max_steps), jax.tree.map(jnp.asarray, x0), args, tol)
 
 
-@functools.partial(jax.jit, static_argnames=("fun", "tx", "max_steps"))
+@jit_for_each
 def _minimize(
-    fun: Callable[..., Any], x0: Params, args: Any, tol: Any, tx: GradientTransformation, max_steps: int
+    static: tuple[Callable[..., Any], GradientTransformation, int], x0: Params, args: tuple[Any, ...], tol: Any
 ) -> MinimizeResult:
+    fun, tx, max_steps = static
     tx = with_extra_args_support(tx)
     dtype = working_dtype(jax.tree.leaves(x0))
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx import tree
+from gradtx.compiled import compiled
 from gradtx.core import GradientTransformation, Params, Updates, factory
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import AT_LEAST_ONE
@@ -61,8 +62,8 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     def replace(g, u):
         return u
 
-    @jax.jit  # one compiled function, as a loop outside of jit would be compiled at every step
-    def step(updates: Updates, state: ScaleByLBFGSState, params: Params):
+    @compiled
+    def update(updates: Updates, state: ScaleByLBFGSState, params: Params):
         slot = (state.count - 1) % memory_size
         known = (state.count > 0).astype(jnp.float32)
         kept = (state.params, state.updates, state.diff_params_memory, state.diff_updates_memory)
@@ -86,9 +87,6 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         last_params, last_updates = (tree.moment_like("scale_by_lbfgs", params) for _ in range(2))
         weights = jnp.zeros(memory_size, tree.vdot(last_params, last_params).real.dtype)
         return ScaleByLBFGSState(jnp.zeros((), jnp.int32), last_params, last_updates, ring(), ring(), weights)
-
-    def update(updates: Updates, state: ScaleByLBFGSState, params: Params):
-        return step(updates, state, params)
 
     return GradientTransformation(init, update)
 

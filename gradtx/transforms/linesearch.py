@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import tree
+from gradtx.compiled import compiled
 from gradtx.core import ANYTHING, PROTOCOL_EXTRA_ARGS, OptState, Params, Updates, keywords, only, refuse_misspelt
 
 ValueFn = Callable[..., Any]
@@ -85,8 +86,8 @@ def value_and_grad_from_state(value_fn: ValueFn) -> Callable[..., tuple[jax.Arra
       that of `scale_by_backtracking_linesearch` without `store_grad`, and `KeyError` if it holds several.
     """
 
-    @jax.jit  # or the condition would be compiled at every call
-    def reuse(value: jax.Array, grad: Updates, params: Params, args: Any, kwargs: Any):
+    @compiled  # or the condition would be compiled at every call
+    def reuse(value: jax.Array, grad: Updates, params: Params, *, args: Any, kwargs: Any):
         def stored():
             return value, tree.cast_like(grad, params)
 
@@ -103,6 +104,6 @@ def value_and_grad_from_state(value_fn: ValueFn) -> Callable[..., tuple[jax.Arra
                 "value_and_grad_from_state: the state holds no value and gradient; use scale_by_zoom_linesearch(...) "
                 "or scale_by_backtracking_linesearch(..., store_grad=True)."
             )
-        return reuse(value, grad, params, fn_args, fn_kwargs)
+        return reuse(value, grad, params, args=fn_args, kwargs=fn_kwargs)
 
     return value_and_grad

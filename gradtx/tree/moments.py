@@ -62,7 +62,7 @@ def bias_correction(moment: Any, decay: Any, count: Any) -> Any:
     return _bias_correction(moment, weight=debias(decay, jnp.asarray(count)))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def _update_moment(order: int) -> Callable[..., Any]:
     @lift
     def rule(g, m, *, decay, weight):
@@ -71,7 +71,7 @@ def _update_moment(order: int) -> Callable[..., Any]:
     return rule
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)
 def _update_moment_per_elem_norm(order: int) -> Callable[..., Any]:
     def power(g: jax.Array) -> jax.Array:
         return abs_sq(g) ** (order // 2) if order % 2 == 0 else jnp.abs(g) ** order

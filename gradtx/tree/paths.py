@@ -1,6 +1,6 @@
 """Paths: where a leaf stands in a tree, as text such as "layers/0/attention/bias"."""
 
-import functools
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +11,7 @@ from gradtx.tree.holes import MaskedNode, is_hole
 
 # Boxes around an array, by the module and the name of their class: the step out of one says nothing, so no path shows it.
 _BOXES = (("flax.nnx", "Variable"), ("flax.nnx", "VariableState"), ("flax.core.meta", "AxisMetadata"))
+_BOX_TYPES: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()  # a class may be made in a function, and go
 
 
 def path_of(keys: Sequence[Any]) -> str:
@@ -66,7 +67,7 @@ def in_containers_of(owner: str, params: Any, part: Any) -> Any:
 
 def without_boxes(tree: Any) -> Any:
     """Return the tree with the arrays in the place of the boxes around them; the order of the leaves is the same."""
-    return jax.tree.map(lambda node: jax.tree.leaves(node)[0] if is_box(node) else node, tree, is_leaf=is_box)
+    return jax.tree.map(lambda node: next(iter(jax.tree.leaves(node)), node) if is_box(node) else node, tree, is_leaf=is_box)
 
 
 def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -83,10 +84,12 @@ def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
 
 def is_box(node: Any) -> bool:
     """Whether a node is a box around one array, which no path shows."""
-    return _is_box_type(type(node))
+    kind = type(node)
+    if kind not in _BOX_TYPES:
+        _BOX_TYPES[kind] = _is_box_type(kind)
+    return _BOX_TYPES[kind]
 
 
-@functools.cache
 def _is_box_type(node_type: type) -> bool:
     return any(
         parent.__name__ == name and f"{parent.__module__}.".startswith(f"{module}.")

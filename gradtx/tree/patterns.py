@@ -86,7 +86,7 @@ def shown(pattern: Pattern) -> str:
     return getattr(pattern, "__name__", type(pattern).__name__) if callable(pattern) else repr(pattern)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=256)
 def _regex(glob: str) -> re.Pattern[str]:
     """The regular expression of a glob, for paths that have a slash before each part."""
     try:

@@ -1,0 +1,122 @@
+"""Caches keep nothing of the user's alive."""
+
+import gc
+import weakref
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+import zoo
+
+import gradtx
+from gradtx import testing
+
+PARAMS = {"w": jnp.ones((3, 2))}
+
+
+def loss(params):
+    return jnp.sum(jax.nn.softplus(params["w"]) ** 2)
+
+
+def searching(tx, batch):
+    """One step of a line search for a function that captures the batch."""
+
+    def value_fn(params):
+        return loss(params) + batch.sum()
+
+    value, grad = jax.value_and_grad(value_fn)(PARAMS)
+    tx.update(grad, tx.init(PARAMS), PARAMS, value=value, grad=grad, value_fn=value_fn)
+    return value_fn
+
+
+def climbing(tx, batch):
+    """One step of sharpness-aware minimization."""
+
+    def grad_fn(params, step):
+        return jax.grad(lambda params: loss(params) * batch.sum())(params)
+
+    tx.update(PARAMS, tx.init(PARAMS), PARAMS, grad_fn=grad_fn)
+    return grad_fn
+
+
+def curving(tx, batch):
+    """One step with a Hessian."""
+
+    def obj_fn(params):
+        return loss(params) * batch.sum()
+
+    tx.update(PARAMS, tx.init(PARAMS), PARAMS, obj_fn=obj_fn)
+    return obj_fn
+
+
+def minimizing(tx, batch):
+    """A whole run."""
+
+    def fun(params):
+        return loss(params) + batch.sum()
+
+    gradtx.minimize(fun, PARAMS, tx=tx, max_steps=2)
+    return fun
+
+
+def reusing(tx, batch):
+    """One step that takes the value from the state."""
+
+    def value_fn(params):
+        return loss(params) + batch.sum()
+
+    gradtx.value_and_grad_from_state(value_fn)(PARAMS, state=tx.init(PARAMS))
+    return value_fn
+
+
+SEARCH = gradtx.chain(gradtx.sgd(0.1), gradtx.scale_by_backtracking_linesearch(2, store_grad=True))
+WITH_FUNCTIONS = {
+    "line search": (searching, SEARCH),
+    "line search in a wrapper": (searching, gradtx.apply_if_finite(SEARCH, 3)),
+    "sam": (climbing, gradtx.sam(gradtx.sgd(0.1), gradtx.sgd(0.1), opaque_mode=True)),
+    "sophia": (curving, gradtx.sophia(0.1)),
+    "value_and_grad_from_state": (reusing, SEARCH),
+    "minimize": (minimizing, gradtx.sgd(0.1)),
+}
+
+
+@pytest.mark.parametrize(("step", "tx"), WITH_FUNCTIONS.values(), ids=WITH_FUNCTIONS)
+def test_functions_written_in_a_loop_go_with_what_they_capture(step, tx):
+    def references(k):
+        batch = jnp.full(5, float(k))
+        return weakref.ref(batch), weakref.ref(step(tx, batch))
+
+    alive = [*references(0), *references(1)]
+    gc.collect()
+    assert [ref() for ref in alive] == [None] * 4
+
+
+def traced(sample: zoo.Sample):
+    """A reference to a transformation that was traced and is gone."""
+    tx, extra_args = sample.make(), sample.extra_args
+
+    def step(params):
+        given: Any = extra_args(params) if callable(extra_args) else extra_args or {}
+        return tx.update(params, tx.init(params), params, **given)
+
+    jax.eval_shape(step, testing.sample_params())
+    return weakref.ref(tx.update)
+
+
+def test_a_transformation_goes_with_all_that_it_was_given():
+    alive = {label: traced(zoo.TRANSFORMATIONS[label]) for label in zoo.existing(zoo.TRANSFORMATIONS)}
+    gc.collect()
+    assert [label for label, ref in alive.items() if ref() is not None] == []
+
+
+def test_a_class_that_was_looked_at_goes():
+    class Box:
+        pass
+
+    gradtx.tree.is_hole(Box())
+    gradtx.matching("w")({"w": Box()})
+    alive = weakref.ref(Box)
+    del Box
+    gc.collect()
+    assert alive() is None
