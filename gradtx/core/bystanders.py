@@ -14,6 +14,7 @@ import numpy as np
 
 from gradtx.core.protocol import Params, Updates
 from gradtx.tree.holes import is_hole
+from gradtx.tree.mask import is_function
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
 
@@ -37,7 +38,12 @@ def without_bystanders(updates: Updates, params: Params, extra_args: dict[str, A
     bystanders = [leaf if stands else None for leaf, stands in zip(leaves, standing, strict=True)]
     own = structure.unflatten([None if stands else leaf for leaf, stands in zip(leaves, standing, strict=True)])
     given_back = functools.partial(_OfTheWhole, bystanders, structure, jax.tree.structure(own))
-    return own, {name: given_back(arg) if _is_function(arg) else arg for name, arg in extra_args.items()}
+    functions = {name: given_back(arg) for name, arg in extra_args.items() if _takes_params(arg)}
+    return own, {**extra_args, **functions}
+
+
+def _takes_params(arg: Any) -> bool:
+    return is_function(arg) or isinstance(arg, _OfTheWhole)
 
 
 def _in_hole(update: Any, param: Any) -> Any:
@@ -46,11 +52,6 @@ def _in_hole(update: Any, param: Any) -> Any:
 
 def _may_be_trained(leaf: Any) -> bool:
     return isinstance(leaf, _ARRAYS) and jnp.issubdtype(leaf.dtype, jnp.inexact)
-
-
-def _is_function(arg: Any) -> bool:
-    """A model may be a tree and callable at once: that is a tree."""
-    return callable(arg) and (isinstance(arg, _OfTheWhole) or jax.tree_util.all_leaves([arg]))
 
 
 class _OfTheWhole:

@@ -18,7 +18,7 @@ from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.muon import Coefficients, MuonDimensionNumbers, scale_by_matrix_shape, scale_by_muon
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.mask import Mask, is_function
 from gradtx.tree.matrices import is_numbers
 from gradtx.wrappers.partition import partition
 
@@ -102,7 +102,7 @@ def muon(
         """Dimension numbers for the matrices, None for the others, in a tree like the parameters."""
         if muon_weight_dimension_numbers is None:
             return jax.tree.map(lambda p: MuonDimensionNumbers() if p.ndim == 2 else None, tree)
-        if callable(muon_weight_dimension_numbers):
+        if is_function(muon_weight_dimension_numbers):
             return muon_weight_dimension_numbers(tree)
         return muon_weight_dimension_numbers
 

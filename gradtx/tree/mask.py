@@ -136,9 +136,9 @@ def fill_masked(where: Any, tree: Any, original: Any) -> Any:
     return jax.tree.map(lambda keep, new, old: new if keep else old, where, tree, original)
 
 
-def is_function(mask: Mask) -> bool:
+def is_function(thing: Any) -> bool:
     """A model may be a tree and callable at once: that is a tree."""
-    return callable(mask) and jax.tree_util.all_leaves([mask])
+    return callable(thing) and jax.tree_util.all_leaves([thing])
 
 
 def _difference(word: str, where: Any, tree: Any) -> str:

@@ -9,6 +9,7 @@ from jax.tree_util import keystr
 
 from gradtx.errors import named
 from gradtx.tree.holes import is_hole
+from gradtx.tree.mask import is_function
 
 
 class DimensionNumbers(NamedTuple):
@@ -35,7 +36,7 @@ def numbers_of(owner: str, numbers: Any, tree: Any, default: DimensionNumbers) -
     Raises:
       ValueError: `numbers` has another structure than `tree`.
     """
-    if numbers is not None and not isinstance(numbers, DimensionNumbers) and callable(numbers):
+    if is_function(numbers):
         numbers = numbers(tree)
     if numbers is None or isinstance(numbers, DimensionNumbers):
         return [numbers or default] * len(jax.tree.leaves(tree))

@@ -10,6 +10,7 @@ import jax
 
 from gradtx import errors
 from gradtx.tree import mismatch
+from gradtx.tree.mask import is_function
 from gradtx.tree.search import is_namedtuple
 
 _CALL = "update(updates, state, params)"
@@ -87,7 +88,7 @@ def _alike(state: Any, expected: Any) -> bool:
 
 
 def _advice(updates: Any, state: Any) -> str:
-    if state is None or _is_function(state):
+    if state is None or is_function(state):
         return f"Make one before the first step, state = tx.init(params), and pass it on: {_CALL}."
     if jax.tree.structure(state) == jax.tree.structure(updates):
         return f"It has the structure of the updates: call {_CALL}, in this order."
@@ -98,7 +99,7 @@ def _kind(state: Any) -> str:
     """The node that a state is, with what is directly below it."""
     if state is None:
         return "None"
-    if _is_function(state):
+    if is_function(state):
         return f"a function, {getattr(state, '__name__', type(state).__name__)}"
     if is_namedtuple(state):
         return type(state).__name__
@@ -107,11 +108,6 @@ def _kind(state: Any) -> str:
     if isinstance(state, dict):
         return f"a dict of {_some(map(repr, state))}"
     return "an array" if hasattr(state, "shape") else f"a {type(state).__name__}"
-
-
-def _is_function(state: Any) -> bool:
-    """A model may be a tree and callable at once: that is a tree."""
-    return callable(state) and jax.tree_util.all_leaves([state])
 
 
 def _some(words: Iterable[str]) -> str:
