@@ -1,6 +1,5 @@
 """Scalars and arrays handled with care: counters that saturate, roots and norms with a gradient at zero."""
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -39,17 +38,26 @@ def debias(decay: Any, count: jax.Array) -> jax.Array:
     """Return `1 - decay**count`: the weight that an average from zero has gathered after `count` steps.
 
     Written as `-expm1(count log(decay))`, exact where the plain formula cancels: for decay 0.999 and one step in float32
-    that loses 5e-5 of the result.
+    that loses 5e-5 of the result. The result belongs to the decay as it is given: of an array, to the number that it holds.
     """
     if isinstance(decay, int | float) and decay > 0:
-        return _debias(math.log(decay), count)
+        return _gathered(math.log(decay), count)
+    return _debias(decay, count)
+
+
+@jax.jit  # one call instead of four outside of jit; no number is static, as each would be compiled and kept
+def _gathered(log_decay: Any, count: Any) -> jax.Array:
     steps = jnp.asarray(count).astype(float)
-    return 1 - jnp.asarray(decay).astype(steps.dtype) ** steps
+    return -jnp.expm1(steps * jnp.asarray(log_decay, steps.dtype))
 
 
-@functools.partial(jax.jit, static_argnums=0)  # one call in place of four outside of jit
-def _debias(log_decay: float, count: jax.Array) -> jax.Array:
-    return -jnp.expm1(jnp.asarray(count).astype(float) * log_decay)
+@jax.jit
+def _debias(decay: Any, count: Any) -> jax.Array:
+    steps = jnp.asarray(count).astype(float)
+    decay = jnp.asarray(decay).astype(steps.dtype)
+    positive = decay > 0
+    log = jnp.log1p(jnp.where(positive, decay, 1) - 1)  # the difference is exact where it counts, from 1/2 on
+    return jnp.where(positive, _gathered(log, count), 1 - decay**steps)
 
 
 def saturated(x: jax.Array) -> jax.Array:
@@ -63,6 +71,28 @@ def abs_sq(x: jax.Array) -> jax.Array:
     The square of a float32 above 1.8e19 would be infinite, and the difference of two such squares NaN.
     """
     return saturated(jnp.square(x.real) + jnp.square(x.imag) if jnp.iscomplexobj(x) else jnp.square(x))
+
+
+def squarable(x: jax.Array) -> jax.Array:
+    """Return `x` with moduli of at most 1.2e18 in float32, whose squares can be added up, and NaN instead of infinity.
+
+    A gradient and the root that divides it must be clipped alike: 1e30 over the root of the largest float32 is a step of
+    5e10, and it should be 1. What is infinite has no size to be divided by. In float64 the bound is 8e152.
+    """
+    if jnp.iscomplexobj(x):
+        return jax.lax.complex(squarable(x.real), squarable(x.imag))
+    bound = largest_squarable(x.dtype)
+    return jnp.where(jnp.isinf(x), jnp.nan, jnp.clip(x, -bound, bound))
+
+
+def without_infinity(x: jax.Array) -> jax.Array:
+    """Return `x` with NaN instead of infinity, which a sign, a bound or a quotient would hide."""
+    return jnp.where(jnp.isinf(x), jnp.nan, x)
+
+
+def largest_squarable(dtype: Any) -> float:
+    """Return the largest power of 2 of which 128 squares can be added up in a real dtype."""
+    return 2.0 ** ((int(jnp.finfo(dtype).maxexp) - 8) // 2)
 
 
 def extreme(pick: Callable[..., jax.Array], x: jax.Array, **options: Any) -> jax.Array:

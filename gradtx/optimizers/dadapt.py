@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, at_step, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 
@@ -57,6 +57,7 @@ def dadapt_adamw(
     check_betas("dadapt_adamw", betas)
     b1, b2 = betas
     decay = b2**0.5
+    rest = (1 - b2) / (1 + decay)  # 1 − decay, which cancels where b2 is a float32
 
     @tree.lift
     def direction(s, v):
@@ -66,7 +67,7 @@ def dadapt_adamw(
     def rule(g, m, v, s, p, *, rate):
         m = b1 * m + (1 - b1) * rate * g
         v = b2 * v + (1 - b2) * abs_sq(g)
-        s = decay * s + (1 - decay) * rate * g
+        s = decay * s + rest * rate * g
         return -m / (safe_sqrt(v) + eps) - rate * weight_decay * p, m, v, s
 
     def init(params: Params) -> DAdaptAdamWState:
@@ -82,11 +83,12 @@ def dadapt_adamw(
 
     def update(updates: Updates, state: DAdaptAdamWState, params: Params):
         rate = adapted_rate(learning_rate, state.estim_lr, b1, b2, state.count)
+        updates = squarable_updates(updates)
         with mismatch.explaining("dadapt_adamw", g=updates, p=params):
             progress = inner_product(updates, direction(state.grad_sum, state.exp_avg_sq), rate.dtype)
-        numerator = decay * state.numerator_weighted + (1 - decay) * rate * progress
+        numerator = decay * state.numerator_weighted + rest * rate * progress
         updates, mu, nu, s = rule(updates, state.exp_avg, state.exp_avg_sq, state.grad_sum, params, rate=rate)
-        estim_lr = raised(state.estim_lr, numerator, (1 - decay) * tree.norm(s, ord=1).astype(rate.dtype))
+        estim_lr = raised(state.estim_lr, numerator, rest * tree.norm(s, ord=1).astype(rate.dtype))
         return updates, DAdaptAdamWState(mu, nu, s, estim_lr, numerator, safe_increment(state.count))
 
     return GradientTransformation(init, update)
@@ -106,6 +108,12 @@ def adapted_rate(learning_rate: ScalarOrSchedule, estim_lr: jax.Array, b1: Any, 
     dtype, next_count = estim_lr.dtype, safe_increment(count)
     rate = jnp.asarray(at_step(learning_rate, count), dtype)
     return estim_lr * rate * (jnp.sqrt(debias(b2, next_count)) / debias(b1, next_count)).astype(dtype)
+
+
+@tree.lift
+def squarable_updates(g):
+    """The gradient as a rule can square it, for all that is formed of it."""
+    return squarable(g)
 
 
 def inner_product(tree_x: Any, tree_y: Any, dtype: Any) -> jax.Array:

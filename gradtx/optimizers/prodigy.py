@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, factory
 from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt
-from gradtx.optimizers.dadapt import adapted_rate, check_betas, inner_product, raised
+from gradtx.optimizers.dadapt import adapted_rate, check_betas, inner_product, raised, squarable_updates
 from gradtx.transforms.dog import way_from_start
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
@@ -97,6 +97,7 @@ def prodigy(
 
     def update(updates: Updates, state: ProdigyState, params: Params):
         d = state.estim_lr
+        updates = squarable_updates(updates)
         rate = adapted_rate(learning_rate, d, b1, b2, state.count)
         growth = d / jnp.asarray(estim_lr0, d.dtype)
         way = way_from_start(state.params0, params)

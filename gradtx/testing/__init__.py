@@ -24,8 +24,11 @@ from gradtx.testing.dtypes import strict_dtype_promotion_is_enough as strict_dty
 from gradtx.testing.dtypes import updates_keep_structure_shape_and_dtype as updates_keep_structure_shape_and_dtype
 from gradtx.testing.laws import LAWS as LAWS
 from gradtx.testing.laws import law as law
+from gradtx.testing.numbers import float32_computes_as_float64_does as float32_computes_as_float64_does
 from gradtx.testing.numbers import gradients_through_update_are_finite as gradients_through_update_are_finite
 from gradtx.testing.numbers import low_precision_computes_as_float32_does as low_precision_computes_as_float32_does
+from gradtx.testing.numbers import nan_is_never_hidden as nan_is_never_hidden
+from gradtx.testing.numbers import updates_are_bounded as updates_are_bounded
 from gradtx.testing.numbers import (
     zero_tiny_and_huge_gradients_give_finite_updates as zero_tiny_and_huge_gradients_give_finite_updates,
 )

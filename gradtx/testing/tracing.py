@@ -53,7 +53,7 @@ def unjitted_update_compiles_once(tx: GradientTransformation, params: Params) ->
     state = tx.init(params)
     for _ in range(2):
         _, state = tx.update(gradients, state, params)
-    with _compilations() as compiled:
+    with compilations() as compiled:
         tx.update(gradients, state, params)
     assert not compiled, f"the third update outside of jit compiled {len(compiled)} functions again"
 
@@ -97,7 +97,7 @@ def _stacked(trees: list[Any]) -> Any:
 
 
 @contextmanager
-def _compilations() -> Iterator[list[str]]:
+def compilations() -> Iterator[list[str]]:
     """Gather an event for each function that XLA compiles meanwhile."""
     events: list[str] = []
 

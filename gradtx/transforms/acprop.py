@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.adabelief import ScaleByBeliefState
 from gradtx.transforms.adam import init_adam_state
 
@@ -32,6 +32,7 @@ def scale_by_acprop(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_
 
     @tree.lift
     def rule(g, m, v, *, first, debias2):
+        g = squarable(g)
         root = jnp.where(first, 1, safe_sqrt(v / debias2))
         return g / (root + eps), b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * abs_sq(g - m) + eps_root
 

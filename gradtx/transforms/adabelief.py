@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.adam import debias_mean, gathered_weights, init_adam_state
 
 
@@ -40,6 +40,7 @@ def scale_by_belief(
 
     @tree.lift
     def rule(g, m, v, *, debias1, next_debias1, debias2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g - m) + eps_root
         return debias_mean(g, m, b1, debias1, next_debias1, nesterov) / (safe_sqrt(v / debias2) + eps), m, v

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.adam import ScaleByAdamState, init_adam_state
 from gradtx.transforms.amsgrad import ScaleByAmsgradState, init_amsgrad_state
 
@@ -35,6 +35,7 @@ def scale_by_adabound(
 
     @tree.lift
     def rule(g, m, v, *, correction, lower, upper):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         return jnp.clip(correction / (safe_sqrt(v) + eps), lower, upper) * m, m, v
@@ -73,6 +74,7 @@ def scale_by_amsbound(
 
     @tree.lift
     def rule(g, m, v, v_max, *, correction, lower, upper):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         v_max = jnp.maximum(v_max, v)
@@ -96,6 +98,6 @@ def _bounds(b1, b2, final_scale, gamma, count):
     steps = gamma * steps
     return {
         "correction": jnp.sqrt(debias(b2, count)) / debias(b1, count),
-        "lower": final_scale * (1 - 1 / (steps + 1)),
+        "lower": final_scale * (steps / (steps + 1)),
         "upper": final_scale * (1 + 1 / steps),
     }

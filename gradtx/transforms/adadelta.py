@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, safe_sqrt
+from gradtx.numerics import abs_sq, safe_sqrt, squarable
 from gradtx.require import DECAY
 
 
@@ -33,6 +33,7 @@ def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransforma
 
     @tree.lift
     def rule(g, e_g, e_x):
+        g = squarable(g)
         e_g = rho * e_g + (1 - rho) * abs_sq(g)
         u = safe_sqrt(e_x + eps) / safe_sqrt(e_g + eps) * g
         return u, e_g, rho * e_x + (1 - rho) * abs_sq(u)

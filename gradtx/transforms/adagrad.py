@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, safe_sqrt
+from gradtx.numerics import abs_sq, safe_sqrt, saturated, squarable
 
 
 class ScaleByRssState(NamedTuple):
@@ -36,9 +36,10 @@ def scale_by_rss(
 
     @tree.lift
     def rule(g, s):
-        s = s + abs_sq(g)
+        g = squarable(g)
+        s = saturated(s + abs_sq(g))
         root = safe_sqrt(s + eps) if eps_in_sqrt else safe_sqrt(s) + eps
-        return g / jnp.where(s > 0, root, 1), s
+        return g / jnp.where(root == 0, 1, root), s
 
     def init(params: Params) -> ScaleByRssState:
         return ScaleByRssState(tree.moment_like("scale_by_rss", params, fill_value=initial_accumulator_value, real=True))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 
 
 class ScaleByAdamState(NamedTuple):
@@ -86,6 +86,7 @@ def scale_by_adam(
 
     @tree.lift
     def rule(g, m, v, *, debias1, next_debias1, debias2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         mean = debias_mean(g, m, b1, debias1, next_debias1, nesterov)

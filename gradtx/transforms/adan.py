@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 
 
 class ScaleByAdanState(NamedTuple):
@@ -48,6 +48,7 @@ def scale_by_adan(
 
     @tree.lift
     def rule(g, m, v, n, previous, *, first, debias1, debias2, debias3):
+        g = squarable(g)
         change = jnp.where(first, 0, g - previous)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * change

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, at_step, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 
 
 class ScaleByAdemamixState(NamedTuple):
@@ -61,9 +61,10 @@ def scale_by_ademamix(
     tree.check_moment_dtype("scale_by_ademamix", mu_dtype)
 
     @tree.lift
-    def rule(g, m1, m2, v, *, b3, alpha, debias1, debias2):
+    def rule(g, m1, m2, v, *, b3, rest3, alpha, debias1, debias2):
+        g = squarable(g)
         m1 = b1 * m1 + (1 - b1) * g
-        m2 = b3 * m2 + (1 - b3) * g
+        m2 = b3 * m2 + rest3 * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         return (m1 / debias1 + alpha * m2) / (safe_sqrt(v / debias2 + eps_root) + eps), m1, m2, v
 
@@ -78,7 +79,8 @@ def scale_by_ademamix(
 
     def update(updates: Updates, state: ScaleByAdemamixState, params: Params | None = None):
         count = safe_increment(state.count)
-        now = {"b3": at_step(b3, state.count_m2), "alpha": at_step(alpha, state.count_m2)}
+        b3_now = at_step(b3, state.count_m2)
+        now = {"b3": b3_now, "rest3": 1 - b3_now, "alpha": at_step(alpha, state.count_m2)}  # 1 − b3 before it is a float32
         weights = {"debias1": debias(b1, count), "debias2": debias(b2, count)}
         updates, *moments = rule(updates, state.m1, state.m2, state.nu, **now, **weights)
         return updates, ScaleByAdemamixState(count, safe_increment(state.count_m2), *moments)
@@ -112,6 +114,7 @@ def scale_by_simplified_ademamix(
 
     @tree.lift
     def rule(g, m, n, *, alpha, debias2):
+        g = squarable(g)
         m = b1 * m + g
         n = b2 * n + (1 - b2) * abs_sq(g)
         return (alpha * g + m) / (safe_sqrt(n / debias2 + eps_root) + eps), m, n

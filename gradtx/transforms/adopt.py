@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, safe_increment, safe_sqrt
+from gradtx.numerics import abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.adam import ScaleByAdamState, init_adam_state
 
 
@@ -49,6 +49,7 @@ def scale_by_adopt(
 
     @tree.lift
     def rule(g, m, v, *, first, bound):
+        g = squarable(g)
         c = jnp.where(first, 0, g / jnp.maximum(safe_sqrt(v), eps))
         c = jnp.clip(c, -bound, bound) if use_clipping else c
         m = b1 * m + (1 - b1) * c

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.adam import gathered_weights, init_adam_state
 
 
@@ -69,6 +69,7 @@ def scale_by_amsgrad(
 
     @tree.lift
     def rule(g, m, v, v_max, *, debias1, debias2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         mean = m / debias1 if bias_correction_mu else m

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import safe_sqrt, saturated
 from gradtx.require import NONNEGATIVE, POSITIVE
+from gradtx.transforms.dog import root_of_sum
 
 
 class ScaleByDistanceOverGradientsState(NamedTuple):
@@ -44,9 +44,8 @@ def scale_by_distance_over_gradients(
     @tree.lift(same_shapes=False)
     def rule(g, max_dist, squares, start, p):
         max_dist = jnp.maximum(max_dist, tree.norm(p - start))
-        squares = saturated(squares + tree.norm(g, squared=True))
-        size = jnp.maximum(safe_sqrt(squares[0] + eps), tree.norm(g))  # the sum may have ended at the largest number
-        return global_scale * max_dist * (g / jnp.where(size == 0, 1, size)), max_dist, squares, start
+        size, total = root_of_sum(squares[0], tree.norm(g), eps)
+        return global_scale * max_dist * (g / jnp.where(size == 0, 1, size)), max_dist, total[None], start
 
     def init(params: Params) -> ScaleByDistanceOverGradientsState:
         start = tree.copy_of(owner, params, param_dtype)

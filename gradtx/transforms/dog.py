@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import safe_sqrt
+from gradtx.numerics import largest_squarable, safe_sqrt, saturated
 from gradtx.require import POSITIVE
 from gradtx.tree.dtypes import working_dtype
 
@@ -39,6 +39,8 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
         r ← max(r, ‖p − p₀‖)
         G ← G + ‖g‖²
         u = r / √(G + eps) · g
+
+    A gradient whose norm is above 1.2e18 in float32 moves by r, and is left out of G, which would never forget it.
 
     Args:
       init_step: what the first step is made of, a word and a number c: "distance", r = c at the start; "heuristic",
@@ -74,8 +76,8 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
     def update(updates: Updates, state: DoGState, params: Params):
         dtype = state.max_dist.dtype
         max_dist = jnp.maximum(state.max_dist, _distance(params, state.init_params, dtype))
-        total = _sum(state.sum_sq_norm_grads, tree.norm(updates, squared=True).astype(dtype))
-        factor = max_dist / safe_sqrt(total + jnp.asarray(eps, dtype))
+        root, total = root_of_sum(state.sum_sq_norm_grads, tree.norm(updates).astype(dtype), eps)
+        factor = max_dist / root
         if kind == "learning_rate":
             factor = jnp.where(state.is_init_step, jnp.asarray(start, dtype), factor)
         return rule(updates, params, factor=factor), DoGState(jnp.zeros((), bool), state.init_params, max_dist, total)
@@ -117,8 +119,9 @@ def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) ->
     def update(updates: Updates, state: DoWGState, params: Params):
         dtype = state.estim_sq_dist.dtype
         sq_dist = jnp.maximum(state.estim_sq_dist, _distance(params, state.init_params, dtype, squared=True))
-        total = _sum(state.weighted_sq_norm_grads, sq_dist * tree.norm(updates, squared=True).astype(dtype))
-        factor = sq_dist / (safe_sqrt(total) + jnp.asarray(eps, dtype))
+        weighted = safe_sqrt(sq_dist) * tree.norm(updates).astype(dtype)
+        root, total = root_of_sum(state.weighted_sq_norm_grads, weighted)
+        factor = sq_dist / (root + jnp.asarray(eps, dtype))
         return rule(updates, params, factor=factor), DoWGState(state.init_params, total, sq_dist)
 
     return GradientTransformation(init, update)
@@ -128,9 +131,17 @@ def _distance(params: Params, start: Params, dtype: Any, squared: bool = False) 
     return tree.norm(way_from_start(start, params), squared=squared).astype(dtype)
 
 
-def _sum(total: jax.Array, term: jax.Array) -> jax.Array:
-    """The sum, which a spike takes to the largest number at most: infinity would stop all further steps."""
-    return jnp.minimum(total + term, jnp.finfo(total.dtype).max)
+def root_of_sum(total: jax.Array, x: jax.Array, eps: float = 0.0) -> tuple[jax.Array, jax.Array]:
+    """Return √(total + x² + eps) for x ≥ 0, and the sum to keep, total + x².
+
+    An x above 1.2e18 (in float32) counts in the root, so that the step is short, and is left out of the sum, which would never
+    forget it.
+    """
+    bound = largest_squarable(total.dtype)
+    left_out = x > bound
+    new_total = saturated(total + jnp.square(jnp.minimum(x, bound)))
+    root = safe_sqrt(new_total + jnp.asarray(eps, total.dtype))
+    return jnp.where(left_out, jnp.maximum(root, x), root), jnp.where(left_out, total, new_total)
 
 
 @tree.lift

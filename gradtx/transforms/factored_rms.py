@@ -9,7 +9,7 @@ import numpy as np
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, saturated
+from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.require import NONNEGATIVE
 
 
@@ -24,7 +24,11 @@ class FactoredState(NamedTuple):
 
 def _decay_rate_pow(i: jax.Array, exponent: float = 0.8) -> jax.Array:
     """1 − (i+1)^−exponent: no memory at the first step, ever more later."""
-    return 1.0 - (jnp.asarray(i).astype(float) + 1.0) ** -exponent
+    return 1.0 - _power(i, exponent)
+
+
+def _power(i: jax.Array, exponent: float) -> jax.Array:
+    return (jnp.asarray(i).astype(float) + 1.0) ** -exponent
 
 
 @factory(epsilon=NONNEGATIVE)
@@ -69,19 +73,20 @@ def scale_by_factored_rms(
         return _factored_axes(shape, min_dim_size_to_factor, last_axes) if factored else None
 
     @tree.lift(same_shapes=False)
-    def rule(g, v_row, v_col, v, *, decay):
+    def rule(g, v_row, v_col, v, *, weight):
+        g = squarable(g)
         square = abs_sq(g) + epsilon
         least = jnp.finfo(g.dtype).eps if floor == "machine epsilon" else floor
         largest = axes(g.shape)
         if largest is None:
-            v = decay * v + (1 - decay) * square
+            v = (1 - weight) * v + weight * square
             return g / (safe_sqrt(v) if least is None else jnp.maximum(safe_sqrt(v), least)), v_row, v_col, v
         rows, columns = largest
-        v_row = saturated(decay * v_row + (1 - decay) * jnp.mean(square, axis=columns))
-        v_col = saturated(decay * v_col + (1 - decay) * jnp.mean(square, axis=rows))
+        v_row = (1 - weight) * v_row + weight * _mean(square, columns)
+        v_col = (1 - weight) * v_col + weight * _mean(square, rows)
         rows_in_v_row = rows - (columns < rows)
         # A quotient of roots: squares of 1e-30, which the derivative of a quotient of means has, would underflow.
-        row_mean = saturated(jnp.mean(v_row, axis=rows_in_v_row, keepdims=True))
+        row_mean = jnp.expand_dims(_mean(v_row, rows_in_v_row), rows_in_v_row)
         row_mean = row_mean if least is None else jnp.maximum(row_mean, least)
         row_root = jnp.expand_dims(safe_sqrt(v_row) / safe_sqrt(row_mean), columns)
         col_root = jnp.expand_dims(safe_sqrt(v_col), rows)
@@ -95,8 +100,11 @@ def scale_by_factored_rms(
         return FactoredState(jnp.zeros((), jnp.int32), *parts)
 
     def update(updates: Updates, state: FactoredState, params: Params | None = None):
-        decay = decay_rate_fn(jnp.maximum(state.count - step_offset, 0), decay_rate)
-        updates, v_row, v_col, v = rule(updates, state.v_row, state.v_col, state.v, decay=decay)
+        steps = jnp.maximum(state.count - step_offset, 0)
+        # Where it is a power, not as one minus one minus it, of which little is left in the long run.
+        power = decay_rate_fn is _decay_rate_pow
+        weight = _power(steps, decay_rate) if power else 1 - decay_rate_fn(steps, decay_rate)
+        updates, v_row, v_col, v = rule(updates, state.v_row, state.v_col, state.v, weight=weight)
         return updates, FactoredState(safe_increment(state.count), v_row, v_col, v)
 
     return GradientTransformation(init, update)
@@ -109,6 +117,11 @@ def _factored_axes(shape: tuple[int, ...], min_size: int, last: bool) -> tuple[i
     order = range(len(shape)) if last else np.argsort(shape, kind="stable")
     *_, rows, columns = (int(axis) for axis in order)
     return (rows, columns) if min(shape[rows], shape[columns]) >= min_size else None
+
+
+def _mean(square: jax.Array, axis: int) -> jax.Array:
+    """The mean along an axis, whose sum might overflow."""
+    return jnp.sum(square / max(1, square.shape[axis]), axis=axis)
 
 
 def _start(zero: jax.Array, largest: tuple[int, int] | None) -> tuple[jax.Array, jax.Array, jax.Array]:

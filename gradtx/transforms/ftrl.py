@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, at_step, factory
-from gradtx.numerics import Count, abs_sq, safe_increment, saturated
+from gradtx.numerics import Count, abs_sq, safe_increment, saturated, squarable
 from gradtx.require import NONNEGATIVE, Range
 
 FTRL_RANGES: dict[str, Range] = {
@@ -62,16 +62,17 @@ def scale_by_ftrl(
     """
 
     def raised(n: jax.Array) -> jax.Array:
-        return jnp.where(n > 0, jnp.where(n > 0, n, 1) ** power, 0.0**power)  # with a derivative at 0
+        return jnp.where(n == 0, 0.0**power, jnp.where(n == 0, 1, n) ** power)  # with a derivative at 0
 
     @tree.lift
     def rule(g, n, z, p, *, rate):
-        counts = rate > 0
+        g = squarable(g)
+        counts = rate != 0
         rate = jnp.where(counts, rate, 1)
         new_n = saturated(n + abs_sq(g))
         new_z = z + g + 2 * l2_shrinkage * p - (raised(new_n) - raised(n)) * p / rate
         divisor = beta + raised(new_n) + 2 * l2 * rate
-        moves = counts & (divisor > 0)
+        moves = counts & (divisor != 0)
         minimum = -jnp.sign(new_z) * jnp.maximum(jnp.abs(new_z) - l1, 0) * rate / jnp.where(moves, divisor, 1)
         return jnp.where(moves, p - minimum, 0), jnp.where(counts, new_n, n), jnp.where(counts, new_z, z)
 

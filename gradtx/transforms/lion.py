@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, safe_increment
+from gradtx.numerics import Count, safe_increment, without_infinity
 
 
 class ScaleByLionState(NamedTuple):
@@ -51,7 +51,7 @@ def scale_by_lion(
 
     @tree.lift
     def rule(g, m):
-        return sign(b1 * m + (1 - b1) * g), b2 * m + (1 - b2) * g
+        return sign(without_infinity(b1 * m + (1 - b1) * g)), b2 * m + (1 - b2) * g
 
     def init(params: Params) -> ScaleByLionState:
         return ScaleByLionState(jnp.zeros((), jnp.int32), tree.moment_like("scale_by_lion", params, mu_dtype))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, at_step, factory
-from gradtx.numerics import Count, abs_sq, safe_increment
+from gradtx.numerics import Count, abs_sq, safe_increment, saturated, squarable
 
 
 class MadgradState(NamedTuple):
@@ -43,7 +43,8 @@ def scale_by_madgrad(learning_rate: ScalarOrSchedule, momentum: float = 0.9, eps
 
     @tree.lift
     def rule(g, v, s, x0, p, *, weight):
-        v = v + weight * abs_sq(g)
+        g = squarable(g)
+        v = saturated(v + weight * abs_sq(g))
         s = s + weight * g
         z = x0 - s / (_safe_cbrt(v) + eps)
         return (1 - momentum) * (z - p), v, s

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import GradientTransformationExtraArgs, Params, ScalarOrSchedule, Updates, at_step, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 
@@ -66,8 +66,8 @@ def momo(
     observe = _model(weight_decay, lower_bound, adapt_lower_bound)
 
     @tree.lift
-    def average(g, d, *, keep):
-        return g, keep * d + (1 - keep) * g
+    def average(g, d, *, keep, rest):
+        return g, keep * d + rest * g
 
     @tree.lift
     def step(g, d, p, *, tau, rate):
@@ -79,15 +79,17 @@ def momo(
 
     def update(updates: Updates, state: MomoState, params: Params, *, value: Any):
         require.scalar("momo", "value", value)
-        keep = jnp.where(state.count == 0, 0, beta)
-        exp_avg = average(updates, state.exp_avg, keep=keep)[1]
+        first = state.count == 0
+        keep, rest = jnp.where(first, 0, beta), jnp.where(first, 1, 1 - beta)
+        exp_avg = average(updates, state.exp_avg, keep=keep, rest=rest)[1]
         rate = _rate(learning_rate, state)
         with mismatch.explaining("momo", g=updates, p=params):
             seen, seen_params = _where_moved(updates, exp_avg), _where_moved(updates, params)
             slope, ahead = _inner(updates, seen_params), _inner(seen, seen_params)
+        norm = tree.norm(seen)
         tau, barf, gamma, lb = observe(
-            rate, state.barf, state.gamma, state.lb, value=value, keep=keep, rho=1.0,
-            slope=slope, ahead=ahead, norm_sq=tree.norm(seen, squared=True),
+            rate, state.barf, state.gamma, state.lb, value=value, keep=keep, rest=rest, rho=1.0,
+            slope=slope, ahead=ahead, norm=norm, dual_norm=norm,
         )  # fmt: skip
         updates = step(updates, exp_avg, params, tau=tau, rate=rate)
         return updates, MomoState(exp_avg, barf, gamma, lb, safe_increment(state.count))
@@ -136,6 +138,7 @@ def momo_adam(
 
     @tree.lift
     def average(g, d, v):
+        g = squarable(g)
         return g, b1 * d + (1 - b1) * g, b2 * v + (1 - b2) * abs_sq(g)
 
     @tree.lift
@@ -154,15 +157,15 @@ def momo_adam(
     def update(updates: Updates, state: MomoAdamState, params: Params, *, value: Any):
         require.scalar("momo_adam", "value", value)
         count = safe_increment(state.count)
-        _, exp_avg, exp_avg_sq = average(updates, state.exp_avg, state.exp_avg_sq)
+        updates, exp_avg, exp_avg_sq = average(updates, state.exp_avg, state.exp_avg_sq)
         rate, debias2 = _rate(learning_rate, state), debias(b2, count)
         with mismatch.explaining("momo_adam", g=updates, p=params):
             seen, seen_params, seen_sq = (_where_moved(updates, each) for each in (exp_avg, params, exp_avg_sq))
             slope, ahead = _inner(updates, seen_params), _inner(seen, seen_params)
         tau, barf, gamma, lb = observe(
-            rate, state.barf, state.gamma, state.lb, value=value, keep=b1, rho=debias(b1, count),
+            rate, state.barf, state.gamma, state.lb, value=value, keep=b1, rest=1 - b1, rho=debias(b1, count),
             slope=slope, ahead=ahead,
-            norm_sq=_inner(seen, preconditioned(seen, seen_sq, debias2=debias2)),
+            norm=_inner(seen, preconditioned(seen, seen_sq, debias2=debias2)), dual_norm=1.0,
         )  # fmt: skip
         updates = step(updates, exp_avg, exp_avg_sq, params, tau=tau, rate=rate, debias2=debias2)
         return updates, MomoAdamState(exp_avg, exp_avg_sq, barf, gamma, lb, count)
@@ -174,17 +177,19 @@ def _model(weight_decay: float, lower_bound: float, adapt_lower_bound: bool) -> 
     """The model of the loss: what bounds the step size, and what is kept of it."""
 
     @tree.lift
-    def model(rate, barf, gamma, lb, *, value, slope, ahead, norm_sq, keep, rho):
-        barf = keep * barf + (1 - keep) * value
-        gamma = keep * gamma + (1 - keep) * slope
+    def model(rate, barf, gamma, lb, *, value, slope, ahead, norm, dual_norm, keep, rest, rho):
+        barf = keep * barf + rest * value
+        gamma = keep * gamma + rest * slope
         shrink = 1 + rate * weight_decay
         predicted = shrink * (barf - gamma) + ahead
         if adapt_lower_bound:
             lb = jnp.where(predicted < shrink * rho * lb, jnp.maximum(predicted / (2 * shrink * rho), lower_bound), lb)
         gap = jnp.maximum(predicted - shrink * rho * lb, 0)
-        tau = jnp.minimum(rate / rho, jnp.where(norm_sq > 0, gap / jnp.where(norm_sq > 0, norm_sq, 1), jnp.inf))
+        # The product of the norms may overflow.
+        flat = norm * dual_norm == 0
+        tau = jnp.minimum(rate / rho, jnp.where(flat, jnp.inf, gap / jnp.where(flat, 1, norm) / jnp.where(flat, 1, dual_norm)))
         if adapt_lower_bound:
-            lb = jnp.maximum((barf + ahead - gamma - tau * norm_sq / 2) / rho, lower_bound)
+            lb = jnp.maximum((barf + ahead - gamma - tau * norm * dual_norm / 2) / rho, lower_bound)
         return tau, barf, gamma, lb
 
     return model

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.require import NONNEGATIVE
 from gradtx.transforms.adam import init_adam_state
 
@@ -48,6 +48,7 @@ def scale_by_nadam(
 
     @tree.lift
     def rule(g, m, v, *, m_weight, g_weight, debias2):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         return (m_weight * m + g_weight * g) / (safe_sqrt(v / debias2) + eps), m, v

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, saturated
+from gradtx.numerics import Count, largest_squarable, safe_increment, safe_sqrt, squarable
 
 
 class ScaleByNovogradState(NamedTuple):
@@ -51,7 +51,9 @@ def scale_by_novograd(
 
     @tree.lift(same_shapes=False)
     def rule(g, m, v, p, *, first):
-        square = saturated(jnp.sum(abs_sq(g)))
+        norm = tree.norm(g)
+        square = jnp.square(squarable(norm))
+        g = g / jnp.maximum(1, norm / largest_squarable(norm.dtype))
         v = jnp.where(first, square, b2 * v + (1 - b2) * square)
         m = b1 * m + g / (safe_sqrt(v + eps_root) + eps)
         m = m + weight_decay * p if decays else m

@@ -1,10 +1,13 @@
 """RAdam, rectified Adam (Liu et al. 2020)."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, safe_increment, safe_sqrt
+from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.adam import ScaleByAdamState, debias_mean, gathered_weights, init_adam_state
 
 
@@ -42,20 +45,22 @@ def scale_by_radam(
 
     @tree.lift
     def rule(g, m, v, *, debias1, next_debias1, debias2, trusted, rectification):
+        g = squarable(g)
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         rescaling = rectification / (safe_sqrt(v / debias2 + eps_root) + eps)
         return debias_mean(g, m, b1, debias1, next_debias1, nesterov) * jnp.where(trusted, rescaling, 1), m, v
 
-    def rectify(count, debias2):
-        """Whether v is trusted, and the factor r."""
-        steps = count.astype(debias2.dtype)
-        rho_inf = 2 / (1 - b2) - 1
-        rho = rho_inf - 2 * steps * (1 - debias2) / debias2
-        trusted = rho >= threshold
-        safe = jnp.where(rho > 4, rho, 5)  # the root of a negative number would be NaN, also in the branch not taken
-        factor = (safe - 4) * (safe - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * safe)
-        return trusted, safe_sqrt(factor)
+    @functools.partial(jax.jit, static_argnums=1)
+    def rectify(count, dtype):
+        """Whether v is trusted, and the factor r, in float64: ρ is a small difference of large numbers."""
+        with jax.enable_x64(True):
+            weight = debias(b2, count)
+            rho_inf = 2 / (1 - jnp.asarray(b2).astype(float)) - 1
+            rho = rho_inf - 2 * count.astype(float) * (1 - weight) / weight
+            safe = jnp.where(rho > 4, rho, 5)  # the root of a negative number would be NaN, also in the branch not taken
+            factor = (safe - 4) * (safe - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * safe)
+            return rho >= threshold, safe_sqrt(factor).astype(dtype)
 
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state("scale_by_radam", params)
@@ -63,7 +68,7 @@ def scale_by_radam(
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
         weights = gathered_weights(b1, b2, count)
-        trusted, rectification = rectify(count, weights["debias2"])
+        trusted, rectification = rectify(count, weights["debias2"].dtype)
         if debias_eps:
             rectification, weights["debias2"] = rectification * safe_sqrt(weights["debias2"]), 1.0
         updates, mu, nu = rule(updates, state.mu, state.nu, **weights, trusted=trusted, rectification=rectification)

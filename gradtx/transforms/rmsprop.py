@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 
 
 class ScaleByRmsState(NamedTuple):
@@ -66,6 +66,7 @@ def scale_by_rms(
 
     @tree.lift
     def rule(g, v, *, weight):
+        g = squarable(g)
         v = decay * v + (1 - decay) * abs_sq(g)
         return _divided(g, v / weight if bias_correction else v, eps, eps_in_sqrt), v
 
@@ -95,7 +96,8 @@ def scale_by_stddev(
         v ← decay·v + (1−decay)·|g|²
         u = g / √(v − |m|² + eps)       or, without `eps_in_sqrt`, u = g / (√(v − |m|²) + eps)
 
-    A variance that rounding made negative counts as 0. With `bias_correction`, m and v are divided by 1−decayᵗ in the last
+    The variance is at least the rounding error of v, so that a gradient that does not vary is divided by a part of its own
+    size. With `bias_correction`, m and v are divided by 1−decayᵗ in the last
     line, and the state counts the steps.
 
     Args:
@@ -111,10 +113,12 @@ def scale_by_stddev(
 
     @tree.lift
     def rule(g, m, v, *, weight):
+        g = squarable(g)
         m = decay * m + (1 - decay) * g
         v = decay * v + (1 - decay) * abs_sq(g)
         mean, mean_square = (m / weight, v / weight) if bias_correction else (m, v)
-        variance = jnp.maximum(mean_square - abs_sq(mean), 0)
+        # Less than rounding leaves of a mean square is not known to be a variance.
+        variance = jnp.maximum(mean_square - abs_sq(mean), float(jnp.finfo(mean_square.dtype).eps) * mean_square)
         return _divided(g, variance, eps, eps_in_sqrt), m, v
 
     def init(params: Params) -> ScaleByRStdDevState | ScaleByRStdDevWithCountState:

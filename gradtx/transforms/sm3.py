@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, safe_sqrt
+from gradtx.numerics import abs_sq, extreme, safe_sqrt, saturated, squarable
 from gradtx.require import Range
 
 _UP_TO_ONE = Range(low=0, high=1)
@@ -43,9 +43,11 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
 
     @tree.lift(same_shapes=False)
     def rule(g, mu, m):
+        g = squarable(g)
         weight = jnp.where(b2 == 1, 1.0, 1 - b2)  # b2 may be traced
-        square = b2 * _least(mu, g.ndim) + weight * abs_sq(g)
-        m = b1 * m + (1 - b1) * jnp.where(square > 0, g / safe_sqrt(square + eps), 0)
+        square = saturated(b2 * _least(mu, g.ndim) + weight * abs_sq(g))
+        root = safe_sqrt(square + eps)
+        m = b1 * m + (1 - b1) * g / jnp.where(root == 0, 1, root)
         return m, _greatest(square), m
 
     def init(params: Params) -> ScaleBySM3State:
@@ -80,4 +82,4 @@ def _greatest(square: jax.Array) -> tuple[jax.Array, ...]:
     if square.ndim == 0:
         return (square,)
     others = [[other for other in range(square.ndim) if other != axis] for axis in range(square.ndim)]
-    return tuple(jnp.max(square, axis=axes, initial=0 if math.prod(square.shape) == 0 else None) for axes in others)
+    return tuple(extreme(jnp.max, square, axis=axes, initial=0 if math.prod(square.shape) == 0 else None) for axes in others)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
-from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt
+from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.adam import ScaleByAdamState
 
 
@@ -36,6 +36,7 @@ def scale_by_yogi(
 
     @tree.lift
     def rule(g, m, v, *, debias1, debias2):
+        g = squarable(g)
         square = abs_sq(g)
         m = b1 * m + (1 - b1) * g
         v = v - (1 - b2) * jnp.sign(v - square) * square

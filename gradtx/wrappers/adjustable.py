@@ -55,8 +55,9 @@ def adjustable(
         hyperparams(tx, state)["adamw.b1"]
 
     `hyperparams` says what their paths are. Every number that takes the place of a float is held in the state, as an array of
-    the default float dtype whatever that of the parameters; whole numbers, and what decides what is computed, are compiled in.
-    Schedules of `inner` go on as they are, and can be overridden. Many runs of different hyperparameters are one `vmap`:
+    the default float dtype whatever that of the parameters (`inject_hyperparams` says what it means for a decay). Whole
+    numbers, and what decides what is computed, are compiled in. Schedules of `inner` go on as they are, and can be overridden.
+    Many runs of different hyperparameters are one `vmap`:
 
         states = jax.vmap(lambda rate: set_hyperparams(tx, tx.init(params), {"adamw.learning_rate": rate}))(rates)
 

@@ -48,9 +48,9 @@ def exponentially_averaged(
 
     def rate(count: Any) -> Any:
         t = _steps_since(begin, count)
-        d = jnp.asarray(at_step(decay, count), t.dtype)
-        d = jnp.minimum(d, (1 + t) / (10 + t)) if warmup else d
-        return jnp.where(t > 0, 1 - d, 1)
+        rest = jnp.asarray(1 - at_step(decay, count), t.dtype)  # one minus the decay before it is a float32
+        rest = jnp.maximum(rest, 9 / (10 + t)) if warmup else rest
+        return jnp.where(t > 0, rest, 1)
 
     return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
 
