@@ -1,7 +1,7 @@
 """Matrices: orthogonalization, leading eigenvectors, inverse roots, nonnegative least squares."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,14 @@ from gradtx import tree
 from gradtx.numerics import abs_sq, safe_sqrt
 from gradtx.tree.dtypes import at_least_float32
 
-PRECONDITIONINGS = ("frobenius", "spectral", "aol", "schatten")
+Preconditioning: TypeAlias = Literal["frobenius", "spectral", "aol", "schatten"]
+PRECONDITIONINGS: tuple[Preconditioning, ...] = get_args(Preconditioning)
 
 
 def orthogonalize(
     x: jax.Array,
     coefficients: jax.Array,
-    preconditioning: str = "frobenius",
+    preconditioning: Preconditioning = "frobenius",
     eps: float = 1e-8,
     dtype: Any = None,
     eps_as_floor: bool = False,

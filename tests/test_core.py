@@ -55,13 +55,13 @@ def test_a_chain_of_nothing_changes_nothing():
 
 
 def test_a_chain_refuses_a_factory_that_was_not_called():
-    with pytest.raises(TypeError, match=r"got the function adam\. If it makes one, call it: adam\(\.\.\.\)\."):
+    with pytest.raises(TypeError, match=r"chain: args\[0\] must be a gradient transformation, got adam itself; call it"):
         gradtx.chain(gradtx.adam)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("thing", [None, 0.1, [gradtx.scale(1.0)], lambda g: g], ids=["None", "number", "list", "function"])
 def test_a_chain_refuses_what_is_not_a_transformation(thing: Any):
-    with pytest.raises(TypeError, match="a gradient transformation has an init and an update; got"):
+    with pytest.raises(TypeError, match=r"chain: args\[1\] must be a gradient transformation, got"):
         gradtx.chain(gradtx.scale(1.0), thing)
 
 
@@ -106,7 +106,7 @@ def test_a_named_chain_refuses_the_state_of_another():
 
 
 def test_a_named_chain_refuses_members_without_a_name():
-    with pytest.raises(TypeError, match=r"named_chain takes pairs \(name, transformation\)"):
+    with pytest.raises(TypeError, match=r"named_chain: args\[0\] must be a tuple \(a string, a gradient transformation\)"):
         gradtx.named_chain(gradtx.scale(1.0))  # pyright: ignore[reportArgumentType]
 
 

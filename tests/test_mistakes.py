@@ -45,7 +45,7 @@ TO_STEER = (
 NO_NUMBER = [
     (lambda: gradtx.adamw(1e-3, b1=SCHEDULE), "adamw: b1 must be a number, " + TO_STEER.format("adamw", "b1")),
     (lambda: gradtx.sgd(0.1, SCHEDULE), "sgd: momentum must be a number or None, " + TO_STEER.format("sgd", "momentum")),
-    (lambda: gradtx.scale(SCHEDULE), "scale: step_size must be a number, " + TO_STEER.format("scale", "step_size")),
+    (lambda: gradtx.scale(SCHEDULE), "scale: step_size must be a number or an array, " + TO_STEER.format("scale", "step_size")),
     (
         lambda: gradtx.clip_by_global_norm(SCHEDULE),
         "clip_by_global_norm: max_norm must be a number, " + TO_STEER.format("clip_by_global_norm", "max_norm"),
@@ -84,7 +84,7 @@ NO_NUMBER = [
     ),
     (
         lambda: gradtx.adamw(1e-3, mu_dtype="bf16"),
-        "adamw: 'bf16' is not a dtype; write one such as jnp.bfloat16 or 'bfloat16'.",
+        "adamw: mu_dtype must be a dtype or None, got 'bf16'; write one such as jnp.bfloat16 or 'bfloat16'.",
     ),
 ]
 
@@ -97,14 +97,14 @@ OUT_OF_RANGE = [
     (lambda: gradtx.inject_hyperparams(gradtx.adam)(-0.1), "adam: learning_rate must be at least 0, got -0.1; ..."),
     (lambda: gradtx.adamw(NAN), "adamw: learning_rate must be at least 0, got nan; ..."),
     (lambda: gradtx.adamw(1e-3, weight_decay=NAN), "adamw: weight_decay must be at least 0, got nan"),
-    (lambda: gradtx.scale(NAN), "scale: step_size must be a number, got nan"),
+    (lambda: gradtx.scale(NAN), "scale: step_size must be finite, got nan"),
     (lambda: gradtx.add_noise(0.1, 0.5, 1, seed=2), "add_noise: seed is another word for key; give one of the two."),
 ]
 
 NO_TRANSFORMATION = [
-    ("chain", lambda: gradtx.chain(gradtx.adam), "the function adam. If it makes one, call it: adam(...)."),
-    ("masked", lambda: gradtx.masked(gradtx.adam, True), "the function adam. If it makes one, call it: adam(...)."),
-    ("partition", lambda: gradtx.partition({"a": gradtx.adam}, "a"), "the function adam. If it makes one, call it: adam(...)."),
+    ("chain", lambda: gradtx.chain(gradtx.adam), "adam itself; call it: adam(...)."),
+    ("masked", lambda: gradtx.masked(gradtx.adam, True), "adam itself; call it: adam(...)."),
+    ("partition", lambda: gradtx.partition({"a": gradtx.adam}, "a"), "adam itself; call it: adam(...)."),
     ("chain", lambda: gradtx.chain([gradtx.adam(0.1)]), "[adam(0.1)]. Members are handed over one by one: chain(*members)."),
     ("masked", lambda: gradtx.masked(True, gradtx.adam(0.1)), "True."),
     ("MultiSteps", lambda: gradtx.MultiSteps(0.1, 2), "0.1."),
@@ -130,7 +130,7 @@ def test_a_number_out_of_range_is_refused_when_built(build, message):
 
 def test_what_is_not_a_transformation_is_refused_when_built():
     for owner, build, got in NO_TRANSFORMATION:
-        with raises(TypeError, f"{owner}: a gradient transformation has an init and an update; got {got}"):
+        with raises(TypeError, f"{owner}: ... must be a gradient transformation, got {got}"):
             build()
 
 
@@ -154,7 +154,9 @@ def test_a_pattern_that_matches_nothing_is_refused_and_a_mask_of_false_alone_is_
 
 
 def test_a_transformation_in_the_place_of_its_factory_is_refused():
-    message = "inject_hyperparams takes a function that makes a transformation, such as adamw itself, got adamw(0.001)."
+    message = (
+        "inject_hyperparams: inner_factory must be a function, got adamw(0.001), which is made already; what makes it is adamw."
+    )
     with raises(TypeError, message):
         gradtx.inject_hyperparams(gradtx.adamw(1e-3))
 

@@ -88,7 +88,7 @@ def _result(annotation: Any) -> Any:
 
 
 def _is_numeric(annotation: Any) -> bool:
-    return not alternatives(annotation).isdisjoint({float, jax.Array})
+    return not {float, jax.Array}.isdisjoint(alternatives(annotation))
 
 
 def _is_concrete(value: Any) -> bool:

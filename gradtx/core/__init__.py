@@ -13,6 +13,8 @@ from gradtx.core.compositions import named_chain as named_chain
 from gradtx.core.compositions import set_to_zero as set_to_zero
 from gradtx.core.compositions import stateless as stateless
 from gradtx.core.compositions import stateless_with_tree_map as stateless_with_tree_map
+from gradtx.core.contracts import Contract as Contract
+from gradtx.core.contracts import at_step as at_step
 from gradtx.core.extra_args import ANYTHING as ANYTHING
 from gradtx.core.extra_args import keywords as keywords
 from gradtx.core.extra_args import only as only
@@ -26,13 +28,13 @@ from gradtx.core.protocol import GradientTransformation as GradientTransformatio
 from gradtx.core.protocol import GradientTransformationExtraArgs as GradientTransformationExtraArgs
 from gradtx.core.protocol import OptState as OptState
 from gradtx.core.protocol import Params as Params
+from gradtx.core.protocol import Scalar as Scalar
 from gradtx.core.protocol import ScalarOrSchedule as ScalarOrSchedule
 from gradtx.core.protocol import Schedule as Schedule
 from gradtx.core.protocol import TransformInitFn as TransformInitFn
 from gradtx.core.protocol import TransformUpdateExtraArgsFn as TransformUpdateExtraArgsFn
 from gradtx.core.protocol import TransformUpdateFn as TransformUpdateFn
 from gradtx.core.protocol import Updates as Updates
-from gradtx.core.protocol import at_step as at_step
 from gradtx.core.protocol import init_empty_state as init_empty_state
 from gradtx.core.wrapping import Inside as Inside
 from gradtx.core.wrapping import Part as Part

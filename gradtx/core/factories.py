@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from gradtx import errors, hints, require
 from gradtx.core.bystanders import without_bystanders
+from gradtx.core.contracts import Contract
 from gradtx.core.extra_args import only, refuse_misspelt
 from gradtx.core.protocol import (
     Function,
@@ -46,26 +47,22 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
     if build is None:
         return functools.partial(factory, **ranges)
     signature = inspect.signature(build)
-    kinds = require.kinds(signature)
-    numbers = dict.fromkeys(kinds, require.Range())
-    allowed = {name: at for name, at in {**numbers, **require.RANGES, **ranges}.items() if name in signature.parameters}
     made_kind = signature.return_annotation
     steerable = isinstance(made_kind, type) and issubclass(made_kind, GradientTransformation)
+    contract = Contract(build.__name__, signature, ranges, steerable=steerable)
 
     @functools.wraps(build)
     def remembering(*args: Any, **kwargs: Any) -> Any:
         try:
-            recipe = Recipe(remembering, signature.bind(*args, **kwargs))
+            bound = signature.bind(*args, **kwargs)
         except TypeError:
             hints.refuse_unknown_keywords(build.__name__, signature.parameters, kwargs)
             build(*args, **kwargs)  # raises Python's own message, which names the function
             raise
-        for name, kind in kinds.items():
-            require.of_kind(build.__name__, name, recipe.arguments[name], kind, steerable)
-        for name, range_ in allowed.items():
-            require.in_range(build.__name__, name, recipe.arguments[name], range_)
+        contract.keep(bound.arguments)
+        recipe = Recipe(remembering, bound)
         with errors.naming(build.__name__):
-            made = _as_value(build(*args, **kwargs), build)
+            made = _as_value(build(*bound.args, **bound.kwargs), build)
         made.recipe = recipe
         return made
 

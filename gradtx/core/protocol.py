@@ -16,6 +16,8 @@ OptState: TypeAlias = Any
 """A tree of NamedTuples, tuples, dicts and arrays."""
 Schedule: TypeAlias = Callable[[Any], Any]
 """A function of the step count (an int32 scalar, 0 at the first step)."""
+Scalar: TypeAlias = float | jax.Array
+"""A number, or an array without axes, which may be traced."""
 ScalarOrSchedule: TypeAlias = float | jax.Array | Schedule
 
 # Extra arguments of the protocol itself: any transformation may be given them, whether or not it reads them.
@@ -78,8 +80,3 @@ def init_empty_state(params: Params) -> EmptyState:
     """Return the `EmptyState`, whatever the parameters."""
     del params
     return EmptyState()
-
-
-def at_step(hyperparameter: ScalarOrSchedule, count: Any) -> Any:
-    """Return what a hyperparameter is at a step: the number, or what the schedule says."""
-    return hyperparameter(count) if callable(hyperparameter) else hyperparameter

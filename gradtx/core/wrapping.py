@@ -88,7 +88,7 @@ def with_extra_args_support(tx: GradientTransformation) -> GradientTransformatio
     `update`.
     """
     if not is_transformation(tx):
-        raise named(TypeError, None, f"a gradient transformation has an init and an update; got {_no_transformation(tx)}.")
+        raise named(TypeError, None, f"a gradient transformation has an init and an update; got {not_a_transformation(tx)}.")
     names = declared_extra_args(tx.update)
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
@@ -103,8 +103,8 @@ def is_transformation(thing: Any) -> bool:
     return callable(getattr(thing, "init", None)) and callable(getattr(thing, "update", None))
 
 
-def _no_transformation(thing: Any) -> str:
-    """What was given in the place of a transformation, and what to write instead."""
+def not_a_transformation(thing: Any) -> str:
+    """Return what was given in the place of a transformation, and what to write instead."""
     if inspect.isfunction(thing):
         return f"the function {thing.__name__}. If it makes one, call it: {thing.__name__}(...)"
     if isinstance(thing, tuple | list):

@@ -1,11 +1,10 @@
 """Adafactor (Shazeer & Stern 2018)."""
 
-from typing import Any
-
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.require import POSITIVE
+from gradtx.require import LIMIT
 from gradtx.transforms.clipping import clip_by_block_rms
 from gradtx.transforms.factored_rms import scale_by_factored_rms
 from gradtx.transforms.momentum import ema
@@ -15,7 +14,7 @@ from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.mask import Mask
 
 
-@factory(clipping_threshold=POSITIVE)
+@factory(clipping_threshold=LIMIT)
 def adafactor(
     learning_rate: ScalarOrSchedule | None = None,
     min_dim_size_to_factor: int = 128,
@@ -24,7 +23,7 @@ def adafactor(
     multiply_by_parameter_scale: bool = True,
     clipping_threshold: float | None = 1.0,
     momentum: float | None = None,
-    dtype_momentum: Any = jnp.float32,
+    dtype_momentum: DTypeLike | None = jnp.float32,
     weight_decay_rate: ScalarOrSchedule | None = None,
     eps: float = 1e-30,
     factored: bool = True,

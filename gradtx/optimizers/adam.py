@@ -1,6 +1,6 @@
 """Adam (Kingma & Ba 2015), NAdam (Dozat 2016), and both with decoupled weight decay (Loshchilov & Hutter 2019)."""
 
-from typing import Any
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
 from gradtx.transforms.adam import scale_by_adam
@@ -16,7 +16,7 @@ def adam(
     b2: float = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = False,
 ) -> GradientTransformationExtraArgs:
@@ -53,7 +53,7 @@ def adamw(
     b2: float = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: Mask | None = None,
     *,
@@ -96,7 +96,7 @@ def nadam(
     b2: float = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
@@ -130,7 +130,7 @@ def nadamw(
     b2: float = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: Mask | None = None,
     *,

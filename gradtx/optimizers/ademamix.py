@@ -1,6 +1,6 @@
 """AdEMAMix (Pagliardini et al. 2024), and its simplified form (Morwani et al. 2025)."""
 
-from typing import Any
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
 from gradtx.transforms.ademamix import scale_by_ademamix, scale_by_simplified_ademamix
@@ -18,7 +18,7 @@ def ademamix(
     alpha: ScalarOrSchedule = 5.0,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:

@@ -1,9 +1,9 @@
 """ADOPT (Taniguchi et al. 2024)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
 from gradtx.transforms.adopt import scale_by_adopt
@@ -16,7 +16,7 @@ def adopt(
     b1: float = 0.9,
     b2: float = 0.9999,
     eps: float = 1e-6,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = False,
     use_clipping: bool = True,

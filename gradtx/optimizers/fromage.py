@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
+from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain, factory
 from gradtx.require import NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.trust_ratio import scale_by_trust_ratio
@@ -44,4 +44,4 @@ def fromage(learning_rate: ScalarOrSchedule, min_norm: float = 1e-6) -> Gradient
 
 def _of(f: Callable[[Any], jax.Array], learning_rate: ScalarOrSchedule) -> ScalarOrSchedule:
     """A function of the learning rate, as a schedule if that is one."""
-    return (lambda count: f(learning_rate(count))) if callable(learning_rate) else f(learning_rate)
+    return (lambda count: f(at_step(learning_rate, count))) if callable(learning_rate) else f(learning_rate)

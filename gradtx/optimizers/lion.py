@@ -1,6 +1,6 @@
 """Lion (Chen et al. 2023)."""
 
-from typing import Any
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
 from gradtx.transforms.lion import scale_by_lion
@@ -14,7 +14,7 @@ def lion(
     learning_rate: ScalarOrSchedule,
     b1: float = 0.9,
     b2: float = 0.99,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     weight_decay: ScalarOrSchedule = 1e-3,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.typing import DTypeLike
 
 from gradtx.core import (
     GradientTransformation,
@@ -13,6 +14,7 @@ from gradtx.core import (
     chain,
     factory,
 )
+from gradtx.linalg import Preconditioning
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.muon import Coefficients, MuonDimensionNumbers, scale_by_matrix_shape, scale_by_muon
@@ -41,11 +43,11 @@ def muon(
     eps: float = 1e-8,
     weight_decay: ScalarOrSchedule = 0.0,
     weight_decay_mask: Mask | None = None,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = True,
     adaptive: bool = False,
-    preconditioning: str = "frobenius",
+    preconditioning: Preconditioning = "frobenius",
     adam_b1: float = 0.9,
     adam_b2: float = 0.999,
     adam_eps_root: float = 0.0,

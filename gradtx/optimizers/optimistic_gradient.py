@@ -1,7 +1,8 @@
 """Optimistic gradient descent (Mokhtari et al. 2019) and optimistic Adam (Daskalakis et al. 2018)."""
 
 import warnings
-from typing import Any
+
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
 from gradtx.transforms.adam import scale_by_adam
@@ -37,7 +38,7 @@ def optimistic_adam(
     b2: float = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
@@ -89,7 +90,7 @@ def optimistic_adam_v2(
     b2: float = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
     """Descend as Adam, looking ahead by the change of its updates u.

@@ -1,18 +1,20 @@
 """Gradient descent with Polyak's step size (Polyak 1969, Loizou et al. 2021)."""
 
+from typing import Literal
+
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
 from gradtx.optimizers.sgd import sgd
 from gradtx.require import NONNEGATIVE
 from gradtx.transforms.polyak import scale_by_polyak
 
 
-@factory(max_learning_rate=NONNEGATIVE, scaling=NONNEGATIVE)
+@factory(max_learning_rate=NONNEGATIVE._replace(infinite=True), scaling=NONNEGATIVE)
 def polyak_sgd(
     max_learning_rate: float = 1.0,
     scaling: ScalarOrSchedule = 1.0,
     f_min: float = 0.0,
     eps: float = 0.0,
-    variant: str = "sps",
+    variant: Literal["sps", "sps+"] = "sps",
 ) -> GradientTransformationExtraArgs:
     """Descend by the step that would reach the minimum if the function were linear; `update` reads `value`.
 

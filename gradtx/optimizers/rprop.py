@@ -6,7 +6,7 @@ from gradtx.transforms.rprop import GROW, SHRINK, scale_by_rprop
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 
 
-@factory(eta_minus=SHRINK, eta_plus=GROW, min_step_size=NONNEGATIVE, max_step_size=NONNEGATIVE)
+@factory(eta_minus=SHRINK, eta_plus=GROW, min_step_size=NONNEGATIVE, max_step_size=NONNEGATIVE._replace(infinite=True))
 def rprop(
     learning_rate: ScalarOrSchedule,
     eta_minus: float = 0.5,

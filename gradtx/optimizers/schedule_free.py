@@ -1,6 +1,6 @@
 """Schedule-free SGD and AdamW (Defazio et al. 2024)."""
 
-from typing import Any
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain, factory
 from gradtx.optimizers.sgd import sgd
@@ -19,7 +19,7 @@ def schedule_free_sgd(
     b1: float = 0.9,
     weight_decay: float | None = None,
     weight_lr_power: float = 2.0,
-    state_dtype: Any = None,
+    state_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
     """Descend along the gradient, and average: SGD that needs no decay of the learning rate.
 
@@ -54,7 +54,7 @@ def schedule_free_adamw(
     eps: float = 1e-8,
     weight_decay: ScalarOrSchedule = 0.0,
     weight_lr_power: float = 2.0,
-    state_dtype: Any = None,
+    state_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
     """Descend as AdamW without momentum, and average: needs no decay of the learning rate.
 

@@ -1,8 +1,7 @@
 """Stochastic gradient descent, with momentum and with noise."""
 
-from typing import Any
-
 import jax
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory, identity
 from gradtx.transforms.momentum import trace
@@ -12,7 +11,10 @@ from gradtx.transforms.scale import scale_by_learning_rate
 
 @factory
 def sgd(
-    learning_rate: ScalarOrSchedule, momentum: float | None = None, nesterov: bool = False, accumulator_dtype: Any = None
+    learning_rate: ScalarOrSchedule,
+    momentum: float | None = None,
+    nesterov: bool = False,
+    accumulator_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
     """Descend along the gradient, or along its decaying sum.
 

@@ -1,6 +1,6 @@
 """SignSGD and Signum (Bernstein et al. 2018)."""
 
-from typing import Any
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
 from gradtx.require import DECAY
@@ -24,7 +24,7 @@ def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformationExtraArgs
 
 @factory(beta=DECAY)
 def signum(
-    learning_rate: ScalarOrSchedule, beta: float = 0.9, accumulator_dtype: Any = None
+    learning_rate: ScalarOrSchedule, beta: float = 0.9, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformationExtraArgs:
     """Descend along the sign of the mean gradient.
 

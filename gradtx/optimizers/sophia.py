@@ -1,6 +1,6 @@
 """Sophia (Liu et al. 2023)."""
 
-from typing import Any
+from jax.typing import DTypeLike
 
 from gradtx import require
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
@@ -13,7 +13,7 @@ from gradtx.wrappers.sophia import scale_by_sophia
 
 @factory(
     gamma=require.POSITIVE,
-    clip_threshold=require.POSITIVE,
+    clip_threshold=require.LIMIT,
     update_interval=require.AT_LEAST_ONE,
     print_win_rate_every_n_steps=require.NONNEGATIVE,
 )
@@ -28,7 +28,7 @@ def sophia(
     clip_threshold: float | None = 1.0,
     update_interval: int = 10,
     hessian_diagonal_fn: GradientTransformation = hutchinson_estimator_diag_hessian(),  # noqa: B008 - a value, without state
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     verbose: bool = False,
     print_win_rate_every_n_steps: int = 0,
 ) -> GradientTransformationExtraArgs:

@@ -6,12 +6,22 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Schedule, factory
-from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, countable, elapsed, remaining, schedule
+from gradtx.core import Scalar, Schedule, factory
+from gradtx.schedules.formula import (
+    ANY_STEPS,
+    AT_LEAST_ONE_STEP,
+    STEPS,
+    between,
+    cosine,
+    countable,
+    elapsed,
+    remaining,
+    schedule,
+)
 
 
 @factory
-def constant_schedule(value: Any) -> Schedule:
+def constant_schedule(value: Scalar) -> Schedule:
     """Return the same value at every step.
 
     Args:
@@ -25,8 +35,8 @@ def constant_schedule(value: Any) -> Schedule:
     return formula
 
 
-@factory(transition_steps=require.Range(), transition_begin=STEPS)
-def linear_schedule(init_value: Any, end_value: Any, transition_steps: Any, transition_begin: Any = 0) -> Schedule:
+@factory(transition_steps=ANY_STEPS, transition_begin=STEPS)
+def linear_schedule(init_value: Scalar, end_value: Scalar, transition_steps: Scalar, transition_begin: Scalar = 0) -> Schedule:
     """Go from one value to another in equal steps: the polynomial of power 1.
 
     Args:
@@ -42,9 +52,9 @@ def linear_schedule(init_value: Any, end_value: Any, transition_steps: Any, tran
     return polynomial_schedule(init_value, end_value, 1, transition_steps, transition_begin)
 
 
-@factory(power=require.NONNEGATIVE, transition_steps=require.Range(), transition_begin=STEPS)
+@factory(power=require.NONNEGATIVE, transition_steps=ANY_STEPS, transition_begin=STEPS)
 def polynomial_schedule(
-    init_value: Any, end_value: Any, power: Any, transition_steps: Any, transition_begin: Any = 0
+    init_value: Scalar, end_value: Scalar, power: Scalar, transition_steps: Scalar, transition_begin: Scalar = 0
 ) -> Schedule:
     """Go from one value to another along a power of what is left of the transition.
 
@@ -69,14 +79,14 @@ def polynomial_schedule(
     return formula
 
 
-@factory(transition_steps=require.Range(), decay_rate=require.NONNEGATIVE, transition_begin=STEPS)
+@factory(transition_steps=ANY_STEPS, decay_rate=require.NONNEGATIVE, transition_begin=STEPS)
 def exponential_decay(
-    init_value: Any,
-    transition_steps: Any,
-    decay_rate: Any,
-    transition_begin: Any = 0,
+    init_value: Scalar,
+    transition_steps: Scalar,
+    decay_rate: Scalar,
+    transition_begin: Scalar = 0,
     staircase: bool = False,
-    end_value: Any = None,
+    end_value: Scalar | None = None,
 ) -> Schedule:
     """Multiply by a rate over and over: once every `transition_steps` steps, and smoothly in between.
 
@@ -113,7 +123,7 @@ def _bounded(value: jax.Array, end_value: Any, decay_rate: Any) -> jax.Array:
 
 
 @factory(decay_steps=AT_LEAST_ONE_STEP, exponent=require.NONNEGATIVE)
-def cosine_decay_schedule(init_value: Any, decay_steps: Any, alpha: Any = 0.0, exponent: Any = 1.0) -> Schedule:
+def cosine_decay_schedule(init_value: Scalar, decay_steps: Scalar, alpha: Scalar = 0.0, exponent: Scalar = 1.0) -> Schedule:
     """Fall along half a cosine: slowly at first, fast in the middle, slowly at the end.
 
         c(t) = (1 + cos(π·min(t / decay_steps, 1))) / 2

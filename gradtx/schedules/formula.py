@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from gradtx import require
 from gradtx.core import Schedule
 
-STEPS = require.Range(low=0)
-AT_LEAST_ONE_STEP = require.Range(low=1)
+ANY_STEPS = require.Range(infinite=True)
+STEPS = require.Range(low=0, infinite=True)
+AT_LEAST_ONE_STEP = require.Range(low=1, infinite=True)
 LAST_COUNT = 2**31 - 1
 """What an int32 counter can count."""
 COUNTABLE = require.Range(low=0, high=LAST_COUNT)
@@ -62,6 +63,6 @@ def cosine(left: jax.Array) -> jax.Array:
     return jnp.square(jnp.sin(jnp.pi / 2 * left))
 
 
-def between(start: Any, end: Any, weight: jax.Array) -> jax.Array:
+def between(start: Any, end: Any, weight: Any) -> jax.Array:
     """Return the mean of `start`, with a weight, and `end`, with the rest; exact at weights 1 and 0."""
     return weight * start + (1 - weight) * end

@@ -3,15 +3,25 @@
 import itertools
 import numbers
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, at_step, factory
 from gradtx.schedules.decay import exponential_decay
-from gradtx.schedules.formula import AT_LEAST_ONE_STEP, STEPS, between, cosine, countable, elapsed, remaining, schedule
+from gradtx.schedules.formula import (
+    ANY_STEPS,
+    AT_LEAST_ONE_STEP,
+    STEPS,
+    between,
+    cosine,
+    countable,
+    elapsed,
+    remaining,
+    schedule,
+)
 
 Knot = tuple[Any, Any]
 """A step, and the value there."""
@@ -20,8 +30,10 @@ CURVES: Mapping[str, Callable[[jax.Array], jax.Array]] = {"linear": lambda left:
 """Weight of the value at the left end, as a function of what is left of the piece."""
 
 
-@factory
-def piecewise_constant_schedule(init_value: Any, boundaries_and_scales: Mapping[int, Any] | None = None) -> Schedule:
+@factory(boundaries_and_scales=ANY_STEPS)
+def piecewise_constant_schedule(
+    init_value: Scalar, boundaries_and_scales: Mapping[int, Scalar] | Mapping[float, Scalar] | None = None
+) -> Schedule:
     """Multiply the value by a scale at each boundary, where it stays until the next.
 
         f(t) = init_value · ∏ {scale : boundary ≤ t}
@@ -37,7 +49,7 @@ def piecewise_constant_schedule(init_value: Any, boundaries_and_scales: Mapping[
 
 
 @factory(transition_steps=AT_LEAST_ONE_STEP, decay_rate=require.POSITIVE)
-def step_decay_schedule(init_value: Any, transition_steps: Any, decay_rate: Any = 0.1) -> Schedule:
+def step_decay_schedule(init_value: Scalar, transition_steps: Scalar, decay_rate: Scalar = 0.1) -> Schedule:
     """Multiply the value by a rate at every `transition_steps`-th step, as `StepLR` of PyTorch does.
 
         f(t) = init_value · decay_rate^⌊t / transition_steps⌋
@@ -53,8 +65,8 @@ def step_decay_schedule(init_value: Any, transition_steps: Any, decay_rate: Any 
     return exponential_decay(init_value, transition_steps, decay_rate, staircase=True)
 
 
-@factory(decay_rate=require.NONNEGATIVE)
-def multi_step_decay_schedule(init_value: Any, boundaries: Sequence[Any], decay_rate: Any = 0.1) -> Schedule:
+@factory(boundaries=STEPS, decay_rate=require.NONNEGATIVE)
+def multi_step_decay_schedule(init_value: Scalar, boundaries: Sequence[Scalar], decay_rate: Scalar = 0.1) -> Schedule:
     """Multiply the value by the same rate at each boundary, as `MultiStepLR` of PyTorch does at its milestones.
 
         f(t) = init_value · ∏ {decay_rate : boundary ≤ t}
@@ -83,7 +95,7 @@ def _jumps(init_value: Any, boundaries_and_scales: Sequence[tuple[Any, Any]]) ->
     return formula
 
 
-def _checked(owner: str, boundaries_and_scales: Mapping[int, Any] | None) -> list[tuple[int, Any]]:
+def _checked(owner: str, boundaries_and_scales: Mapping[Any, Any] | None) -> list[tuple[int, Any]]:
     """The boundaries with their scales, in the order of the boundaries."""
     pairs = sorted((boundaries_and_scales or {}).items())
     for boundary, scale in pairs:
@@ -92,9 +104,11 @@ def _checked(owner: str, boundaries_and_scales: Mapping[int, Any] | None) -> lis
     return pairs
 
 
-@factory
+@factory(boundaries_and_scales=ANY_STEPS)
 def piecewise_interpolate_schedule(
-    interpolate_type: str, init_value: Any, boundaries_and_scales: Mapping[int, Any] | None = None
+    interpolate_type: Literal["linear", "cosine"],
+    init_value: Scalar,
+    boundaries_and_scales: Mapping[int, Scalar] | Mapping[float, Scalar] | None = None,
 ) -> Schedule:
     """Go from boundary to boundary along lines or half cosines; each boundary scales the value at the one before.
 
@@ -108,10 +122,6 @@ def piecewise_interpolate_schedule(
     Raises:
       ValueError: the type is neither, or a boundary or a scale is negative.
     """
-    if interpolate_type not in CURVES:
-        raise ValueError(
-            f"piecewise_interpolate_schedule: interpolate_type must be 'linear' or 'cosine', got {interpolate_type!r}"
-        )
     knots = [(0, init_value)]
     for boundary, scale in _checked("piecewise_interpolate_schedule", boundaries_and_scales):
         knots.append((boundary, scale * knots[-1][1]))
@@ -133,8 +143,8 @@ def interpolated(interpolate_type: str, knots: Sequence[Knot]) -> Schedule:
     return formula
 
 
-@factory
-def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Any]) -> Schedule:
+@factory(boundaries=ANY_STEPS)
+def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Scalar]) -> Schedule:
     """Follow one schedule after another; each counts its own steps, from 0 at the boundary where it begins.
 
     Args:
@@ -146,11 +156,6 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Any]) -> 
       TypeError: one of `schedules` is not callable.
       ValueError: `boundaries` are not one fewer than `schedules`, negative, or not in order.
     """
-    for member in schedules:
-        if not callable(member):
-            raise TypeError(
-                f"join_schedules joins functions of the step, got {member!r}; for a number write constant_schedule."
-            )
     if len(schedules) != len(boundaries) + 1:
         raise ValueError(
             f"join_schedules: {len(schedules)} schedules meet at {len(schedules) - 1} boundaries, got {len(boundaries)}: the "
@@ -161,9 +166,9 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Any]) -> 
 
     @schedule
     def formula(count):
-        value = schedules[0](count)
+        value = at_step(schedules[0], count)
         for boundary, member in zip(boundaries, schedules[1:], strict=True):
-            value = jnp.where(count < countable(boundary), value, member(elapsed(count, boundary)))
+            value = jnp.where(count < countable(boundary), value, at_step(member, elapsed(count, boundary)))
         return value
 
     return formula

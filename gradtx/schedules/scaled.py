@@ -4,12 +4,12 @@ from typing import Any
 
 import jax
 
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, at_step, factory
 from gradtx.schedules import formula
 
 
 @factory
-def scaled_schedule(schedule: Schedule, factor: float | jax.Array) -> Schedule:
+def scaled_schedule(schedule: Schedule, factor: Scalar) -> Schedule:
     """Multiply a schedule by a number: f(t) = factor · schedule(t).
 
     Args:
@@ -19,12 +19,8 @@ def scaled_schedule(schedule: Schedule, factor: float | jax.Array) -> Schedule:
     Raises:
       TypeError: `schedule` is no function.
     """
-    if not callable(schedule):
-        raise TypeError(
-            f"scaled_schedule takes a function of the step, got {schedule!r}; for a number write constant_schedule."
-        )
 
     def value(count: jax.Array) -> Any:
-        return factor * schedule(count)
+        return factor * at_step(schedule, count)
 
     return formula.schedule(value)

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradtx import require
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, factory
 from gradtx.schedules.decay import constant_schedule, exponential_decay, linear_schedule
-from gradtx.schedules.formula import AT_LEAST_ONE_STEP, FRACTION, STEPS, between, cosine, remaining, schedule
+from gradtx.schedules.formula import ANY_STEPS, AT_LEAST_ONE_STEP, FRACTION, STEPS, between, cosine, remaining, schedule
 from gradtx.schedules.piecewise import interpolated, join_schedules
 
 
 @factory(warmup_steps=STEPS)
-def warmup_constant_schedule(init_value: Any, peak_value: Any, warmup_steps: Any) -> Schedule:
+def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar) -> Schedule:
     """Rise along a line, then stay.
 
     Args:
@@ -29,7 +29,12 @@ def warmup_constant_schedule(init_value: Any, peak_value: Any, warmup_steps: Any
 
 @factory(warmup_steps=STEPS, decay_steps=AT_LEAST_ONE_STEP, exponent=require.NONNEGATIVE)
 def warmup_cosine_decay_schedule(
-    init_value: Any, peak_value: Any, warmup_steps: Any, decay_steps: Any, end_value: Any = 0.0, exponent: Any = 1.0
+    init_value: Scalar,
+    peak_value: Scalar,
+    warmup_steps: Scalar,
+    decay_steps: Scalar,
+    end_value: Scalar = 0.0,
+    exponent: Scalar = 1.0,
 ) -> Schedule:
     """Rise along a line, then fall along half a cosine.
 
@@ -66,16 +71,16 @@ def warmup_cosine_decay_schedule(
     return _after_warmup(init_value, peak_value, warmup_steps, decay)
 
 
-@factory(warmup_steps=STEPS, transition_steps=require.Range(), decay_rate=require.NONNEGATIVE, transition_begin=STEPS)
+@factory(warmup_steps=STEPS, transition_steps=ANY_STEPS, decay_rate=require.NONNEGATIVE, transition_begin=STEPS)
 def warmup_exponential_decay_schedule(
-    init_value: Any,
-    peak_value: Any,
-    warmup_steps: Any,
-    transition_steps: Any,
-    decay_rate: Any,
-    transition_begin: Any = 0,
+    init_value: Scalar,
+    peak_value: Scalar,
+    warmup_steps: Scalar,
+    transition_steps: Scalar,
+    decay_rate: Scalar,
+    transition_begin: Scalar = 0,
     staircase: bool = False,
-    end_value: Any = None,
+    end_value: Scalar | None = None,
 ) -> Schedule:
     """Rise along a line, then follow an `exponential_decay`, whose steps count from the end of the line.
 
@@ -109,11 +114,11 @@ def _after_warmup(init_value: Any, peak_value: Any, warmup_steps: Any, then: Sch
 )
 def linear_onecycle_schedule(
     transition_steps: int,
-    peak_value: Any,
+    peak_value: Scalar,
     pct_start: float = 0.3,
     pct_final: float = 0.85,
-    div_factor: Any = 25.0,
-    final_div_factor: Any = 10000.0,
+    div_factor: Scalar = 25.0,
+    final_div_factor: Scalar = 10000.0,
 ) -> Schedule:
     """Rise along a line, fall along another to where it began, then along a third far below.
 
@@ -155,10 +160,10 @@ def linear_onecycle_schedule(
 )
 def cosine_onecycle_schedule(
     transition_steps: int,
-    peak_value: Any,
+    peak_value: Scalar,
     pct_start: float = 0.3,
-    div_factor: Any = 25.0,
-    final_div_factor: Any = 10000.0,
+    div_factor: Scalar = 25.0,
+    final_div_factor: Scalar = 10000.0,
 ) -> Schedule:
     """Rise along half a cosine, then fall along another, far below where it began.
 

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
@@ -17,7 +18,7 @@ class ScaleByAdamState(NamedTuple):
     nu: Updates
 
 
-def init_adam_state(owner: str, params: Params, mu_dtype: Any = None) -> ScaleByAdamState:
+def init_adam_state(owner: str, params: Params, mu_dtype: DTypeLike | None = None) -> ScaleByAdamState:
     """Return the state of `owner`, one of Adam's family, before the first step."""
     mu = tree.moment_like(owner, params, mu_dtype)
     nu = tree.moment_like(owner, params, real=True)
@@ -47,7 +48,7 @@ def scale_by_adam(
     b2: float = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = False,
     debias_eps: bool = False,

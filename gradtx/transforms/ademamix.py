@@ -1,8 +1,9 @@
 """AdEMAMix (Pagliardini et al. 2024), and its simplified form (Morwani et al. 2025)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, at_step, factory
@@ -35,7 +36,7 @@ def scale_by_ademamix(
     alpha: ScalarOrSchedule = 6.0,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
     """Rescale as Adam, with a second mean of the gradient that remembers far longer.
 

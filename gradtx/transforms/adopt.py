@@ -1,13 +1,13 @@
 """ADOPT (Taniguchi et al. 2024)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
-from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.core import GradientTransformation, Params, Updates, at_step, factory
 from gradtx.numerics import abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.adam import ScaleByAdamState, init_adam_state
 
@@ -17,7 +17,7 @@ def scale_by_adopt(
     b1: float = 0.9,
     b2: float = 0.9999,
     eps: float = 1e-6,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     *,
     nesterov: bool = False,
     use_clipping: bool = True,
@@ -60,7 +60,7 @@ def scale_by_adopt(
         return init_adam_state("scale_by_adopt", params, mu_dtype)
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
-        bound = clip_value_fn(state.count.astype(float)) if use_clipping else None
+        bound = at_step(clip_value_fn, state.count.astype(float)) if use_clipping else None
         updates, mu, nu = rule(updates, state.mu, state.nu, first=state.count == 0, bound=bound)
         return updates, ScaleByAdamState(safe_increment(state.count), mu, nu)
 

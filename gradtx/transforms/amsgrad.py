@@ -1,8 +1,9 @@
 """AMSGrad (Reddi et al. 2018)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
@@ -19,7 +20,7 @@ class ScaleByAmsgradState(NamedTuple):
     nu_max: Updates
 
 
-def init_amsgrad_state(owner: str, params: Params, mu_dtype: Any = None) -> ScaleByAmsgradState:
+def init_amsgrad_state(owner: str, params: Params, mu_dtype: DTypeLike | None = None) -> ScaleByAmsgradState:
     """Return the state of `owner` before the first step."""
     return ScaleByAmsgradState(*init_adam_state(owner, params, mu_dtype), tree.moment_like(owner, params, real=True))
 
@@ -30,7 +31,7 @@ def scale_by_amsgrad(
     b2: float = 0.999,
     eps: float = 1e-8,
     eps_root: float = 0.0,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
     *,

@@ -1,15 +1,14 @@
 """Clip updates: by value, by their norm, by the root mean square of each array, by the norm of the parameters."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
 from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
 from gradtx.numerics import abs_sq, safe_sqrt
-from gradtx.require import POSITIVE
+from gradtx.require import LIMIT
 from gradtx.transforms.scale import scaling
 
 ClipState = EmptyState
@@ -17,8 +16,8 @@ ClipByGlobalNormState = EmptyState
 AdaptiveGradClipState = EmptyState
 
 
-@factory(max_delta=POSITIVE)
-def clip(max_delta: Any) -> GradientTransformation:
+@factory(max_delta=LIMIT)
+def clip(max_delta: ArrayLike) -> GradientTransformation:
     """Clip every coordinate: u = min(max(g, −max_delta), max_delta).
 
     Args:
@@ -27,7 +26,7 @@ def clip(max_delta: Any) -> GradientTransformation:
 
     @tree.lift
     def rule(g):
-        return jnp.clip(g, -max_delta, max_delta)
+        return jnp.clip(g, -max_delta, max_delta)  # pyright: ignore[reportOperatorIssue]
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return rule(updates), state
@@ -35,7 +34,7 @@ def clip(max_delta: Any) -> GradientTransformation:
     return GradientTransformation(init_empty_state, update)
 
 
-@factory(max_norm=POSITIVE)
+@factory(max_norm=LIMIT)
 def clip_by_global_norm(max_norm: float, *, axis_name: str | tuple[str, ...] | None = None) -> GradientTransformation:
     """Scale all updates by one factor so that their common norm is at most `max_norm`.
 
@@ -64,7 +63,7 @@ def clip_by_global_norm(max_norm: float, *, axis_name: str | tuple[str, ...] | N
     return GradientTransformation(init_empty_state, update)
 
 
-@factory(threshold=POSITIVE)
+@factory(threshold=LIMIT)
 def clip_by_block_rms(threshold: float) -> GradientTransformation:
     """Scale each array so that its root mean square is at most `threshold`.
 
@@ -91,7 +90,7 @@ def clip_by_block_rms(threshold: float) -> GradientTransformation:
     return GradientTransformation(init_empty_state, update)
 
 
-@factory(max_norm=POSITIVE)
+@factory(max_norm=LIMIT)
 def clip_by_block_norm(max_norm: float) -> GradientTransformation:
     """Scale each array so that its norm is at most `max_norm`.
 
@@ -114,7 +113,7 @@ def clip_by_block_norm(max_norm: float) -> GradientTransformation:
     return GradientTransformation(init_empty_state, update)
 
 
-@factory(clipping=POSITIVE)
+@factory(clipping=LIMIT)
 def adaptive_grad_clip(clipping: float, eps: float = 1e-3, axis: int | tuple[int, ...] | None = None) -> GradientTransformation:
     """Clip the gradient of each unit (a row of weights) to a fraction of the norm of its parameters.
 

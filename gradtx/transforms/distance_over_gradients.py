@@ -1,8 +1,9 @@
 """Distance over gradients, layer by layer (Ivgi et al. 2023)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
@@ -20,7 +21,7 @@ class ScaleByDistanceOverGradientsState(NamedTuple):
 
 @factory(reps_rel=POSITIVE, global_scale=NONNEGATIVE)
 def scale_by_distance_over_gradients(
-    reps_rel: float = 1e-6, eps: float = 1e-8, param_dtype: Any = jnp.float32, global_scale: float = 1.0
+    reps_rel: float = 1e-6, eps: float = 1e-8, param_dtype: DTypeLike | None = jnp.float32, global_scale: float = 1.0
 ) -> GradientTransformation:
     """Scale each array by how far it has come, over the norm of all its gradients: a step that needs no learning rate.
 

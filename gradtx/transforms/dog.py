@@ -55,8 +55,6 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
         https://arxiv.org/abs/2302.12022
     """
     kind, start = init_step
-    if kind not in ("distance", "learning_rate", "heuristic"):
-        raise ValueError(f'scale_by_dog: init_step starts with "distance", "learning_rate" or "heuristic", got {kind!r}.')
 
     @tree.lift
     def rule(g, p, *, factor):

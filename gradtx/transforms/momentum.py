@@ -1,8 +1,9 @@
 """Averages of the gradient: the heavy ball's trace and the exponential moving average."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import numerics, require, tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
@@ -24,7 +25,7 @@ class TraceWithCountState(NamedTuple):
 
 @factory(decay=require.MOMENTUM)
 def trace(
-    decay: float, nesterov: bool = False, accumulator_dtype: Any = None, *, dampening: float | None = None
+    decay: float, nesterov: bool = False, accumulator_dtype: DTypeLike | None = None, *, dampening: float | None = None
 ) -> GradientTransformation:
     """Replace the updates by their decaying sum, as a heavy ball does (not an average: it is 1/(1−decay) larger).
 
@@ -75,7 +76,7 @@ class EmaState(NamedTuple):
 
 
 @factory
-def ema(decay: float, debias: bool = True, accumulator_dtype: Any = None) -> GradientTransformation:
+def ema(decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None = None) -> GradientTransformation:
     """Replace the updates by their exponential moving average.
 
         m ← decay·m + (1−decay)·g

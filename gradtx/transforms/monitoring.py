@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import (
@@ -91,7 +92,7 @@ def monitor(measures: Mapping[str, Measure | GradientTransformation]) -> Gradien
 
 @factory
 def measure_with_ema(
-    measure: Measure, decay: float, debias: bool = True, accumulator_dtype: Any = None
+    measure: Measure, decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformation:
     """Turn the updates into the moving average of a measurement of them; for `monitor`.
 

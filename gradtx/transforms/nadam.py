@@ -1,9 +1,10 @@
 """NAdam, Adam with Nesterov's momentum and a schedule of it (Dozat 2016)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
@@ -23,7 +24,7 @@ class ScaleByNadamState(NamedTuple):
 
 @factory(momentum_decay=NONNEGATIVE)
 def scale_by_nadam(
-    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, mu_dtype: Any = None, *, momentum_decay: float = 0.004
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, mu_dtype: DTypeLike | None = None, *, momentum_decay: float = 0.004
 ) -> GradientTransformation:
     """Rescale as Adam with Nesterov's momentum, which rises from half of b1 to b1 while training.
 

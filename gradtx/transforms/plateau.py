@@ -68,8 +68,6 @@ def reduce_on_plateau(
     Raises:
       ValueError: a number is out of its range, or `mode` is another word, or `value` is not a scalar.
     """
-    if mode not in ("min", "max"):
-        raise ValueError(f'reduce_on_plateau: mode must be "min" or "max", got {mode!r}.')
     sign = 1 if mode == "min" else -1
     scaled = scaling("reduce_on_plateau")
 

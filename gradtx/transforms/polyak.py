@@ -1,5 +1,7 @@
 """Polyak's step size (Polyak 1969, Loizou et al. 2021)."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 
@@ -7,12 +9,10 @@ from gradtx import require, tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
 from gradtx.transforms.scale import scaling
 
-_VARIANTS = ("sps", "sps+")
 
-
-@factory(max_learning_rate=require.NONNEGATIVE)
+@factory(max_learning_rate=require.NONNEGATIVE._replace(infinite=True))
 def scale_by_polyak(
-    f_min: float = 0.0, max_learning_rate: float = 1.0, eps: float = 0.0, variant: str = "sps"
+    f_min: float = 0.0, max_learning_rate: float = 1.0, eps: float = 0.0, variant: Literal["sps", "sps+"] = "sps"
 ) -> GradientTransformation:
     """Multiply the gradient by the step that would reach the minimum if the function were linear.
 
@@ -35,8 +35,6 @@ def scale_by_polyak(
       Garrigos et al., Function Value Learning: Adaptive Learning Rates Based on the Polyak Stepsize, 2023,
         https://arxiv.org/abs/2307.14528
     """
-    if variant not in _VARIANTS:
-        raise ValueError(f'scale_by_polyak: variant must be "sps" or "sps+", got {variant!r}.')
 
     rule = scaling("scale_by_polyak")
 

@@ -20,7 +20,7 @@ class ScaleByRpropState(NamedTuple):
     prev_updates: Updates
 
 
-@factory(eta_minus=SHRINK, eta_plus=GROW, min_step_size=NONNEGATIVE, max_step_size=NONNEGATIVE)
+@factory(eta_minus=SHRINK, eta_plus=GROW, min_step_size=NONNEGATIVE, max_step_size=NONNEGATIVE._replace(infinite=True))
 def scale_by_rprop(
     learning_rate: ScalarOrSchedule,
     eta_minus: float = 0.5,

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from gradtx import tree
 from gradtx.core import (
@@ -14,6 +14,7 @@ from gradtx.core import (
     ScalarOrSchedule,
     Schedule,
     Updates,
+    at_step,
     factory,
     identity,
     init_empty_state,
@@ -40,7 +41,7 @@ def scaling(owner: str) -> Callable[..., Updates]:
 
 
 @factory
-def scale(step_size: float | jax.Array) -> GradientTransformation:
+def scale(step_size: ArrayLike) -> GradientTransformation:
     """Multiply the updates by a number: u = step_size · g.
 
     Args:
@@ -67,8 +68,6 @@ def scale_by_schedule(step_size_fn: Schedule) -> GradientTransformation:
     Raises:
       TypeError: `step_size_fn` is not callable.
     """
-    if not callable(step_size_fn):
-        raise TypeError(f"scale_by_schedule takes a function of the step, got {step_size_fn!r}; scale takes a number.")
     return _scale_by(step_size_fn, sign=1)
 
 
@@ -95,7 +94,7 @@ def _scale_by(schedule: Schedule, sign: int) -> GradientTransformation:
         return ScaleByScheduleState(jnp.zeros((), jnp.int32))
 
     def update(updates: Updates, state: ScaleByScheduleState, params: Params | None = None):
-        updates = rule(updates, factor=sign * schedule(state.count))
+        updates = rule(updates, factor=sign * at_step(schedule, state.count))
         return updates, ScaleByScheduleState(safe_increment(state.count))
 
     return GradientTransformation(init, update)

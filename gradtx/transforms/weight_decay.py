@@ -12,6 +12,7 @@ from gradtx.core import (
     ScalarOrSchedule,
     Schedule,
     Updates,
+    at_step,
     factory,
     init_empty_state,
 )
@@ -69,7 +70,7 @@ def _scheduled(weight_decay: Schedule) -> GradientTransformation:
         return WeightDecaySchedule(jnp.zeros((), jnp.int32))
 
     def update(updates: Updates, state: WeightDecaySchedule, params: Params):
-        updates = _add_decayed_weights(updates, params, factor=weight_decay(state.count))
+        updates = _add_decayed_weights(updates, params, factor=at_step(weight_decay, state.count))
         return updates, WeightDecaySchedule(safe_increment(state.count))
 
     return GradientTransformation(init, update)

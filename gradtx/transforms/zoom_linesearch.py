@@ -69,7 +69,7 @@ class _Search(NamedTuple):
 
 @factory(
     max_linesearch_steps=require.AT_LEAST_ONE,
-    max_learning_rate=require.POSITIVE,
+    max_learning_rate=require.LIMIT,
     tol=require.NONNEGATIVE,
     increase_factor=require.Range(low=1, low_included=False),
     slope_rtol=require.NONNEGATIVE,
@@ -125,10 +125,6 @@ def scale_by_zoom_linesearch(
       Hager and Zhang, Algorithm 851: CG_DESCENT, a Conjugate Gradient Method with Guaranteed Descent, 2006,
         https://doi.org/10.1145/1132973.1132979
     """
-    if initial_guess_strategy not in ("one", "keep"):
-        raise ValueError(
-            f'scale_by_zoom_linesearch: initial_guess_strategy must be "one" or "keep", got {initial_guess_strategy!r}.'
-        )
 
     def init(params: Params) -> ScaleByZoomLinesearchState:
         dtype = working_dtype(jax.tree.leaves(params))

@@ -47,6 +47,15 @@ def numbers_of(owner: str, numbers: Any, tree: Any, default: DimensionNumbers) -
     return [None if is_hole(number) else number for leaf, number in zip(leaves, listed, strict=True) if not is_hole(leaf)]
 
 
+def check_numbers(owner: str, numbers: Any, word: str) -> None:
+    """Raise `TypeError` by path unless `numbers` are a function, a tree of dimension numbers, or None."""
+    if callable(numbers):
+        return
+    for path, leaf in jax.tree_util.tree_leaves_with_path(numbers, is_leaf=is_numbers):
+        if not is_numbers(leaf):
+            raise TypeError(f"{owner}: {word}{keystr(path)} must be dimension numbers or None, got {leaf!r}.")
+
+
 def as_matrices(owner: str, tree: Any, numbers: list[DimensionNumbers | None]) -> Any:
     """Return the tree with each leaf in the shape (..., rows, columns) that its dimension numbers mean.
 

@@ -19,6 +19,7 @@ from gradtx.core import (
     Part,
     Schedule,
     Updates,
+    at_step,
     factory,
     forwards_to,
     supported,
@@ -82,7 +83,7 @@ def adjustable(
         return {path: value if isinstance(value, jax.Array) else np.asarray(value, _dtype()) for path, value in values.items()}
 
     candidates = settings(inner, is_number)
-    first = {path: schedule(jnp.zeros((), jnp.int32)) for path, schedule in imposed.items()}
+    first = {path: at_step(schedule, jnp.zeros((), jnp.int32)) for path, schedule in imposed.items()}
     fixed = looked_at(build, {**candidates, **first})
     for path in imposed:
         if path in fixed or (path not in candidates and not callable(given[path])):
@@ -146,9 +147,6 @@ def _check(inner: GradientTransformation, given: Mapping[str, Any], schedules: M
             "others that are marked with gradtx.factory."
         )
     refuse_unknown("adjustable", schedules, given)
-    for path, schedule in schedules.items():
-        if not callable(schedule):
-            raise TypeError(f"adjustable: the schedule of {path} must be a function of the step, got {schedule!r}.")
 
 
 def _dtype() -> Any:
@@ -156,7 +154,7 @@ def _dtype() -> Any:
 
 
 def _overridden(schedule: Schedule, override: OverrideState) -> Schedule:
-    return lambda count: jnp.where(override.active, override.value, jnp.asarray(schedule(count), override.value.dtype))
+    return lambda count: jnp.where(override.active, override.value, jnp.asarray(at_step(schedule, count), override.value.dtype))
 
 
 def _changed(path: str, old: OverrideState, schedule: Schedule, value: Any, override: bool) -> OverrideState:

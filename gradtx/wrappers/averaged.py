@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import (
@@ -36,7 +37,7 @@ def averaged(
     rate: ScalarOrSchedule,
     *,
     overwrite_every: int | Callable[[Count], Any] | None = None,
-    accumulator_dtype: Any = None,
+    accumulator_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
     """Keep an average of the parameters, which `inner` moves as without it.
 
@@ -73,7 +74,7 @@ def averaged(
     def overwritten(count: Count) -> Any:
         if overwrite_every is None:
             return False
-        return overwrite_every(count) if callable(overwrite_every) else safe_increment(count) % overwrite_every == 0
+        return at_step(overwrite_every, count) if callable(overwrite_every) else safe_increment(count) % overwrite_every == 0
 
     def init(params: Params) -> AveragedState:
         average = tree.copy_of("averaged", params, accumulator_dtype)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, at_step, factory
 from gradtx.numerics import safe_increment
@@ -17,7 +18,7 @@ def exponentially_averaged(
     *,
     warmup: bool = True,
     begin: int = 0,
-    accumulator_dtype: Any = None,
+    accumulator_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
     """Keep an exponential moving average of the parameters, which `inner` moves as without it.
 
@@ -57,7 +58,7 @@ def exponentially_averaged(
 
 @factory(begin=NONNEGATIVE)
 def polyak_averaged(
-    inner: GradientTransformation, *, begin: int = 0, accumulator_dtype: Any = None
+    inner: GradientTransformation, *, begin: int = 0, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformationExtraArgs:
     """Keep the mean of the parameters of all steps after the first `begin`, which `inner` moves as without it.
 
@@ -87,7 +88,7 @@ def polyak_averaged(
 
 @factory(begin=NONNEGATIVE, every=AT_LEAST_ONE)
 def stochastic_weight_averaged(
-    inner: GradientTransformation, every: int, *, begin: int = 0, accumulator_dtype: Any = None
+    inner: GradientTransformation, every: int, *, begin: int = 0, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformationExtraArgs:
     """Keep the mean of the parameters after every so many steps, which `inner` moves as without it.
 

@@ -12,6 +12,7 @@ import jax
 from gradtx import hints, require, tree
 from gradtx.composition.settings import rebuilt, settings
 from gradtx.core import (
+    Contract,
     EmptyState,
     GradientTransformation,
     GradientTransformationExtraArgs,
@@ -22,7 +23,6 @@ from gradtx.core import (
     factory,
     init_empty_state,
     set_to_zero,
-    with_extra_args_support,
 )
 from gradtx.errors import named
 from gradtx.recipe import Value, recipe_of
@@ -64,17 +64,12 @@ class Group(Value):
     def __post_init__(self) -> None:
         check_pattern("Group", self.pattern)
         arguments = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        object.__setattr__(self, "recipe", recipe_of(Group, **arguments))
+        _CONTRACT.keep(arguments)
+        for name, value in {**arguments, "recipe": recipe_of(Group, **arguments)}.items():
+            object.__setattr__(self, name, value)
         said = [name for name in ("optimizer", "learning_rate_factor", "weight_decay") if arguments[name] is not None]
         if self.frozen and said:
             raise ValueError(f"{self!r}: what is frozen does not move; leave out {said[0]} or frozen.")
-        if self.optimizer is not None:
-            with_extra_args_support(self.optimizer)  # raises if it is none
-        if not isinstance(self.name, str | None):
-            raise TypeError(f"{self!r}: a name is a string.")
-        for name, kind in require.kinds(inspect.signature(Group)).items():
-            require.of_kind("Group", name, arguments[name], kind)
-            require.in_range("Group", name, arguments[name], require.NONNEGATIVE)
 
     @property
     def label(self) -> str:
@@ -82,6 +77,7 @@ class Group(Value):
         return "_".join(_words(self.pattern)) or "rest" if self.name is None else self.name
 
 
+_CONTRACT = Contract("Group", inspect.signature(Group), {"learning_rate_factor": require.NONNEGATIVE})
 Group.__init__ = hints.hinting(Group.__init__, "Group")
 
 
@@ -143,11 +139,9 @@ def grouped(
 
 
 def _check_groups(groups: Sequence[Group]) -> None:
-    if type(groups) not in (list, tuple):  # a transformation is a tuple, too
-        raise TypeError(f"grouped takes a list of groups, such as [Group('**/bias', frozen=True), ...]; got {groups!r}.")
-    for group in groups:
+    for k, group in enumerate(groups):
         if not isinstance(group, Group):
-            raise TypeError(f"grouped: {group!r} is not a Group.")
+            raise TypeError(f"grouped: groups[{k}] must be a Group, got {group!r}.")
     for label, number in collections.Counter(group.label for group in groups).items():
         if number > 1:
             first, second, *_ = [group for group in groups if group.label == label]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from gradtx import hints
 from gradtx.compiled import compiled, keep_dtypes
@@ -23,6 +24,7 @@ from gradtx.core import (
     Part,
     Schedule,
     Updates,
+    at_step,
     factory,
     forwards_to,
     sealed,
@@ -88,7 +90,7 @@ class WrappedSchedule:
 
     def __call__(self, state: WrappedScheduleState, **extra_args: Any) -> Any:
         del extra_args
-        return self.schedule_fn(state.count)
+        return at_step(self.schedule_fn, state.count)
 
 
 # --- the wrapper ------------------------------------------------------------------------------------------------------
@@ -120,7 +122,7 @@ class InjectedFactory(Value):
 def inject_hyperparams(
     inner_factory: Callable[..., GradientTransformation],
     static_args: str | Iterable[str] = (),
-    hyperparam_dtype: Any = None,
+    hyperparam_dtype: DTypeLike | None = None,
 ) -> Callable[..., GradientTransformationExtraArgs]:
     """Make a factory whose transformations keep their hyperparameters in the state: to log, to change, to schedule.
 
@@ -164,7 +166,7 @@ def inject_hyperparams(
 def inject_stateful_hyperparams(
     inner_factory: Callable[..., GradientTransformation],
     static_args: str | Iterable[str] = (),
-    hyperparam_dtype: Any = None,
+    hyperparam_dtype: DTypeLike | None = None,
 ) -> Callable[..., GradientTransformationExtraArgs]:
     """Make a factory whose transformations keep their hyperparameters in the state; `inject_hyperparams` by its older name."""
     return _injecting(inner_factory, static_args, hyperparam_dtype)
@@ -204,11 +206,11 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
     def values() -> dict[str, Any]:
         return {**numbers, **{name: schedule(schedule.init()) for name, schedule in schedules.items()}}
 
+    build(values())  # raises if an argument is not what it may be
     for name in looked_at(build, values()):
         if name in schedules:
             raise TypeError(f"{made_by.__name__}: {name} cannot be a schedule, as the factory looks at its value.")
         del numbers[name]
-    build(values())  # raises if a number is out of its range
     # What inits has arrays, as what updates has: a factory may leave out what a Python number of 0 is the weight of.
     inner = build({name: value if isinstance(value, jax.Array) else np.asarray(value) for name, value in values().items()})
 

@@ -1,20 +1,24 @@
 """Gather the gradients of several mini-batches into one step."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import hints, require, tree
 from gradtx.compiled import compiled, keep_dtypes, run_if
 from gradtx.core import (
+    Contract,
     GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
     Updates,
+    at_step,
     forwards_to,
     sealed,
     with_extra_args_support,
@@ -113,7 +117,7 @@ class MultiSteps(GradientTransformationExtraArgs):
         every_k_schedule: int | Callable[[jax.Array], Any],
         use_grad_mean: bool = True,
         should_skip_update_fn: ShouldSkipUpdateFunction | None = None,
-        accumulator_dtype: Any = jnp.float32,
+        accumulator_dtype: DTypeLike | None = jnp.float32,
     ):
         arguments = {
             "opt": opt,
@@ -122,6 +126,7 @@ class MultiSteps(GradientTransformationExtraArgs):
             "should_skip_update_fn": should_skip_update_fn,
             "accumulator_dtype": accumulator_dtype,
         }
+        _CONTRACT.keep(arguments)
         with naming("MultiSteps"):
             made = sealed(multi_steps(**arguments), "MultiSteps")
         self = super().__new__(cls, made.init, made.update)
@@ -138,12 +143,15 @@ class MultiSteps(GradientTransformationExtraArgs):
         return self
 
 
+_CONTRACT = Contract("MultiSteps", inspect.signature(MultiSteps), {"every_k_schedule": require.AT_LEAST_ONE})
+
+
 def multi_steps(
     opt: GradientTransformation,
     every_k_schedule: int | Callable[[jax.Array], Any],
     use_grad_mean: bool,
     should_skip_update_fn: ShouldSkipUpdateFunction | None,
-    accumulator_dtype: Any,
+    accumulator_dtype: DTypeLike | None,
 ) -> GradientTransformationExtraArgs:
     """Make the pair of functions of `MultiSteps`."""
     inner = with_extra_args_support(opt)
@@ -192,10 +200,7 @@ def multi_steps(
 
 def _as_schedule(every_k: Any) -> Callable[[jax.Array], jax.Array]:
     if callable(every_k):
-        return lambda step: jnp.asarray(every_k(step)).astype(jnp.int32)
-    if not jnp.issubdtype(jnp.result_type(every_k), jnp.integer):
-        raise TypeError(f"MultiSteps: every_k_schedule is a whole number of mini-steps or a function, got {every_k!r}.")
-    require.in_range("MultiSteps", "every_k_schedule", every_k, require.AT_LEAST_ONE)
+        return lambda step: jnp.asarray(at_step(every_k, step)).astype(jnp.int32)
     return lambda step: jnp.asarray(every_k).astype(jnp.int32)
 
 

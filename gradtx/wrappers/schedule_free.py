@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import (
@@ -42,7 +43,7 @@ def schedule_free(
     learning_rate: ScalarOrSchedule,
     b1: float = 0.9,
     weight_lr_power: float = 2.0,
-    state_dtype: Any = None,
+    state_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
     """Take the gradient between an iterate and its average; needs no decay of the learning rate.
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from gradtx import require, tree
 from gradtx.compiled import compiled, keep_dtypes
@@ -32,7 +33,7 @@ class SophiaState(NamedTuple):
 
 @factory(
     gamma=require.POSITIVE,
-    clip_threshold=require.POSITIVE,
+    clip_threshold=require.LIMIT,
     update_interval=require.AT_LEAST_ONE,
     print_win_rate_every_n_steps=require.NONNEGATIVE,
 )
@@ -44,7 +45,7 @@ def scale_by_sophia(
     gamma: float = 0.01,
     clip_threshold: float | None = 1.0,
     update_interval: int = 10,
-    mu_dtype: Any = None,
+    mu_dtype: DTypeLike | None = None,
     verbose: bool = False,
     print_win_rate_every_n_steps: int = 0,
 ) -> GradientTransformationExtraArgs:

@@ -131,7 +131,7 @@ def test_it_is_a_command():
         (["cosine_decay_schedule", "init_valu=1"], ["has no argument 'init_valu'", "did you mean init_value?"]),
         (["constant_schedule", "zzz=1"], ["has no argument 'zzz'", "it takes value"]),
         (["constant_schedule", "0.1"], ["ARGUMENT=VALUE", "name=value", "'0.1'"]),
-        (["constant_schedule", "value=high"], ["these arguments make no schedule"]),
+        (["constant_schedule", "value=high"], ["value must be a number", "'high'"]),
         (["cosine_decay_schedule", "init_value=1", "decay_steps=-1"], ["decay_steps must be at least 1", "-1"]),
         (["constant_schedule", "value=1", "--steps", "-1"], ["--steps", "whole number", "-1"]),
         (["constant_schedule", "value=1", "--steps", "many"], ["--steps", "whole number", "'many'"]),

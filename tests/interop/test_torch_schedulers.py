@@ -179,21 +179,17 @@ LINEAR, CYCLIC, ONE_CYCLE = torch.linear_lr(0.1), torch.cyclic_lr(0.1, 0.2), tor
         (lambda: torch.linear_lr(0.1, total_iters=-1), "linear_lr: total_iters must be at least 0"),
         (lambda: torch.polynomial_lr(0.1, power=-1.0), "polynomial_lr: power must be at least 0"),
         (lambda: torch.step_lr(0.1, 0), "step_lr: step_size must be at least 1"),
-        (lambda: torch.step_lr(0.1, 2.5), "step_lr: step_size must be an integer, got 2.5"),
         (lambda: torch.exponential_lr(0.1, -0.9), "exponential_lr: gamma must be at least 0"),
         (lambda: torch.multi_step_lr(0.1, [-3]), "multi_step_lr: a milestone must be at least 0"),
         (lambda: torch.cosine_annealing_lr(0.1, 0), "cosine_annealing_lr: T_max must be at least 1"),
-        (lambda: torch.cosine_annealing_lr(0.1, 10.5), "cosine_annealing_lr: T_max must be an integer, got 10.5"),
-        (lambda: torch.cosine_annealing_warm_restarts(0.1, 10.0), "T_0 must be an integer, got 10.0"),
         (lambda: torch.cosine_annealing_warm_restarts(0.1, 10, 0), "T_mult must be at least 1"),
-        (lambda: torch.cyclic_lr(0.1, 0.2, mode="square"), "cyclic_lr: mode must be one of triangular, .* got 'square'"),
-        (lambda: torch.cyclic_lr(0.1, 0.2, scale_mode="both"), "cyclic_lr: scale_mode must be 'cycle' or 'iterations'"),
+        (lambda: torch.cyclic_lr(0.1, 0.2, mode="square"), "cyclic_lr: mode must be .*, got 'square'"),
+        (lambda: torch.cyclic_lr(0.1, 0.2, scale_mode="both"), 'cyclic_lr: scale_mode must be "cycle" or "iterations"'),
         (lambda: torch.cyclic_lr(0.1, 0.2, 0), "cyclic_lr: step_size_up must be above 0"),
         (lambda: torch.cyclic_momentum(0.1, 0.2, cycle_momentum=False), "cyclic_momentum: with cycle_momentum=False"),
         (lambda: torch.one_cycle_lr(1.0), "one_cycle_lr: give total_steps, or epochs and steps_per_epoch"),
-        (lambda: torch.one_cycle_lr(1.0, 10.0), "one_cycle_lr: the number of steps must be an integer"),
         (lambda: torch.one_cycle_lr(1.0, 10, pct_start=1.5), "one_cycle_lr: pct_start must be at least 0 and at most 1"),
-        (lambda: torch.one_cycle_lr(1.0, 10, anneal_strategy="exp"), "anneal_strategy must be 'cos' or 'linear'"),
+        (lambda: torch.one_cycle_lr(1.0, 10, anneal_strategy="exp"), 'anneal_strategy must be "cos" or "linear"'),
         (lambda: torch.one_cycle_lr(1.0, 10, pct_start=0.1), "ends at the step where it begins; torch divides by 0"),
         (lambda: torch.one_cycle_momentum(1.0, 10, cycle_momentum=False), "one_cycle_momentum: with cycle_momentum=False"),
         (lambda: torch.chained_scheduler([]), "chained_scheduler expects at least one scheduler, got none"),
@@ -208,7 +204,6 @@ LINEAR, CYCLIC, ONE_CYCLE = torch.linear_lr(0.1), torch.cyclic_lr(0.1, 0.2), tor
         (lambda: torch.sequential_lr([], []), "sequential_lr expects at least one scheduler, got none"),
         (lambda: torch.sequential_lr([LINEAR], [3]), "sequential_lr: 1 schedulers meet at 0 milestones, got 1"),
         (lambda: torch.sequential_lr([LINEAR] * 3, [5, 3]), "sequential_lr: the milestone after 5 must be at least 5"),
-        (lambda: torch.sequential_lr([LINEAR] * 2, [2.5]), "sequential_lr: a milestone must be an integer, got 2.5"),
         (lambda: torch.sequential_lr([torch.chained_scheduler([LINEAR]), LINEAR], [3]), "does not begin a composition as"),
     ],
 )
@@ -220,12 +215,16 @@ def test_refuses_what_torch_refuses_or_would_not_do_alike(call, message):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: torch.lambda_lr(0.1, 0.9), "lambda_lr: lr_lambda should be a function of the count, got 0.9"),
-        (lambda: torch.multiplicative_lr(0.1, [jagged]), "multiplicative_lr: lr_lambda should be a function of the count"),
+        (lambda: torch.lambda_lr(0.1, 0.9), "lambda_lr: lr_lambda must be a function, got 0.9"),
+        (lambda: torch.multiplicative_lr(0.1, [jagged]), "multiplicative_lr: lr_lambda must be a function, got"),
+        (lambda: torch.step_lr(0.1, 2.5), "step_lr: step_size must be an integer, got 2.5"),
+        (lambda: torch.cosine_annealing_lr(0.1, 10.5), "cosine_annealing_lr: T_max must be an integer, got 10.5"),
+        (lambda: torch.one_cycle_lr(1.0, 10.5), "one_cycle_lr: total_steps must be an integer or None, got 10.5"),
+        (lambda: torch.sequential_lr([LINEAR] * 2, [2.5]), r"sequential_lr: milestones\[0\] must be an integer, got 2.5"),
         (lambda: torch.chained_scheduler([LINEAR, inverse]), "chained_scheduler takes schedulers of gradtx.interop.torch"),
         (lambda: torch.sequential_lr([LINEAR, gradtx.constant_schedule(0.1)], [3]), "sequential_lr takes schedulers of gradtx"),
     ],
 )
-def test_refuses_what_is_no_scheduler(call, message):
+def test_refuses_what_is_of_another_kind(call, message):
     with pytest.raises(TypeError, match=message):
         call()

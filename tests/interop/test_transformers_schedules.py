@@ -146,9 +146,9 @@ def test_a_polynomial_must_end_below_its_beginning():
 def test_arguments_of_wsd_must_say_what_is_meant():
     with pytest.raises(ValueError, match="takes num_training_steps or num_stable_steps, got neither"):
         transformers.get_wsd_schedule(1e-3, 1, 2)
-    with pytest.raises(ValueError, match="warmup_type must be 'linear', 'cosine' or '1-sqrt', got 'sqrt'"):
+    with pytest.raises(ValueError, match='warmup_type must be "linear", "cosine" or "1-sqrt", got'):
         transformers.get_wsd_schedule(1e-3, 1, 2, 10, warmup_type="sqrt")  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="decay_type must be 'linear', 'cosine' or '1-sqrt', got 'exponential'"):
+    with pytest.raises(ValueError, match='decay_type must be "linear", "cosine" or "1-sqrt", got'):
         transformers.get_wsd_schedule(1e-3, 1, 2, 10, decay_type="exponential")  # pyright: ignore[reportArgumentType]
     with pytest.warns(UserWarning, match="take 6 steps, not the 10 of num_training_steps"):
         transformers.get_wsd_schedule(1e-3, 1, 2, 10, num_stable_steps=3)

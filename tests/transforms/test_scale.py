@@ -39,5 +39,8 @@ def test_a_schedule_is_asked_for_step_0_first():
 
 def test_a_number_in_the_place_of_a_schedule_is_refused():
     number: Any = 0.1
-    with pytest.raises(TypeError, match=r"scale_by_schedule takes a function of the step, got 0\.1; scale takes a number"):
+    with pytest.raises(
+        TypeError,
+        match=r"step_size_fn must be a function, got 0\.1; for a number write constant_schedule\(0\.1\)",
+    ):
         scale_by_schedule(number)

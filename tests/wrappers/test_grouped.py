@@ -565,8 +565,12 @@ def test_what_is_frozen_has_nothing_else(arguments, message):
     ("arguments", "error", "message"),
     [
         ({"pattern": ["a"]}, TypeError, r"Group: \['a'\] is no pattern"),
-        ({"optimizer": gradtx.adam}, TypeError, r"an init and an update; got .*call it: adam"),
-        ({"name": 3}, TypeError, r"Group\('a', name=3\): a name is a string"),
+        (
+            {"optimizer": gradtx.adam},
+            TypeError,
+            "optimizer must be a gradient transformation or None, got adam itself",
+        ),
+        ({"name": 3}, TypeError, "Group: name must be a string or None, got 3"),
         ({"learning_rate_factor": FALLING}, TypeError, "learning_rate_factor must be a number or None, got a function"),
         ({"learning_rate_factor": "small"}, TypeError, "learning_rate_factor must be a number or None, got 'small'"),
         ({"learning_rate_factor": -0.1}, ValueError, "Group: learning_rate_factor must be at least 0, got -0.1"),
@@ -585,12 +589,12 @@ def test_two_groups_of_one_name_are_refused():
 
 @pytest.mark.parametrize("groups", ["**", gradtx.adam(0.1), {"a": Group("a")}])
 def test_groups_that_are_no_list_are_refused(groups):
-    with pytest.raises(TypeError, match=r"grouped takes a list of groups, such as \[Group\('\*\*/bias', frozen=True\)"):
+    with pytest.raises(TypeError, match="grouped: groups must be a list, got"):
         grouped(gradtx.adam(0.1), groups)
 
 
 def test_what_is_no_group_is_refused():
-    with pytest.raises(TypeError, match=r"grouped: '\*\*' is not a Group"):
+    with pytest.raises(TypeError, match=r"grouped: groups\[0\] must be a Group, got '\*\*'"):
         grouped(gradtx.adam(0.1), ["**"])  # pyright: ignore[reportArgumentType]
 
 

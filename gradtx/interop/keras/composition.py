@@ -11,6 +11,7 @@ from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
     ScalarOrSchedule,
+    at_step,
     chain,
     factory,
     set_to_zero,
@@ -32,9 +33,9 @@ _RANGES = {
     "beta_2": require.DECAY,
     "rho": require.DECAY,
     "epsilon": require.NONNEGATIVE,
-    "clipnorm": require.POSITIVE,
-    "clipvalue": require.POSITIVE,
-    "global_clipnorm": require.POSITIVE,
+    "clipnorm": require.LIMIT,
+    "clipvalue": require.LIMIT,
+    "global_clipnorm": require.LIMIT,
     "ema_momentum": FRACTION,
     "ema_overwrite_frequency": require.AT_LEAST_ONE,
     "loss_scale_factor": require.POSITIVE,
@@ -147,7 +148,7 @@ def _at_the_last_of(gathered: int, learning_rate: Callable[[Any], Any]) -> Calla
 
     @schedule
     def rate(count):
-        return learning_rate(jnp.minimum(count, last_countable) * gathered + (gathered - 1))
+        return at_step(learning_rate, jnp.minimum(count, last_countable) * gathered + (gathered - 1))
 
     return rate
 

@@ -1,12 +1,11 @@
 """keras.optimizers.schedules."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, factory
 from gradtx.schedules import decay
 from gradtx.schedules.formula import COUNTABLE, COUNTABLE_FROM_ONE, between, cosine, schedule
 from gradtx.schedules.piecewise import join_schedules
@@ -16,7 +15,9 @@ _STARTS = {"initial_learning_rate": require.NONNEGATIVE, "decay_steps": COUNTABL
 
 
 @factory(**_STARTS, decay_rate=require.POSITIVE)
-def exponential_decay(initial_learning_rate: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False) -> Schedule:
+def exponential_decay(
+    initial_learning_rate: Scalar, decay_steps: Scalar, decay_rate: Scalar, staircase: bool = False
+) -> Schedule:
     """Multiply by a rate once every `decay_steps` steps, smoothly or at once: gradtx's `exponential_decay`, which begins at 0.
 
     Args:
@@ -32,7 +33,7 @@ def exponential_decay(initial_learning_rate: Any, decay_steps: Any, decay_rate: 
 
 
 @factory
-def piecewise_constant_decay(boundaries: Sequence[Any], values: Sequence[Any]) -> Schedule:
+def piecewise_constant_decay(boundaries: Sequence[Scalar], values: Sequence[Scalar]) -> Schedule:
     """Go from value to value, each held up to its boundary and at it.
 
     gradtx's `piecewise_constant_schedule` jumps one step earlier, at the boundary, and takes factors in place of values.
@@ -53,10 +54,10 @@ def piecewise_constant_decay(boundaries: Sequence[Any], values: Sequence[Any]) -
 
 @factory(**_STARTS, end_learning_rate=require.NONNEGATIVE, power=require.NONNEGATIVE)
 def polynomial_decay(
-    initial_learning_rate: Any,
-    decay_steps: Any,
-    end_learning_rate: Any = 0.0001,
-    power: Any = 1.0,
+    initial_learning_rate: Scalar,
+    decay_steps: Scalar,
+    end_learning_rate: Scalar = 0.0001,
+    power: Scalar = 1.0,
     cycle: bool = False,
 ) -> Schedule:
     """Go from one value to another along a power of what is left: gradtx's `polynomial_schedule`, with the power last.
@@ -89,7 +90,9 @@ def polynomial_decay(
 
 
 @factory(**_STARTS, decay_rate=require.NONNEGATIVE)
-def inverse_time_decay(initial_learning_rate: Any, decay_steps: Any, decay_rate: Any, staircase: bool = False) -> Schedule:
+def inverse_time_decay(
+    initial_learning_rate: Scalar, decay_steps: Scalar, decay_rate: Scalar, staircase: bool = False
+) -> Schedule:
     """Divide by a number that grows with the steps.
 
         f(t) = initial_learning_rate / (1 + decay_rate · t / decay_steps)
@@ -115,11 +118,11 @@ def inverse_time_decay(initial_learning_rate: Any, decay_steps: Any, decay_rate:
 
 @factory(**_STARTS, warmup_target=require.NONNEGATIVE, warmup_steps=COUNTABLE)
 def cosine_decay(
-    initial_learning_rate: Any,
-    decay_steps: Any,
-    alpha: Any = 0.0,
-    warmup_target: Any = None,
-    warmup_steps: Any = 0,
+    initial_learning_rate: Scalar,
+    decay_steps: Scalar,
+    alpha: Scalar = 0.0,
+    warmup_target: Scalar | None = None,
+    warmup_steps: Scalar = 0,
 ) -> Schedule:
     """Fall along half a cosine, if a target is given after a rise along a line to it.
 
@@ -149,11 +152,11 @@ def cosine_decay(
     m_mul=require.NONNEGATIVE,
 )
 def cosine_decay_restarts(
-    initial_learning_rate: Any,
+    initial_learning_rate: Scalar,
     first_decay_steps: float,
     t_mul: float = 2.0,
-    m_mul: Any = 1.0,
-    alpha: Any = 0.0,
+    m_mul: Scalar = 1.0,
+    alpha: Scalar = 0.0,
 ) -> Schedule:
     """Fall along half a cosine again and again, each time for longer and from another height.
 

@@ -1,18 +1,19 @@
 """torch.nn.utils.clip_grad_norm_ and clip_grad_value_, as members of a chain."""
 
-from typing import Any
+from typing import Literal
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from gradtx import require, tree
-from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
+from gradtx.core import EmptyState, GradientTransformation, Params, Scalar, Updates, factory, init_empty_state
 from gradtx.transforms.clipping import clip
 from gradtx.transforms.scale import scaling
 
 
-@factory(max_norm=require.NONNEGATIVE)
+@factory(max_norm=require.NONNEGATIVE._replace(infinite=True), norm_type=require.LIMIT)
 def clip_grad_norm(
-    max_norm: Any, norm_type: float | str = 2.0, *, axis_name: str | tuple[str, ...] | None = None
+    max_norm: Scalar, norm_type: float | Literal["inf"] = 2.0, *, axis_name: str | tuple[str, ...] | None = None
 ) -> GradientTransformation:
     """Scale all updates by one factor so that their common norm is at most `max_norm`, as clip_grad_norm_.
 
@@ -30,7 +31,7 @@ def clip_grad_norm(
     Raises:
       ValueError: `max_norm` is negative, or `norm_type` is not above 0.
     """
-    require.in_range("clip_grad_norm", "norm_type", float(norm_type), require.POSITIVE)
+    require.in_range("clip_grad_norm", "norm_type", float(norm_type), require.LIMIT)
     scaled = scaling("clip_grad_norm")
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
@@ -40,8 +41,8 @@ def clip_grad_norm(
     return GradientTransformation(init_empty_state, update)
 
 
-@factory(clip_value=require.POSITIVE)
-def clip_grad_value(clip_value: Any) -> GradientTransformation:
+@factory(clip_value=require.LIMIT)
+def clip_grad_value(clip_value: ArrayLike) -> GradientTransformation:
     """Clip every coordinate: u = min(max(g, −clip_value), clip_value), as clip_grad_value_; it is gradtx's own `clip`.
 
     Args:

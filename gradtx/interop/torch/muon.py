@@ -6,6 +6,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from jax.tree_util import keystr
+from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, Params, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import composed
@@ -37,7 +38,7 @@ def muon(
     ns_steps: int = 5,
     adjust_lr_fn: Literal["original", "match_rms_adamw"] | None = None,
     *,
-    ns_dtype: Any = jnp.bfloat16,
+    ns_dtype: DTypeLike | None = jnp.bfloat16,
     weight_dimension_numbers: Any | Callable[[Params], Any] = _outputs_by_inputs,
 ) -> GradientTransformationExtraArgs:
     """Descend as torch's Muon does, along orthogonalized momentum; every parameter must be a matrix.
@@ -69,8 +70,6 @@ def muon(
     References:
       Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024, https://kellerjordan.github.io/posts/muon/
     """
-    if adjust_lr_fn not in (None, "original", "match_rms_adamw"):
-        raise ValueError(f'muon: adjust_lr_fn must be None, "original" or "match_rms_adamw", got {adjust_lr_fn!r}.')
     direction = scale_by_muon(
         ns_coefficients,
         ns_steps,

@@ -73,7 +73,6 @@ def reduce_lr_on_plateau(
       TypeError: `lr` is a schedule.
       ValueError: a number is out of its range, or a word is another, or `value` is not a scalar.
     """
-    _check(mode, threshold_mode)
     sign = 1 if mode == "min" else -1
     scaled = scaling("reduce_lr_on_plateau")
 
@@ -108,10 +107,3 @@ def reduce_lr_on_plateau(
         return scaled(updates, factor=state.learning_rate / lr), PlateauState(*observe(*state, value=value))
 
     return GradientTransformationExtraArgs(init, update)
-
-
-def _check(mode: str, threshold_mode: str) -> None:
-    if mode not in ("min", "max"):
-        raise ValueError(f'reduce_lr_on_plateau: mode must be "min" or "max", got {mode!r}.')
-    if threshold_mode not in ("rel", "abs"):
-        raise ValueError(f'reduce_lr_on_plateau: threshold_mode must be "rel" or "abs", got {threshold_mode!r}.')

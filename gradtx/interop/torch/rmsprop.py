@@ -2,12 +2,12 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import composed, scheduled
-from gradtx.require import DECAY, NONNEGATIVE, is_zero
+from gradtx.require import DECAY, Range, is_zero
 from gradtx.transforms.momentum import trace
 from gradtx.transforms.rmsprop import scale_by_rms, scale_by_stddev
 
 
-@factory(alpha=DECAY, momentum=NONNEGATIVE)
+@factory(alpha=DECAY, momentum=Range(low=0, high=1))
 def rmsprop(
     lr: ScalarOrSchedule = 1e-2,
     alpha: float = 0.99,

@@ -2,11 +2,11 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import composed, scheduled
-from gradtx.require import NONNEGATIVE, is_zero
+from gradtx.require import NONNEGATIVE, Range, is_zero
 from gradtx.transforms.momentum import trace
 
 
-@factory(momentum=NONNEGATIVE, dampening=NONNEGATIVE)
+@factory(momentum=Range(low=0, high=1), dampening=NONNEGATIVE)
 def sgd(
     lr: ScalarOrSchedule = 1e-3,
     momentum: ScalarOrSchedule = 0,

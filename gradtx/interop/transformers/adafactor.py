@@ -14,7 +14,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.require import DECAY, NONNEGATIVE, POSITIVE, Range, is_zero
+from gradtx.require import DECAY, LIMIT, NONNEGATIVE, Range, is_zero
 from gradtx.schedules.formula import schedule
 from gradtx.transforms.clipping import clip_by_block_rms
 from gradtx.transforms.factored_rms import scale_by_factored_rms
@@ -23,7 +23,7 @@ from gradtx.transforms.param_block import scale_by_param_block_rms
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 
 
-@factory(clip_threshold=POSITIVE, decay_rate=Range(high=0), beta1=DECAY)
+@factory(clip_threshold=LIMIT, decay_rate=Range(high=0), beta1=DECAY)
 def adafactor(
     lr: ScalarOrSchedule | None = None,
     eps: tuple[float, float] = (1e-30, 1e-3),

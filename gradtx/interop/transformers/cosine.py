@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, factory
 from gradtx.interop.transformers.phases import at_least_one, warmed_up, waves
 from gradtx.schedules.formula import COUNTABLE, FRACTION, between, cosine, elapsed, schedule
 
@@ -19,7 +19,9 @@ _RANGES = {
 
 
 @factory(**_RANGES)
-def get_cosine_schedule_with_warmup(lr: Any, num_warmup_steps: Any, num_training_steps: Any, num_cycles: Any = 0.5) -> Schedule:
+def get_cosine_schedule_with_warmup(
+    lr: Scalar, num_warmup_steps: Scalar, num_training_steps: Scalar, num_cycles: Scalar = 0.5
+) -> Schedule:
     """Rise along a line, then fall along half a cosine.
 
         s(t) = (t − num_warmup_steps) / (num_training_steps − num_warmup_steps)
@@ -41,12 +43,12 @@ def get_cosine_schedule_with_warmup(lr: Any, num_warmup_steps: Any, num_training
 
 @factory(**_RANGES)
 def get_cosine_with_min_lr_schedule_with_warmup(
-    lr: Any,
-    num_warmup_steps: Any,
-    num_training_steps: Any,
-    num_cycles: Any = 0.5,
-    min_lr: Any = None,
-    min_lr_rate: Any = None,
+    lr: Scalar,
+    num_warmup_steps: Scalar,
+    num_training_steps: Scalar,
+    num_cycles: Scalar = 0.5,
+    min_lr: Scalar | None = None,
+    min_lr_rate: Scalar | None = None,
 ) -> Schedule:
     """Rise along a line from 0, then fall along half a cosine to the least value: `min_lr`, or `min_lr_rate` times `lr`.
 
@@ -67,13 +69,13 @@ def get_cosine_with_min_lr_schedule_with_warmup(
 
 @factory(**_RANGES, warmup_lr_rate=FRACTION)
 def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
-    lr: Any,
-    num_warmup_steps: Any,
-    num_training_steps: Any,
-    num_cycles: Any = 0.5,
-    min_lr: Any = None,
-    min_lr_rate: Any = None,
-    warmup_lr_rate: Any = None,
+    lr: Scalar,
+    num_warmup_steps: Scalar,
+    num_training_steps: Scalar,
+    num_cycles: Scalar = 0.5,
+    min_lr: Scalar | None = None,
+    min_lr_rate: Scalar | None = None,
+    warmup_lr_rate: Scalar | None = None,
 ) -> Schedule:
     """Rise along a line, not from 0, then fall along half a cosine; one step ahead of the schedules without `warmup_lr_rate`.
 
@@ -111,7 +113,7 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
 
 @factory(**_RANGES)
 def get_cosine_with_hard_restarts_schedule_with_warmup(
-    lr: Any, num_warmup_steps: Any, num_training_steps: Any, num_cycles: Any = 1
+    lr: Scalar, num_warmup_steps: Scalar, num_training_steps: Scalar, num_cycles: Scalar = 1
 ) -> Schedule:
     """Rise along a line, then fall along half a cosine again and again, each time from the top.
 

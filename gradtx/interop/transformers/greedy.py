@@ -96,10 +96,6 @@ def greedy_lr(
     References:
       GreedyLR: A Novel Adaptive Learning Rate Scheduler, 2025, https://arxiv.org/abs/2512.14527
     """
-    if mode not in ("min", "max"):
-        raise ValueError(f'greedy_lr: mode must be "min" or "max", got {mode!r}.')
-    if threshold_mode not in ("rel", "abs"):
-        raise ValueError(f'greedy_lr: threshold_mode must be "rel" or "abs", got {threshold_mode!r}.')
     sign = 1 if mode == "min" else -1
     worst = sign * math.inf
     scaled = scaling("greedy_lr")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, factory
 from gradtx.interop.transformers.cosine import (
     get_cosine_schedule_with_warmup,
     get_cosine_with_hard_restarts_schedule_with_warmup,
@@ -42,9 +42,9 @@ TRANSFORMATIONS: Mapping[str, str] = {
 @factory
 def get_scheduler(
     name: str,
-    lr: Any,
-    num_warmup_steps: Any = None,
-    num_training_steps: Any = None,
+    lr: Scalar,
+    num_warmup_steps: Scalar | None = None,
+    num_training_steps: Scalar | None = None,
     scheduler_specific_kwargs: Mapping[str, Any] | None = None,
 ) -> Schedule:
     """Return the schedule that the Trainer calls by a name, its `lr_scheduler_type`.
@@ -71,7 +71,7 @@ def get_scheduler(
             f"{TRANSFORMATIONS[name]}(...), and give update the loss as value=."
         )
     if name not in SCHEDULES:
-        raise ValueError(f"get_scheduler: {name!r} is no schedule; known are {', '.join(SCHEDULES)}.")
+        raise ValueError(f"get_scheduler: the name {name!r} is not that of a schedule; known are {', '.join(SCHEDULES)}.")
     given = {"num_warmup_steps": num_warmup_steps, "num_training_steps": num_training_steps}
     for argument in _required(name):
         if given[argument] is None:

@@ -6,14 +6,14 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, factory
 from gradtx.interop.transformers.phases import warmed_up
 from gradtx.schedules.decay import constant_schedule
 from gradtx.schedules.formula import COUNTABLE, COUNTABLE_FROM_ONE, between, elapsed, remaining, schedule
 
 
 @factory
-def get_constant_schedule(lr: Any) -> Schedule:
+def get_constant_schedule(lr: Scalar) -> Schedule:
     """Return the same value at every step.
 
     Args:
@@ -23,7 +23,7 @@ def get_constant_schedule(lr: Any) -> Schedule:
 
 
 @factory(num_warmup_steps=COUNTABLE)
-def get_constant_schedule_with_warmup(lr: Any, num_warmup_steps: Any) -> Schedule:
+def get_constant_schedule_with_warmup(lr: Scalar, num_warmup_steps: Scalar) -> Schedule:
     """Rise along a line, then stay.
 
     The first value is 0, as in all schedules of transformers with a warm-up of this kind: the first step does not move.
@@ -44,7 +44,7 @@ def get_constant_schedule_with_warmup(lr: Any, num_warmup_steps: Any) -> Schedul
 
 
 @factory(num_warmup_steps=COUNTABLE, num_training_steps=COUNTABLE)
-def get_linear_schedule_with_warmup(lr: Any, num_warmup_steps: Any, num_training_steps: Any) -> Schedule:
+def get_linear_schedule_with_warmup(lr: Scalar, num_warmup_steps: Scalar, num_training_steps: Scalar) -> Schedule:
     """Rise along a line, then fall to 0 along another: what the Trainer does by default, without a warm-up.
 
     Args:
@@ -60,7 +60,7 @@ def get_linear_schedule_with_warmup(lr: Any, num_warmup_steps: Any, num_training
 
 @factory(num_warmup_steps=COUNTABLE, num_training_steps=COUNTABLE, lr_end=require.NONNEGATIVE, power=require.POSITIVE)
 def get_polynomial_decay_schedule_with_warmup(
-    lr: Any, num_warmup_steps: Any, num_training_steps: Any, lr_end: Any = 1e-7, power: Any = 1.0
+    lr: Scalar, num_warmup_steps: Scalar, num_training_steps: Scalar, lr_end: Scalar = 1e-7, power: Scalar = 1.0
 ) -> Schedule:
     """Rise along a line, then fall along a power of what is left of the training.
 
@@ -94,7 +94,7 @@ def _polynomial(lr: Any, num_warmup_steps: Any, num_training_steps: Any, lr_end:
 
 
 @factory(num_warmup_steps=COUNTABLE, timescale=COUNTABLE_FROM_ONE)
-def get_inverse_sqrt_schedule(lr: Any, num_warmup_steps: Any, timescale: Any = None) -> Schedule:
+def get_inverse_sqrt_schedule(lr: Scalar, num_warmup_steps: Scalar, timescale: Scalar | None = None) -> Schedule:
     """Rise along a line, then fall as one over the square root of the step, for ever.
 
         f(t) = lr · √(timescale / (t − num_warmup_steps + timescale))      for t ≥ num_warmup_steps

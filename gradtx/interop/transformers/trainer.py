@@ -8,7 +8,7 @@ from gradtx.require import DECAY, NONNEGATIVE
 from gradtx.tree.mask import Mask
 
 
-@factory(adam_beta1=DECAY, adam_beta2=DECAY, adam_epsilon=NONNEGATIVE, max_grad_norm=NONNEGATIVE)
+@factory(adam_beta1=DECAY, adam_beta2=DECAY, adam_epsilon=NONNEGATIVE, max_grad_norm=NONNEGATIVE._replace(infinite=True))
 def trainer_adamw(
     learning_rate: ScalarOrSchedule = 5e-5,
     weight_decay: ScalarOrSchedule = 0.0,

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, factory
 from gradtx.interop.transformers.phases import at_least_one, waves
 from gradtx.schedules.formula import COUNTABLE, between, cosine, elapsed, schedule
 
@@ -32,15 +32,15 @@ RISES: Mapping[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     num_cycles=require.NONNEGATIVE,
 )
 def get_wsd_schedule(
-    lr: Any,
-    num_warmup_steps: Any,
-    num_decay_steps: Any,
-    num_training_steps: Any = None,
-    num_stable_steps: Any = None,
+    lr: Scalar,
+    num_warmup_steps: Scalar,
+    num_decay_steps: Scalar,
+    num_training_steps: Scalar | None = None,
+    num_stable_steps: Scalar | None = None,
     warmup_type: Shape = "linear",
     decay_type: Shape = "cosine",
-    min_lr_ratio: Any = 0,
-    num_cycles: Any = 0.5,
+    min_lr_ratio: Scalar = 0,
+    num_cycles: Scalar = 0.5,
 ) -> Schedule:
     """Rise, stay, then fall to where the rise began: to `min_lr_ratio` times `lr`.
 
@@ -69,9 +69,6 @@ def get_wsd_schedule(
       Hu et al., MiniCPM: Unveiling the Potential of Small Language Models with Scalable Training Strategies, 2024,
       https://arxiv.org/abs/2404.06395
     """
-    for name, word in (("warmup_type", warmup_type), ("decay_type", decay_type)):
-        if word not in RISES:
-            raise ValueError(f"get_wsd_schedule: {name} must be 'linear', 'cosine' or '1-sqrt', got {word!r}")
     if num_stable_steps is None:
         if num_training_steps is None:
             raise ValueError("get_wsd_schedule takes num_training_steps or num_stable_steps, got neither.")

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import factory
-from gradtx.interop.torch.schedulers.recurrence import Rate, Run, Scheduler, require_integer, stepped
-from gradtx.schedules.formula import STEPS
+from gradtx.interop.torch.schedulers.recurrence import Rate, Run, Scheduler, stepped
+from gradtx.schedules.formula import COUNTABLE
 
 
 @factory
@@ -80,7 +80,7 @@ def _together(parts: Sequence[Scheduler]) -> tuple[str | None, Run]:
     if len(others) == 1 and others[0].zero is not None:
         return None, _from_zero(others[0].zero, step, each)
     *earlier, last = sorted(parts, key=lambda part: part.settled)
-    first_alone = int(min(max((part.settled for part in earlier), default=0), STEPS.high))
+    first_alone = int(min(max((part.settled for part in earlier), default=0), COUNTABLE.high))
     return None, step_by_step
 
 
@@ -146,9 +146,8 @@ def _phases(schedulers: Sequence[Scheduler], milestones: Sequence[int]) -> list[
             f"sequential_lr: {len(schedulers)} schedulers meet at {len(schedulers) - 1} milestones, got {len(milestones)}."
         )
     for earlier, later in itertools.pairwise([0, *milestones]):
-        require_integer("sequential_lr", "a milestone", later)
-        require.in_range("sequential_lr", f"the milestone after {earlier}", later, STEPS._replace(low=earlier))
-    spans = zip(schedulers, [0, *milestones], [*milestones, int(STEPS.high) + 1], strict=True)
+        require.in_range("sequential_lr", f"the milestone after {earlier}", later, COUNTABLE._replace(low=earlier))
+    spans = zip(schedulers, [0, *milestones], [*milestones, int(COUNTABLE.high) + 1], strict=True)
     return [(member, begin, end - begin - 1) for member, begin, end in spans if begin < end]
 
 

@@ -1,17 +1,15 @@
 """torch's CosineAnnealingLR and CosineAnnealingWarmRestarts."""
 
-from typing import Any
-
 import jax.numpy as jnp
 
-from gradtx.core import factory
-from gradtx.interop.torch.schedulers.recurrence import Scheduler, require_integer, setting
+from gradtx.core import Scalar, factory
+from gradtx.interop.torch.schedulers.recurrence import Scheduler, setting
 from gradtx.schedules.formula import AT_LEAST_ONE_STEP, between, cosine
 from gradtx.schedules.restarts import restarts
 
 
 @factory(T_max=AT_LEAST_ONE_STEP._replace(high=2**30))
-def cosine_annealing_lr(lr: Any, T_max: int, eta_min: float = 0.0) -> Scheduler:
+def cosine_annealing_lr(lr: Scalar, T_max: int, eta_min: float = 0.0) -> Scheduler:
     """Fall along half a cosine, rise along the other half, and so on, as CosineAnnealingLR.
 
         f(t) = eta_min + (lr − eta_min)·(1 + cos(π·t / T_max)) / 2
@@ -27,7 +25,6 @@ def cosine_annealing_lr(lr: Any, T_max: int, eta_min: float = 0.0) -> Scheduler:
     Raises:
       ValueError: `T_max` is not a positive integer.
     """
-    require_integer("cosine_annealing_lr", "T_max", T_max)
     height = lr - eta_min
 
     def wave(count):
@@ -58,7 +55,7 @@ def cosine_annealing_lr(lr: Any, T_max: int, eta_min: float = 0.0) -> Scheduler:
 
 
 @factory(T_0=AT_LEAST_ONE_STEP, T_mult=AT_LEAST_ONE_STEP)
-def cosine_annealing_warm_restarts(lr: Any, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> Scheduler:
+def cosine_annealing_warm_restarts(lr: Scalar, T_0: int, T_mult: int = 1, eta_min: float = 0.0) -> Scheduler:
     """Fall along half a cosine again and again, each time from the top, as CosineAnnealingWarmRestarts.
 
         f(t) = eta_min + (lr − eta_min)·(1 + cos(π·t_cur / T_i)) / 2      t_cur: steps since the last restart
@@ -75,8 +72,6 @@ def cosine_annealing_warm_restarts(lr: Any, T_0: int, T_mult: int = 1, eta_min: 
     References:
       Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, https://arxiv.org/abs/1608.03983
     """
-    require_integer("cosine_annealing_warm_restarts", "T_0", T_0)
-    require_integer("cosine_annealing_warm_restarts", "T_mult", T_mult)
     cycle = restarts(T_0, T_mult)
 
     def value(count):

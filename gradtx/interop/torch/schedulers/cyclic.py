@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, factory
 from gradtx.interop.torch.schedulers.recurrence import Scheduler, power, setting
 from gradtx.schedules.formula import schedule
 
@@ -18,8 +18,8 @@ _MODES = ("triangular", "triangular2", "exp_range")
 
 @factory(**_RANGES)
 def cyclic_lr(
-    base_lr: Any,
-    max_lr: Any,
+    base_lr: Scalar,
+    max_lr: Scalar,
     step_size_up: float = 2000,
     step_size_down: float | None = None,
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular",
@@ -63,8 +63,8 @@ def cyclic_lr(
 
 @factory(**_RANGES)
 def cyclic_momentum(
-    base_lr: Any,
-    max_lr: Any,
+    base_lr: Scalar,
+    max_lr: Scalar,
     step_size_up: float = 2000,
     step_size_down: float | None = None,
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular",
@@ -111,10 +111,6 @@ def require_momentum(owner: str, cycle_momentum: bool) -> None:
 
 def _height(owner: str, up: Any, down: Any, mode: str, gamma: Any, scale_fn: Any, scale_mode: str) -> Height:
     """Where between the lowest and the highest the value of a step is, from 0 to 1."""
-    if scale_fn is None and mode not in _MODES:
-        raise ValueError(f"{owner}: mode must be one of {', '.join(_MODES)}, got {mode!r}, and there is no scale_fn.")
-    if scale_mode not in ("cycle", "iterations"):
-        raise ValueError(f"{owner}: scale_mode must be 'cycle' or 'iterations', got {scale_mode!r}.")
     up = _whole(up)
     down = up if down is None else _whole(down)
 

@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import require
-from gradtx.core import factory
-from gradtx.interop.torch.schedulers.recurrence import Scheduler, power, require_integer, scaling, setting, stepped
-from gradtx.schedules.formula import AT_LEAST_ONE_STEP, FRACTION, STEPS, between
+from gradtx.core import Scalar, factory
+from gradtx.interop.torch.schedulers.recurrence import Scheduler, power, scaling, setting, stepped
+from gradtx.schedules.formula import AT_LEAST_ONE_STEP, COUNTABLE, FRACTION, between
 
 _ABOVE_ZERO = FRACTION._replace(low_included=False)
-_ITERATIONS = {"total_iters": STEPS}
+_ITERATIONS = {"total_iters": COUNTABLE}
 
 
 @factory
-def lambda_lr(lr: Any, lr_lambda: Callable[[Any], Any]) -> Scheduler:
+def lambda_lr(lr: Scalar, lr_lambda: Callable[[Any], Any]) -> Scheduler:
     """Follow a function: f(t) = lr · lr_lambda(t), as LambdaLR.
 
     Args:
@@ -27,12 +27,11 @@ def lambda_lr(lr: Any, lr_lambda: Callable[[Any], Any]) -> Scheduler:
     Raises:
       TypeError: `lr_lambda` is not callable.
     """
-    _require_callable("lambda_lr", lr_lambda)
     return setting("lambda_lr", lr, lambda count: lr * lr_lambda(count.astype(int)))
 
 
 @factory
-def multiplicative_lr(lr: Any, lr_lambda: Callable[[Any], Any]) -> Scheduler:
+def multiplicative_lr(lr: Scalar, lr_lambda: Callable[[Any], Any]) -> Scheduler:
     """Multiply by a factor that a function gives for each step: f(t) = lr · ∏ lr_lambda(k), k from 1 to t, as MultiplicativeLR.
 
     The product is computed anew at each call, in a loop of t turns: in long trainings, write what it amounts to as a
@@ -45,7 +44,6 @@ def multiplicative_lr(lr: Any, lr_lambda: Callable[[Any], Any]) -> Scheduler:
     Raises:
       TypeError: `lr_lambda` is not callable.
     """
-    _require_callable("multiplicative_lr", lr_lambda)
 
     def run(found, since, until):
         return stepped(lambda value, count: value * lr_lambda(count.astype(int)), found, since, until)
@@ -57,7 +55,7 @@ def multiplicative_lr(lr: Any, lr_lambda: Callable[[Any], Any]) -> Scheduler:
 
 
 @factory(step_size=AT_LEAST_ONE_STEP, gamma=require.NONNEGATIVE)
-def step_lr(lr: Any, step_size: int, gamma: float = 0.1) -> Scheduler:
+def step_lr(lr: Scalar, step_size: int, gamma: float = 0.1) -> Scheduler:
     """Multiply at every `step_size`-th step: f(t) = lr · gamma^⌊t / step_size⌋, as StepLR.
 
     Args:
@@ -68,12 +66,11 @@ def step_lr(lr: Any, step_size: int, gamma: float = 0.1) -> Scheduler:
     Raises:
       ValueError: `step_size` is not a positive integer, or `gamma` is negative.
     """
-    require_integer("step_lr", "step_size", step_size)
     return scaling("step_lr", lr, lambda since, until: power(gamma, until // step_size - since // step_size))
 
 
 @factory(gamma=require.NONNEGATIVE)
-def multi_step_lr(lr: Any, milestones: Sequence[float], gamma: float = 0.1) -> Scheduler:
+def multi_step_lr(lr: Scalar, milestones: Sequence[float], gamma: float = 0.1) -> Scheduler:
     """Multiply at each milestone: f(t) = lr · ∏ {gamma : milestone ≤ t}, as MultiStepLR.
 
     Args:
@@ -85,7 +82,7 @@ def multi_step_lr(lr: Any, milestones: Sequence[float], gamma: float = 0.1) -> S
       ValueError: a milestone or `gamma` is negative.
     """
     for milestone in milestones:
-        require.in_range("multi_step_lr", "a milestone", milestone, STEPS)
+        require.in_range("multi_step_lr", "a milestone", milestone, COUNTABLE)
     steps = np.array(sorted(int(milestone) for milestone in milestones if milestone == int(milestone)), np.int32)
 
     def passed(count):
@@ -101,7 +98,7 @@ def multi_step_lr(lr: Any, milestones: Sequence[float], gamma: float = 0.1) -> S
 
 
 @factory(factor=_ABOVE_ZERO, **_ITERATIONS)
-def constant_lr(lr: Any, factor: float = 1.0 / 3, total_iters: float = 5) -> Scheduler:
+def constant_lr(lr: Scalar, factor: float = 1.0 / 3, total_iters: float = 5) -> Scheduler:
     """Multiply by a factor until step `total_iters`, where it is divided out, as ConstantLR.
 
     Args:
@@ -124,7 +121,7 @@ def constant_lr(lr: Any, factor: float = 1.0 / 3, total_iters: float = 5) -> Sch
 
 
 @factory(start_factor=_ABOVE_ZERO, end_factor=FRACTION, **_ITERATIONS)
-def linear_lr(lr: Any, start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: float = 5) -> Scheduler:
+def linear_lr(lr: Scalar, start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: float = 5) -> Scheduler:
     """Multiply by a factor that goes along a line, as LinearLR.
 
         f(t) = lr · (start_factor + (end_factor − start_factor)·min(t, total_iters) / total_iters)
@@ -149,7 +146,7 @@ def linear_lr(lr: Any, start_factor: float = 1.0 / 3, end_factor: float = 1.0, t
 
 
 @factory(gamma=require.NONNEGATIVE)
-def exponential_lr(lr: Any, gamma: float) -> Scheduler:
+def exponential_lr(lr: Scalar, gamma: float) -> Scheduler:
     """Multiply at every step: f(t) = lr · gamma^t, as ExponentialLR.
 
     Args:
@@ -163,7 +160,7 @@ def exponential_lr(lr: Any, gamma: float) -> Scheduler:
 
 
 @factory(power=require.NONNEGATIVE, **_ITERATIONS)
-def polynomial_lr(lr: Any, total_iters: float = 5, power: float = 1.0) -> Scheduler:
+def polynomial_lr(lr: Scalar, total_iters: float = 5, power: float = 1.0) -> Scheduler:
     """Fall to 0 along a power of what is left: f(t) = lr · (1 − min(t / total_iters, 1))^power, as PolynomialLR.
 
     Args:
@@ -195,8 +192,3 @@ def _ratio(value: Any, earlier: Any) -> Any:
 
 def _settled(total_iters: Any) -> float:
     return math.floor(total_iters) if isinstance(total_iters, int | float) else math.inf
-
-
-def _require_callable(owner: str, lr_lambda: Any) -> None:
-    if not callable(lr_lambda):
-        raise TypeError(f"{owner}: lr_lambda should be a function of the count, got {lr_lambda!r}.")

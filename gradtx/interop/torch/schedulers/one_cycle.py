@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Schedule, factory
+from gradtx.core import Scalar, Schedule, factory
 from gradtx.interop.torch.schedulers.cyclic import require_momentum
-from gradtx.interop.torch.schedulers.recurrence import Scheduler, require_integer, setting
+from gradtx.interop.torch.schedulers.recurrence import Scheduler, setting
 from gradtx.schedules.formula import AT_LEAST_ONE_STEP, FRACTION, between, cosine, schedule
 
 _RANGES = {
@@ -25,7 +25,7 @@ _RANGES = {
 
 @factory(**_RANGES)
 def one_cycle_lr(
-    max_lr: Any,
+    max_lr: Scalar,
     total_steps: int | None = None,
     epochs: int | None = None,
     steps_per_epoch: int | None = None,
@@ -75,7 +75,7 @@ def one_cycle_lr(
 
 @factory(**_RANGES)
 def one_cycle_momentum(
-    max_lr: Any,
+    max_lr: Scalar,
     total_steps: int | None = None,
     epochs: int | None = None,
     steps_per_epoch: int | None = None,
@@ -120,13 +120,10 @@ def _ends(
     owner: str, total_steps: Any, epochs: Any, steps_per_epoch: Any, pct_start: Any, anneal_strategy: str, three_phase: bool
 ) -> list[float]:
     """The steps at which the phases end, as torch computes them."""
-    if anneal_strategy not in ("cos", "linear"):
-        raise ValueError(f"{owner}: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}.")
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
             raise ValueError(f"{owner}: give total_steps, or epochs and steps_per_epoch.")
         total_steps = epochs * steps_per_epoch
-    require_integer(owner, "the number of steps", total_steps)
     rise = float(pct_start * total_steps) - 1
     ends = [rise, *([float(2 * pct_start * total_steps) - 2] if three_phase else []), float(total_steps - 1)]
     if ends[0] == 0:

@@ -5,7 +5,6 @@ besides how it goes on from any learning rate.
 """
 
 import math
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradtx.core import Function
+from gradtx.core import Function, Scalar
 from gradtx.schedules.formula import schedule
 
 Rate: TypeAlias = Any
@@ -54,7 +53,7 @@ def scaling(
     name: str,
     lr: Rate,
     growth: Callable[[Any, Any], Any],
-    first: Any = 1.0,
+    first: Scalar = 1.0,
     restart: Found | None = None,
     settled: float = math.inf,
 ) -> Scheduler:
@@ -103,9 +102,3 @@ def power(factor: Any, exponent: Any) -> jax.Array:
         return jnp.asarray(factor, float) ** exponent
     held = float(np.asarray(factor, exponent.dtype))
     return held**exponent * jnp.exp(exponent * math.log(factor / held))
-
-
-def require_integer(owner: str, name: str, number: Any) -> None:
-    """Raise `ValueError`, naming `owner` and `name`, if `number` is a number of another kind; an array may be traced."""
-    if isinstance(number, numbers.Real) and not isinstance(number, numbers.Integral):
-        raise ValueError(f"{owner}: {name} must be an integer, got {number}.")

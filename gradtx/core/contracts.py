@@ -1,0 +1,166 @@
+"""The contract of a function's arguments: read from its signature once, kept whenever it is called.
+
+Annotations say of what kind an argument is, the word it is called the range of a number (`gradtx.require`). What an annotation
+leaves open (`Any`, a class of the user's) is not checked. What is not kept to is an error that names the function, the argument
+and what it may be.
+"""
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradtx import require
+from gradtx.core.kinds import REFUSED, Kind, is_numeric, kind_of
+from gradtx.core.protocol import ScalarOrSchedule
+from gradtx.core.wrapping import is_transformation, not_a_transformation
+from gradtx.tree.mask import check_mask
+from gradtx.tree.matrices import check_numbers
+
+_INT32 = 2**31 - 1  # what JAX counts up to
+
+
+class Term(NamedTuple):
+    """What one argument may be."""
+
+    kind: Kind | None
+    numbers: require.Range
+    default: Any
+    several: bool  # whether it is *args
+    optional: bool  # whether it may be None
+    check: Callable[[str, Any, str], None] | None  # for a tree, by the word that it is called
+
+
+class Contract:
+    """What the arguments of a function may be."""
+
+    def __init__(
+        self,
+        owner: str,
+        signature: inspect.Signature,
+        ranges: Mapping[str, require.Range] | None = None,
+        *,
+        steerable: bool = False,
+    ):
+        """Read a signature.
+
+        Args:
+          owner: the function, for the errors.
+          signature: its signature.
+          ranges: the numbers that an argument may be, where the table of `gradtx.require` does not say so.
+          steerable: whether it makes transformations, of which each number can be made to follow a schedule.
+        """
+        self.owner = owner
+        self.steerable = steerable
+        self.terms: dict[str, Term] = {}
+        for name, parameter in signature.parameters.items():
+            kind = kind_of(parameter.annotation)
+            numbers = {**require.RANGES, **(ranges or {})}.get(name)
+            check = _check_of_tree(name)
+            if kind or numbers or check:
+                optional = types.NoneType in require.alternatives(parameter.annotation)
+                several = parameter.kind is parameter.VAR_POSITIONAL
+                self.terms[name] = Term(kind, numbers or require.Range(), parameter.default, several, optional, check)
+
+    def keep(self, arguments: dict[str, Any]) -> None:
+        """Put each argument as it is used in the place of what was given, or raise if it is not what it may be.
+
+        Raises:
+          TypeError: an argument is of another kind.
+          ValueError: a number is out of its range, or a word is none of those that are known.
+        """
+        for name, value in arguments.items():
+            term = self.terms.get(name)
+            if term is None or value is term.default or (value is None and term.optional):
+                continue
+            if term.several:
+                arguments[name] = tuple(self._used(f"{name}[{k}]", each, term) for k, each in enumerate(value or ()))
+            else:
+                arguments[name] = self._used(name, value, term)
+
+    def _used(self, name: str, value: Any, term: Term) -> Any:
+        used = term.kind.read(value) if term.kind else value
+        if used is REFUSED and term.kind:
+            raise self._refusal(name, value, term.kind)
+        if term.check and value is None:
+            raise TypeError(f"{self.owner}: {name} must be a tree or a function that makes one, got None.")
+        if term.check:
+            term.check(self.owner, value, name)
+        self._check_range(name, used, term.kind, term.numbers)
+        return used
+
+    def _check_range(self, name: str, value: Any, kind: Kind | None, numbers: require.Range) -> None:
+        require.in_range(self.owner, name, value, numbers)
+        if isinstance(value, int) and abs(value) > _INT32 and numbers.high > _INT32 and kind and "an integer" in kind.words:
+            raise ValueError(f"{self.owner}: {name} must fit into an int32, got {require.shortened(value)}.")
+        for key, part, part_kind in kind.parts(value) if kind else ():
+            self._check_range(f"{name}[{key!r}]", part, part_kind, numbers)
+
+    def _refusal(self, name: str, value: Any, kind: Kind) -> Exception:
+        for key, part, part_kind in kind.parts(value):
+            if part_kind and part_kind.read(part) is REFUSED:
+                return self._refusal(f"{name}[{key!r}]", part, part_kind)
+        one_of_some_words = any(word.startswith('"') for word in kind.words)
+        error = ValueError if isinstance(value, str) and one_of_some_words else TypeError
+        return error(f"{self.owner}: {name} must be {kind}, got {self._got(name, value, kind.words)}")
+
+    def _got(self, name: str, value: Any, words: list[str]) -> str:
+        """What was given, and what to write instead."""
+        if getattr(value, "is_factory", False):
+            return f"{value.__name__} itself; call it: {value.__name__}(...)."
+        if "a gradient transformation" in words:
+            return f"{not_a_transformation(value)}."
+        if callable(value) and not isinstance(value, type):
+            steerable = self.steerable and "a number" in words
+            return f"a function, {named(value)}.{_HOW_TO_STEER.format(owner=self.owner, name=name) if steerable else ''}"
+        if "a function" in words and is_transformation(value) and hasattr(value, "recipe"):
+            return f"{value!r}, which is made already; what makes it is {value.recipe.name}."
+        if "a dtype" in words and isinstance(value, str):
+            return f"{value!r}; write one such as jnp.bfloat16 or 'bfloat16'."
+        if "a function" in words and ("schedule" in name or "step" in name) and isinstance(value, int | float):
+            return f"{value!r}; for a number write constant_schedule({value!r})."
+        if getattr(value, "shape", ()):
+            several = "; jax.vmap tries several" if "a number" in words else ""
+            return f"an array of shape {value.shape}{several}."
+        return f"{require.shortened(value)}."
+
+
+def at_step(hyperparameter: ScalarOrSchedule, count: Any) -> Any:
+    """Return what a hyperparameter is at a step: the number, or what the schedule says.
+
+    Raises:
+      TypeError: the schedule returned something else than a number.
+      ValueError: it returned an array with axes that the count does not have: a rate for each column, say.
+    """
+    if not callable(hyperparameter):
+        return hyperparameter
+    value = hyperparameter(count)
+    if not is_numeric(value):
+        raise TypeError(
+            f"a schedule returns a number for a step, but {named(hyperparameter)} returned {require.shortened(value)}."
+        )
+    if np.shape(value) not in ((), np.shape(count)):
+        raise ValueError(
+            f"a schedule returns a number for a step, but {named(hyperparameter)} returned an array of shape {np.shape(value)}."
+        )
+    return value
+
+
+def named(function: Any) -> str:
+    """Return how a schedule is called: by the call that made it, or by its name."""
+    return repr(function) if getattr(function, "recipe", None) else getattr(function, "__name__", repr(function))
+
+
+def _check_of_tree(name: str) -> Callable[[str, Any, str], None] | None:
+    """What a tree of this name is checked by, which its annotation (`Any`) does not tell."""
+    return next((check for word, check in _TREES.items() if name == word or name.endswith(f"_{word}")), None)
+
+
+_TREES = {"mask": check_mask, "dimension_numbers": check_numbers, "labels": lambda owner, labels, word: None}
+
+_HOW_TO_STEER = (
+    ' To let it follow a schedule write adjustable({owner}(...), {{"{owner}.{name}": schedule}})'
+    " or inject_hyperparams({owner})(..., {name}=schedule)."
+)
