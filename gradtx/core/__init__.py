@@ -40,6 +40,7 @@ from gradtx.core.wrapping import Inside as Inside
 from gradtx.core.wrapping import Part as Part
 from gradtx.core.wrapping import declared_extra_args as declared_extra_args
 from gradtx.core.wrapping import forwards_to as forwards_to
+from gradtx.core.wrapping import if_stepped as if_stepped
 from gradtx.core.wrapping import inside as inside
 from gradtx.core.wrapping import is_transformation as is_transformation
 from gradtx.core.wrapping import supported as supported

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+import jax.numpy as jnp
+
 from gradtx.core.extra_args import keywords, only
 from gradtx.core.protocol import GradientTransformation, GradientTransformationExtraArgs, OptState, Params, Updates
 from gradtx.errors import named
@@ -25,6 +27,7 @@ class Inside(NamedTuple):
     - `parts`: what it wraps;
     - `seen`: for each part the parameters that it sees, with holes in the place of the others; None for all of them;
     - `count`: the step at which it evaluates a schedule of its own; None means the first integer in its state;
+    - `steps`: how many steps it has taken, for a wrapper that takes one in some of its updates only; None for all others;
     - `adjust`: the state with other hyperparameters, for a wrapper that keeps those of its part in the state (and whose part
       is made anew with these); None for all others. Its arguments are the state, new values by path, and whether they override
       schedules.
@@ -33,12 +36,37 @@ class Inside(NamedTuple):
     parts: Callable[[OptState], list[Part]] = lambda state: []
     seen: Callable[[Params], list[Params]] | None = None
     count: Callable[[OptState], Any] | None = None
+    steps: Callable[[OptState], Any] | None = None
     adjust: Callable[[OptState, Mapping[str, Any], bool], OptState] | None = None
 
 
 def inside(tx: GradientTransformation) -> Inside:
     """Return what a transformation tells of what is inside; of one from another library that is nothing."""
     return getattr(tx.update, "inside", Inside())
+
+
+def if_stepped(tx: GradientTransformation, before: OptState, after: OptState) -> Callable[[Any, Any], Any]:
+    """Return what chooses the first of two arrays after an update that was a step, and else the second.
+
+    It was none where something inside that sees all parameters, such as `MultiSteps`, waits for more gradients.
+
+    Args:
+      tx: a transformation.
+      before: its state before the update.
+      after: its state after it.
+    """
+    taken, now = (_steps_taken(supported(tx), state) for state in (before, after))
+    return (lambda new, old: new) if taken is None else lambda new, old: jnp.where(taken != now, new, old)
+
+
+def _steps_taken(tx: GradientTransformation, state: OptState) -> Any:
+    tells = inside(tx)
+    if tells.steps is not None:
+        return tells.steps(state)
+    if tells.seen is not None:
+        return None
+    taken = (_steps_taken(part.tx, part.state) for part in tells.parts(state))
+    return next((steps for steps in taken if steps is not None), None)
 
 
 def declared_extra_args(update: Callable[..., Any]) -> frozenset[str]:

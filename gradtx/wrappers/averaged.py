@@ -17,6 +17,7 @@ from gradtx.core import (
     at_step,
     factory,
     forwards_to,
+    if_stepped,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
@@ -46,7 +47,8 @@ def averaged(
     The average begins at the first parameters; it is `state.average`, and `eval_params(state, params)` finds it wherever the
     wrapper is. A constant rate is an exponential moving average of decay 1 − rate; a rate of 1/(t+1) the mean of all steps, of
     which a rate of 1 until some step forgets the beginning. `exponentially_averaged`, `polyak_averaged` and
-    `stochastic_weight_averaged` have the usual rates.
+    `stochastic_weight_averaged` have the usual rates. Around `MultiSteps` the steps are those of its optimizer: a mini-step
+    that only gathers gradients leaves the average as it is.
 
     Args:
       inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.
@@ -83,8 +85,9 @@ def averaged(
     @forwards_to(inner)
     def update(updates: Updates, state: AveragedState, params: Params, **extra_args: Any):
         updates, inner_state = inner.update(updates, state.inner_state, params, **extra_args)
-        now = {"rate": at_step(rate, state.count), "overwrite": overwritten(state.count)}
+        at_steps = if_stepped(inner, state.inner_state, inner_state)
+        now = {"rate": at_steps(at_step(rate, state.count), 0), "overwrite": at_steps(overwritten(state.count), False)}
         updates, average = rule(updates, state.average, params, **now)
-        return updates, AveragedState(safe_increment(state.count), average, inner_state)
+        return updates, AveragedState(at_steps(safe_increment(state.count), state.count), average, inner_state)
 
     return GradientTransformationExtraArgs(init, update)

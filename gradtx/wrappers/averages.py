@@ -25,8 +25,8 @@ def exponentially_averaged(
         a ← d·a + (1−d)·p        d = min(decay, (1+t) / (10+t))        p: the parameters after step t = 1, 2, ...
 
     Evaluate the model at `eval_params(state, params)`. It begins at the first parameters, which the warm-up soon forgets: the
-    average is as long as a tenth of the run until it is as long as `decay` has it. Around `MultiSteps` each mini-step is a
-    step; inside of it, each step of its optimizer.
+    average is as long as a tenth of the run until it is as long as `decay` has it. Around `MultiSteps`, as
+    inside of it, the steps are those of its optimizer.
 
     Args:
       inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.

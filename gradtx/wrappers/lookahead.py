@@ -15,6 +15,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    if_stepped,
     with_extra_args_support,
 )
 from gradtx.numerics import Count
@@ -58,7 +59,7 @@ def lookahead(
 
     Args:
       fast_optimizer: a transformation.
-      sync_period: steps from one meeting to the next.
+      sync_period: steps from one meeting to the next; those of its optimizer, where the fast one is a `MultiSteps`.
       slow_step_size: how far the slow parameters go, between 0 and 1.
       reset_state: whether the fast optimizer begins anew, at the slow parameters, after each meeting.
 
@@ -84,8 +85,9 @@ def lookahead(
         if not is_pair(params):
             raise TypeError("lookahead has two sets of parameters: LookaheadParams.init_synced(params) makes them of one.")
         updates, fast_state = fast_optimizer.update(updates, state.fast_state, params.fast, **extra_args)
-        steps = (state.steps_since_sync + 1) % sync_period
-        meet = steps == 0
+        at_steps = if_stepped(fast_optimizer, state.fast_state, fast_state)
+        steps = at_steps((state.steps_since_sync + 1) % sync_period, state.steps_since_sync)
+        meet = at_steps(steps == 0, False)
         fast_updates, slow_updates = rule(updates, params.slow, params.fast, meet=meet)
         if reset_state:
             start = apply_updates(params.fast, fast_updates)

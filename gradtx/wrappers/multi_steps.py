@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
+import numpy as np
 
 from gradtx import hints, require, tree
 from gradtx.compiled import compiled, keep_dtypes, run_if
@@ -93,6 +94,11 @@ class MultiSteps(GradientTransformationExtraArgs):
         mini-step i of k:   a ← a + (g − a)/i      u = 0 for i < k,  opt's update of a for i = k
 
     `opt` runs only in the k-th mini-step. A mini-step that is left out counts for nothing: it is as if it had not happened.
+    With `update(..., emit=True)`, a bool that may be traced, `opt` runs at once, with the mean (or sum) of the mini-steps that
+    there are, this one included, as at the end of an epoch; if there is none, the update is 0 and `opt` does not run.
+
+    Averages of the parameters, `lookahead` and `schedule_free` around it count the steps of `opt` alone. What reads every
+    gradient (`mechanize`, `sam`) belongs inside.
 
     Args:
       opt: a transformation.
@@ -170,17 +176,18 @@ def multi_steps(
             skip_state=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report),
         )
 
-    @forwards_to(inner, states=lambda state: (state.inner_opt_state,), count=lambda state: state.gradient_step)
     @compiled
-    def update(updates: Updates, state: MultiStepsState, params: Params | None = None, **extra_args: Any):
+    def mini_step_of(updates: Updates, state: MultiStepsState, params: Params | None = None, *, emit: Any, **extra_args: Any):
         skip, skip_state = should_skip(updates, state.gradient_step, params)
-        emit = ~skip & (state.mini_step >= every_k(state.gradient_step) - 1)
         mini_step = safe_increment(state.mini_step)
+        gathered = jnp.where(skip, state.mini_step, mini_step)
+        emit = (~skip & (state.mini_step >= every_k(state.gradient_step) - 1)) | (emit & (gathered > 0))
         acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step)[1])
 
         def step():
-            gathered = _in_place_of(updates, acc_grads)
-            new_updates, inner_state = inner.update(gathered, state.inner_opt_state, params, **extra_args)
+            new_updates, inner_state = inner.update(
+                _in_place_of(updates, acc_grads), state.inner_opt_state, params, **extra_args
+            )
             return new_updates, inner_state, jax.tree.map(jnp.zeros_like, acc_grads)
 
         def wait():
@@ -188,14 +195,31 @@ def multi_steps(
 
         new_updates, inner_state, acc_grads = run_if(emit, step, otherwise=wait)
         return new_updates, MultiStepsState(
-            mini_step=jnp.where(emit, 0, jnp.where(skip, state.mini_step, mini_step)),
+            mini_step=jnp.where(emit, 0, gathered),
             gradient_step=jnp.where(emit, safe_increment(state.gradient_step), state.gradient_step),
             inner_opt_state=inner_state,
             acc_grads=acc_grads,
             skip_state=keep_dtypes(skip_state, state.skip_state),
         )
 
+    @forwards_to(inner, states=lambda state: (state.inner_opt_state,), count=_gradient_step, steps=_gradient_step)
+    def update(updates: Updates, state: MultiStepsState, params: Params | None = None, *, emit: Any = False, **extra_args: Any):
+        return mini_step_of(updates, state, params, emit=_flag(emit), **extra_args)
+
     return GradientTransformationExtraArgs(init, update)
+
+
+def _gradient_step(state: MultiStepsState) -> Count:
+    return state.gradient_step
+
+
+def _flag(emit: Any) -> Any:
+    """A bool as an array, so that both are one program."""
+    if isinstance(emit, bool):
+        return np.bool_(emit)
+    if getattr(emit, "dtype", None) != jnp.bool_ or jnp.shape(emit) != ():
+        raise TypeError(f"MultiSteps: emit must be a bool, or an array that is one; got {emit!r}.")
+    return emit
 
 
 def _as_schedule(every_k: Any) -> Callable[[jax.Array], jax.Array]:

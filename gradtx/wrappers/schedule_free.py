@@ -17,6 +17,7 @@ from gradtx.core import (
     at_step,
     factory,
     forwards_to,
+    if_stepped,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
@@ -96,12 +97,13 @@ def schedule_free(
         dtype = state.max_lr.dtype
         rate = at_step(learning_rate, state.step_count - 1)
         max_lr = jnp.maximum(state.max_lr, jnp.asarray(rate, dtype))
-        weight = max_lr ** jnp.asarray(weight_lr_power, dtype)
+        at_steps = if_stepped(base_optimizer, state.base_optimizer_state, inner_state)
+        weight = at_steps(max_lr ** jnp.asarray(weight_lr_power, dtype), 0)
         weight_sum = state.weight_sum + weight
         # While the rate is 0 nothing has a weight, and z stands where x does.
         z = _moved(updates, state.z)[1]
         updates = rule(updates, z, state.z, params, c=weight / jnp.where(weight_sum > 0, weight_sum, 1))
-        count = safe_increment(state.step_count)
+        count = at_steps(safe_increment(state.step_count), state.step_count)
         return updates, ScheduleFreeState(jnp.asarray(b1, dtype), weight_sum, count, max_lr, inner_state, z)
 
     return GradientTransformationExtraArgs(init, update)

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+import gradtx
 from gradtx.core import EmptyState, GradientTransformation, GradientTransformationExtraArgs, chain
 from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.scale import scale
@@ -231,3 +232,81 @@ def test_integer_parameters_are_refused_by_path():
 def test_an_impossible_number_of_mini_steps_is_refused(k, error, message):
     with pytest.raises(error, match=f"MultiSteps: every_k_schedule .*{message}"):
         MultiSteps(scale(1.0), k)
+
+
+@pytest.mark.parametrize("mean", [True, False])
+def test_what_there_is_is_emitted_when_asked_for_with_one_program(mean):
+    chex.clear_trace_counter()
+    tx = MultiSteps(scale(1.0), 4, use_grad_mean=mean)
+    update = jax.jit(chex.assert_max_traces(tx.update, 1))
+    state = tx.init(jnp.zeros(()))
+    found, steps = [], []
+    for t, emit in enumerate([False, False, True, True, False, False, False, False]):
+        updates, state = update(jnp.asarray(float(t)), state, emit=jnp.asarray(emit))
+        found.append(float(updates))
+        steps.append(int(state.gradient_step))
+    expected = [0, 0, 1, 3, 0, 0, 0, 5.5] if mean else [0, 0, 3, 3, 0, 0, 0, 22]
+    assert found == expected
+    assert steps == [0, 0, 1, 2, 2, 2, 2, 3]
+
+
+def test_where_nothing_is_gathered_nothing_is_emitted_and_the_inner_update_does_not_run():
+    runs = []
+    tx = MultiSteps(counting(runs), 4, should_skip_update_fn=skip_not_finite)
+    nothing = jnp.asarray(jnp.nan)
+    state = tx.init(jnp.zeros(()))
+    updates, state = tx.update(nothing, state, emit=True)
+    assert (float(updates), int(state.gradient_step), int(state.mini_step)) == (0, 0, 0)
+    _, state = tx.update(jnp.asarray(3.0), state, emit=False)
+    updates, state = tx.update(nothing, state, emit=True)  # what there is comes from before
+    assert (float(updates), int(state.gradient_step), int(state.mini_step)) == (3, 1, 0)
+    jax.effects_barrier()
+    assert len(runs) == 1
+
+
+def test_emit_passes_through_wrappers_and_must_be_a_bool():
+    tx = gradtx.exponentially_averaged(chain(scale(2.0), MultiSteps(scale(1.0), 4)), warmup=False, decay=0.5)
+    params = jnp.zeros(())
+    updates, state = tx.update(jnp.ones(()), tx.init(params), params, emit=True)
+    assert float(updates) == 2
+    assert float(state.average) == 1
+    for emit in ("False", 1, jnp.ones(2, bool)):
+        with pytest.raises(TypeError, match="MultiSteps: emit must be a bool"):
+            tx.update(jnp.ones(()), state, params, emit=emit)
+
+
+AROUND = {
+    "averaged": lambda tx: gradtx.averaged(tx, 0.1, overwrite_every=2),
+    "exponentially_averaged": gradtx.exponentially_averaged,
+    "polyak_averaged": gradtx.polyak_averaged,
+    "stochastic_weight_averaged": lambda tx: gradtx.stochastic_weight_averaged(tx, 2, begin=1),
+    "schedule_free": lambda tx: gradtx.schedule_free(tx, 0.1),
+    "lookahead": lambda tx: gradtx.lookahead(tx, 2, 0.5),
+    "lookahead, reset": lambda tx: gradtx.lookahead(tx, 2, 0.5, reset_state=True),
+}
+
+
+@pytest.mark.parametrize("wrapper", AROUND)
+@pytest.mark.parametrize("wrapped", [lambda tx: tx, lambda tx: chain(scale(1.0), gradtx.flatten(tx))], ids=["bare", "deep"])
+def test_wrappers_around_it_count_the_steps_of_its_optimizer(wrapper, wrapped):
+    """Of k equal gradients the mean is the gradient: so k mini-steps are a step of the optimizer itself."""
+    inner = gradtx.sgd(0.1, momentum=0.9)
+    every, plain = AROUND[wrapper](wrapped(MultiSteps(inner, 3))), AROUND[wrapper](wrapped(inner))
+    params = {"w": jnp.asarray([1.0, -2.0])}
+    params = gradtx.LookaheadParams.init_synced(params) if "lookahead" in wrapper else params
+    expected, found = (params, plain.init(params)), (params, every.init(params))
+
+    def step(tx, params, state, t):
+        gradients = jax.tree.map(lambda p: p * (1 + t), getattr(params, "fast", params))
+        updates, state = tx.update(gradients, state, params)
+        return gradtx.apply_updates(params, updates), state
+
+    for t in range(4):
+        expected = step(plain, *expected, t)
+        for _ in range(3):
+            before = found
+            found = step(every, *found, t)
+            if _ < 2:
+                chex.assert_trees_all_equal(found[0], before[0])
+        chex.assert_trees_all_close(found[0], expected[0], rtol=1e-6)
+        chex.assert_trees_all_close(*(gradtx.eval_params(state, p) for p, state in (found, expected)), rtol=1e-6)
