@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
 from gradtx.require import NONNEGATIVE, POSITIVE
-from gradtx.transforms.noise import as_key, one_key
+from gradtx.transforms.noise import as_key, one_key, split_key
 
 
 class DifferentiallyPrivateAggregateState(NamedTuple):
-    """Key of the next noise."""
+    """Key of the next noise: its integers, or in states of Optax a typed key."""
 
     rng_key: jax.Array
 
@@ -82,6 +82,13 @@ def differentially_private_aggregate(
     It takes gradients with a leading axis for the examples, as `jax.vmap(jax.grad(loss), (None, 0))` gives, and returns updates
     of the shape of the parameters: nothing but this may come first in the chain.
 
+    To accumulate k batches, clip, sum, and then add the noise once. (`MultiSteps` after this has noise from each batch, of k
+    times the variance in all.)
+
+        sums = [per_example_global_norm_clip(grads, C)[0] for grads in batches]
+        total = jax.tree.map(lambda *each: sum(each), *sums)
+        noise = gradtx.tree.random_like(key, total)
+        u = jax.tree.map(lambda g, z: (g + C * noise_multiplier * z) / n, total, noise)        n: examples in all batches
     Args:
       l2_norm_clip: C, the largest norm of the gradient of an example.
       noise_multiplier: standard deviation of the noise, relative to C.
@@ -112,7 +119,7 @@ def differentially_private_aggregate(
             raise ValueError("differentially_private_aggregate: a batch needs one example at least, got none.")
         total, _ = _clipped_sums(updates, l2_norm_clip)
         leaves, structure = jax.tree.flatten(total)
-        next_key, *keys = jax.random.split(state.rng_key, len(leaves) + 1)
+        next_key, keys = split_key(state.rng_key, start, len(leaves) + 1)
         noise = structure.unflatten(jax.random.normal(k, g.shape, g.dtype) for k, g in zip(keys, leaves, strict=True))
         private = rule(total, noise, examples=float(examples))
         return tree.cast_like(private, updates), DifferentiallyPrivateAggregateState(next_key)

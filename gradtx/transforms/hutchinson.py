@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import GradientTransformationExtraArgs, Params, Updates, factory
+from gradtx.transforms.noise import as_key, split_key
 from gradtx.tree import mismatch
 
 
@@ -37,6 +38,8 @@ def hutchinson_estimator_diag_hessian(random_seed: jax.Array | int | None = None
         https://doi.org/10.1016/j.apnum.2007.01.003
     """
 
+    start = 0 if random_seed is None else random_seed
+
     @tree.lift
     def rule(g, z, hz):
         del g
@@ -44,20 +47,13 @@ def hutchinson_estimator_diag_hessian(random_seed: jax.Array | int | None = None
 
     def init(params: Params) -> HutchinsonState:
         mismatch.check_params("hutchinson_estimator_diag_hessian", params)
-        return HutchinsonState(_as_key(random_seed))
+        return HutchinsonState(as_key(start))
 
     def update(updates: Updates, state: HutchinsonState, params: Params, *, obj_fn: Callable[[Params], Any]):
-        next_key, key = jax.random.split(state.key)
+        next_key, [key] = split_key(state.key, start)
         signs = jax.tree.map(tree.varying_like, params, tree.random_like(key, params, jax.random.rademacher))
         with mismatch.explaining("hutchinson_estimator_diag_hessian", p=params):
             _, curvature = jax.jvp(jax.grad(obj_fn), (params,), (signs,))
         return rule(updates, signs, curvature), HutchinsonState(next_key)
 
     return GradientTransformationExtraArgs(init, update)
-
-
-def _as_key(random_seed: jax.Array | int | None) -> jax.Array:
-    """The key made from a number, or a copy of the key given: a state shares no buffer with what its user holds."""
-    if random_seed is None or isinstance(random_seed, int):
-        return jax.random.PRNGKey(random_seed or 0)  # as the integers that it is in Optax's state
-    return jnp.copy(random_seed)

@@ -13,7 +13,7 @@ from gradtx.tree.dtypes import at_least_float32
 
 
 class AddNoiseState(NamedTuple):
-    """Steps taken, key of the next noise."""
+    """Steps taken, key of the next noise: its integers, or in states of Optax a typed key."""
 
     count: Count
     rng_key: jax.Array
@@ -54,7 +54,7 @@ def add_noise(
 
     def update(updates: Updates, state: AddNoiseState, params: Params | None = None):
         count = safe_increment(state.count)
-        next_key, key = jax.random.split(state.rng_key)
+        next_key, [key] = split_key(state.rng_key, start)
         deviation = jnp.sqrt(eta / count.astype(float) ** gamma)
         with mismatch.explaining("add_noise", g=updates):
             noise = tree.random_like(key, updates, _normal)
@@ -79,7 +79,26 @@ def one_key(owner: str, key: jax.Array | int | None, seed: int | None, default: 
 
 
 def as_key(key: jax.Array | int) -> jax.Array:
-    """The key made from a number, or a copy of the key given: a state shares no buffer with what its user holds."""
-    if isinstance(key, int) or not (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.ndim):
-        return jax.random.key(key)
-    return jnp.copy(key)
+    """The integers of a key, made from a number or given: what a state keeps of it, which every serializer can write."""
+    if isinstance(key, int) or not (_is_typed(key) or key.ndim):
+        key = jax.random.key(key)
+    # A copy: a state shares no buffer with what its user holds.
+    return jax.random.key_data(key) if _is_typed(key) else jnp.copy(key)
+
+
+def split_key(rng_key: jax.Array, start: jax.Array | int, number: int = 2) -> tuple[jax.Array, list[jax.Array]]:
+    """Return the key that a state keeps next, and the others to draw with.
+
+    Args:
+      rng_key: the key in the state: integers, or a typed key, as older states and those of Optax have.
+      start: the key that the state began with, which says what kind of key the integers are.
+      number: how many there are in all.
+    """
+    impl = jax.random.key_impl(start) if isinstance(start, jax.Array) and _is_typed(start) else None
+    key = rng_key if _is_typed(rng_key) else jax.random.wrap_key_data(rng_key, impl=impl)
+    next_key, *others = jax.random.split(key, number)
+    return next_key if _is_typed(rng_key) else jax.random.key_data(next_key), others
+
+
+def _is_typed(key: jax.Array) -> bool:
+    return jnp.issubdtype(key.dtype, jax.dtypes.prng_key)

@@ -65,8 +65,9 @@ def assert_moves_as_in_optax(
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         their_path, their_state = run(theirs(), start, scale=scale, extra_args=extra_args)
     chex.assert_trees_all_close(path, their_path, rtol=rtol, atol=rtol / 100)
+    state, their_state = map(tree.unwrap_random_key_data, (state, their_state))  # typed keys are of another shape
     assert fields(state) == fields(their_state)
-    leaves, their_leaves = (jax.tree.leaves(tree.unwrap_random_key_data(each)) for each in (state, their_state))
+    leaves, their_leaves = map(jax.tree.leaves, (state, their_state))
     chex.assert_trees_all_close(leaves, their_leaves, rtol=rtol, atol=rtol / 100)
 
 

@@ -142,3 +142,19 @@ def test_update_is_traced_once_and_scans():
     _, scanned = jax.lax.scan(lambda s, g: tx.update(g, s)[::-1], state, jax.tree.map(lambda g: g[None], grads))
     chex.assert_trees_all_equal_shapes_and_dtypes(*map(gradtx.tree.unwrap_random_key_data, (state, tx.update(grads, state)[1])))
     assert scanned["w"].shape == (1, 3, 2)
+
+
+def test_batches_are_accumulated_as_the_docstring_says():
+    """Clipped, summed, and made noisy once: the noise of two batches is that of one as large as both."""
+    grads, (key, clip, multiplier) = of_examples(), (jax.random.key(0), 1.0, 0.5)
+    examples = jax.tree.leaves(grads)[0].shape[0]
+    batches = [jax.tree.map(lambda g: g[: examples // 2], grads), jax.tree.map(lambda g: g[examples // 2 :], grads)]
+    sums = [gradtx.per_example_global_norm_clip(batch, clip)[0] for batch in batches]
+    total = jax.tree.map(lambda *each: sum(each), *sums)
+    noise = gradtx.tree.random_like(key, total)
+    found = jax.tree.map(lambda g, z: (g + clip * multiplier * z) / examples, total, noise)
+    tx = gradtx.differentially_private_aggregate(clip, 0.0, key=0)
+    at_once, _ = tx.update(grads, tx.init(first(grads)))
+    chex.assert_trees_all_close(
+        jax.tree.map(lambda u, z: u - clip * multiplier * z / examples, found, noise), at_once, atol=1e-6
+    )

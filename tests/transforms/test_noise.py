@@ -1,8 +1,12 @@
 """Gradient noise: its variance, its precision, its key."""
 
+import functools
+import io
 from typing import Any
 
 import chex
+import equinox
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import optax
@@ -77,3 +81,43 @@ def test_without_a_key_the_random_numbers_are_those_of_key_0():
 def test_a_key_and_a_seed_are_one_too_many():
     with pytest.raises(ValueError, match="add_noise: seed is another word for key; give one of the two"):
         add_noise(1.0, 0.0, 0, seed=0)
+
+
+STATES = {
+    "add_noise": lambda key: add_noise(0.1, 0.5, key),
+    "differentially_private_aggregate": lambda key: gradtx.differentially_private_aggregate(1.0, 1.0, key),
+    "hutchinson_estimator_diag_hessian": gradtx.hutchinson_estimator_diag_hessian,
+}
+OBJECTIVE = {"obj_fn": jnp.sum}
+
+
+def written_by_flax(state):
+    return flax.serialization.from_bytes(state, flax.serialization.to_bytes(state))
+
+
+def written_by_equinox(state):
+    file = io.BytesIO()
+    equinox.tree_serialise_leaves(file, state)
+    file.seek(0)
+    return equinox.tree_deserialise_leaves(file, state)
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_key_survives_every_serializer_and_typed_keys_of_older_states_are_read(name):
+    params = jnp.ones(3)
+    g = params if name == "add_noise" else jnp.ones((2, 3)) if "private" in name else params
+    extra = OBJECTIVE if "hutchinson" in name else {}
+    for key in (7, jax.random.key(7), jax.random.key(7, impl="rbg")):
+        tx = STATES[name](key)
+        update = functools.partial(tx.update, g, params=params, **extra)
+        _, state = update(state=tx.init(params))
+        expected, after = update(state=state)
+        for written in (written_by_flax, written_by_equinox):
+            chex.assert_trees_all_equal(update(state=jax.tree.map(jnp.asarray, written(state)))[0], expected)
+        impl = None if isinstance(key, int) else jax.random.key_impl(key)
+        field = state._fields[-1]
+        typed = state._replace(**{field: jax.random.wrap_key_data(getattr(state, field), impl=impl)})
+        updates, typed = update(state=typed)
+        chex.assert_trees_all_equal(updates, expected)
+        assert jnp.issubdtype(getattr(typed, field).dtype, jax.dtypes.prng_key)  # the state keeps its type
+        chex.assert_trees_all_equal(jax.random.key_data(getattr(typed, field)), getattr(after, field))

@@ -79,9 +79,10 @@ def convert_state(state: OptState, like: OptState) -> OptState:
 
 
 def _shape(leaf: Any, model: Any) -> tuple[int, ...]:
-    """The shape of `leaf`, a raw random key counting as the typed one that `model` is."""
-    raw = _is_key(model) and not _is_key(leaf)
-    return leaf.shape[: len(model.shape)] if raw else jnp.shape(leaf)
+    """The shape of `leaf` as a raw or a typed random key, if `model` is one."""
+    if _is_key(leaf) and not _is_key(model):
+        return jax.eval_shape(jax.random.key_data, leaf).shape
+    return leaf.shape[: len(model.shape)] if _is_key(model) else jnp.shape(leaf)
 
 
 def _as(leaf: Any, model: Any) -> jax.Array:
