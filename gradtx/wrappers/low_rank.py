@@ -31,7 +31,7 @@ class GaLoreDimensionNumbers(DimensionNumbers):
 
 
 class GaLoreState(NamedTuple):
-    """Steps taken, the state of the inner optimizer, and the directions it sees (an empty array for what is no matrix)."""
+    """Steps taken, the state of the inner optimizer, and the directions it sees (of shape (1, 1) for what is not a matrix)."""
 
     count: Count
     base_optimizer_state: OptState
@@ -98,8 +98,9 @@ def low_rank(
         zeros = tree.moment_like("low_rank", params)
         _, matrices = _matrices(zeros, numbers_in(zeros))
         low = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[0], matrices), zeros)
-        empty = tree.map_leaves(lambda zero: jnp.zeros_like(zero, shape=(0, 0)), zeros)
-        projector = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices), empty)
+        # Optax has arrays of shape (0, 0) there, which Orbax refuses to save.
+        unused = tree.map_leaves(lambda zero: jnp.zeros_like(gathered(zero), shape=(1, 1)), zeros)
+        projector = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices), unused)
         return GaLoreState(jnp.zeros((), jnp.int32), inner.init(low), projector)
 
     @forwards_to(inner, states=lambda state: (state.base_optimizer_state,))
@@ -143,6 +144,7 @@ def _is_tall(shape: Sequence[int]) -> bool:
 
 def _zeros(zero: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:
     """Zeros in the shapes of a matrix in the subspace, and of its projector."""
+    zero = gathered(zero)  # as both are on every device
     *batch, rows, columns = zero.shape
     rank = min(rank, rows, columns)
     low, projector = ((rank, columns), (rows, rank)) if _is_tall(zero.shape) else ((rows, rank), (columns, rank))

@@ -11,6 +11,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 OPTIMIZERS = {
     "adamw after a clip": lambda: gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(0.1)),
     "injected": lambda: gradtx.inject_hyperparams(gradtx.adamw)(gradtx.linear_schedule(0.1, 0.0, 10)),
+    "in directions of matrices": lambda: gradtx.galore(0.1, 2),
+    "with noise": lambda: gradtx.chain(gradtx.add_noise(0.1, 0.5, key=0), gradtx.sgd(0.1)),
     "every second step": lambda: gradtx.MultiSteps(gradtx.adam(0.1), 2),
 }
 

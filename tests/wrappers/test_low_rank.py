@@ -1,12 +1,18 @@
 """Low rank: what the inner optimizer sees, and what it costs."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import gradtx
+import gradtx.interop.optax
+
+foreign: Any = optax  # another library's classes are not ours to the type checker
 
 
 def gradient(shape, seed=0):
@@ -17,7 +23,7 @@ def test_the_state_is_as_small_as_the_subspace():
     state = gradtx.scale_by_galore(2).init({"w": jnp.zeros((100, 30)), "b": jnp.zeros(30)})
     shapes = jax.tree.map(jnp.shape, state.base_optimizer_state.mu)
     assert shapes == {"w": (2, 30), "b": (30,)}
-    assert jax.tree.map(jnp.shape, state.projector) == {"w": (100, 2), "b": (0, 0)}
+    assert jax.tree.map(jnp.shape, state.projector) == {"w": (100, 2), "b": (1, 1)}
 
 
 def test_a_gradient_of_low_rank_passes_whole():
@@ -65,3 +71,36 @@ def test_axes_that_are_not_there_are_refused():
     tx = gradtx.scale_by_galore(2, weight_dimension_numbers=gradtx.GaLoreDimensionNumbers(0, 2))
     with pytest.raises(ValueError, match=r"scale_by_galore: \['w'\] has the shape \(4, 5\)"):
         tx.init({"w": gradient((4, 5))})
+
+
+@pytest.mark.parametrize("shape", [(16, 8), (8, 16), (8, 8)])
+def test_on_an_explicit_mesh_every_rank_keeps_the_type_of_the_state(shape):
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(jax.sharding.AxisType.Explicit,) * 2)
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("a", "b"))
+    alone = {"w": gradient(shape), "b": jnp.ones(8)}
+    for rank in (2, 8, 128):
+        tx = gradtx.galore(0.1, rank, base_optimizer=gradtx.trace(0.9))
+        expected, _ = tx.update(alone, tx.init(alone), alone)
+        with jax.set_mesh(mesh):
+            params = {"w": jax.device_put(alone["w"], sharding), "b": alone["b"]}
+            state = tx.init(params)
+            updates, new_state = tx.update(params, state, params)
+            assert jax.tree.map(jax.typeof, new_state) == jax.tree.map(jax.typeof, state)
+        assert jax.typeof(updates["w"]).sharding == sharding
+        chex.assert_trees_all_close(jax.device_get(updates), jax.device_get(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_a_state_has_no_empty_array_and_those_of_optax_are_read():
+    params = {"w": gradient((4, 5)), "b": jnp.ones(3), "s": jnp.ones(())}
+    tx, theirs = gradtx.scale_by_galore(2), foreign.contrib.scale_by_galore(2)
+    state, their_state = tx.init(params), theirs.init(params)
+    assert all(leaf.size for leaf in jax.tree.leaves(state))  # which Orbax would refuse
+    expected, _ = tx.update(params, state, params)
+    converted = gradtx.interop.optax.convert_state(their_state, like=state)
+    chex.assert_trees_all_equal_shapes_and_dtypes(converted, state)
+    for each in (their_state, converted):
+        updates, after = tx.update(params, each, params)
+        chex.assert_trees_all_close(updates, expected, rtol=1e-4, atol=1e-5)
+        assert jax.tree.map(jnp.shape, after.projector) == jax.tree.map(jnp.shape, each.projector)
+    back = gradtx.interop.optax.convert_state(state, like=their_state)
+    chex.assert_trees_all_equal_shapes_and_dtypes(back, their_state)

@@ -71,7 +71,7 @@ def convert_state(state: OptState, like: OptState) -> OptState:
     for (path, leaf), (wanted_path, model) in zip(leaves, wanted, strict=False):
         if keystr(path) != keystr(wanted_path):
             raise ValueError(f"convert_state: the state has state{keystr(path)} where state{keystr(wanted_path)} is expected.")
-        if _shape(leaf, model) != model.shape:
+        if _shape(leaf, model) != model.shape and not _is_unused(leaf, model):
             raise ValueError(f"convert_state: state{keystr(path)} has the shape {leaf.shape}, expected {model.shape}.")
     if len(leaves) != len(wanted):
         raise ValueError(f"convert_state: the state has {len(leaves)} arrays, expected {len(wanted)}.")
@@ -85,7 +85,14 @@ def _shape(leaf: Any, model: Any) -> tuple[int, ...]:
     return leaf.shape[: len(model.shape)] if _is_key(model) else jnp.shape(leaf)
 
 
+def _is_unused(leaf: Any, model: Any) -> bool:
+    """Whether one of them is empty and the other is the number that gradtx has for it, as Orbax saves no empty array."""
+    return {leaf.shape, model.shape} == {(0, 0), (1, 1)}
+
+
 def _as(leaf: Any, model: Any) -> jax.Array:
+    if _is_unused(leaf, model):
+        return jnp.zeros(model.shape, model.dtype)
     if _is_key(leaf) == _is_key(model):
         return jnp.asarray(leaf) if leaf.dtype == model.dtype else jnp.asarray(leaf).astype(model.dtype)
     return jax.random.wrap_key_data(leaf) if _is_key(model) else jax.random.key_data(leaf)
