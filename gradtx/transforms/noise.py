@@ -83,7 +83,7 @@ def as_key(key: jax.Array | int) -> jax.Array:
     if isinstance(key, int) or not (_is_typed(key) or key.ndim):
         key = jax.random.key(key)
     # A copy: a state shares no buffer with what its user holds.
-    return jax.random.key_data(key) if _is_typed(key) else jnp.copy(key)
+    return jnp.copy(jax.random.key_data(key) if _is_typed(key) else key)
 
 
 def split_key(rng_key: jax.Array, start: jax.Array | int, number: int = 2) -> tuple[jax.Array, list[jax.Array]]:
