@@ -1,6 +1,6 @@
 """Read and change the hyperparameters of a running optimizer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from gradtx.recipe import Recipe, Value
 from gradtx.tree.paths import without_boxes
 
 
-def hyperparams(tx: GradientTransformation, state: OptState) -> dict[str, Any]:
+def hyperparams(tx: GradientTransformation, state: OptState, *, last: bool = False) -> dict[str, Any]:
     """Return the present value of every hyperparameter of an optimizer, by path: what the next update will use.
 
         tx = chain(clip_by_global_norm(1.0), adamw(cosine_decay_schedule(1e-3, 1000)))
@@ -30,11 +30,14 @@ def hyperparams(tx: GradientTransformation, state: OptState) -> dict[str, Any]:
       tx: a transformation. Of one from another library nothing is known.
       state: its state, also as Flax's `nnx.Optimizer` keeps it; it may be traced. For that of many runs, made under `vmap`:
         `jax.vmap(lambda s: hyperparams(tx, s))`.
+      last: True evaluates schedules at the step before instead, which the last update has taken, as for a log of it. (Before
+        the first update both are the first step; a number that was set since then is returned as it is now.)
 
     Raises:
       ValueError: the state is not that of `tx`.
     """
-    return {path: _present(setting) for path, setting in _settings("hyperparams", tx, without_boxes(state)).items()}
+    found = _settings("hyperparams", tx, without_boxes(state), last=last)
+    return {path: _value(setting, last=last) for path, setting in found.items()}
 
 
 def set_hyperparams(
@@ -114,9 +117,9 @@ class _Setting(NamedTuple):
         return f"{self.place.local_name}.{self.argument}"
 
 
-def _settings(owner: str, tx: GradientTransformation, state: OptState) -> dict[str, _Setting]:
+def _settings(owner: str, tx: GradientTransformation, state: OptState, *, last: bool = False) -> dict[str, _Setting]:
     try:
-        places = _whole(tx, state)
+        places = _whole(tx, state, last)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{owner}: the state is not that of {tx!r}; pass what init or update has returned, under vmap that of many runs."
@@ -124,16 +127,20 @@ def _settings(owner: str, tx: GradientTransformation, state: OptState) -> dict[s
     return {
         f"{name}.{argument}": _Setting(place, argument, given)
         for name, place in zip(numbered(place.node.name for place in places), places, strict=True)
-        for argument, given in own_settings(place.node.recipe)
+        for argument, given in (*own_settings(place.node.recipe), *_followed(place.node.value))
     }
 
 
-def _whole(tx: GradientTransformation, state: OptState) -> list[_Place]:
+def _followed(value: Value) -> Iterable[tuple[str, Any]]:
+    return inside(value).follows.items() if isinstance(value, GradientTransformation) else ()
+
+
+def _whole(tx: GradientTransformation, state: OptState, last: bool) -> list[_Place]:
     tx = supported(tx)
-    return list(_places(tx, state, (), [Part(None, tx, state)]))
+    return list(_places(tx, state, (), [Part(None, tx, state)], last))
 
 
-def _places(value: Value, state: OptState, labels: Labels, around: list[Part]) -> Iterator[_Place]:
+def _places(value: Value, state: OptState, labels: Labels, around: list[Part], last: bool) -> Iterator[_Place]:
     """The factories whose calls made `value`, in the order of `settings.nodes`, as they are at present.
 
     Its state is that of the first of the parts `around` that it is; if it is none of them, that of all is passed on.
@@ -143,18 +150,18 @@ def _places(value: Value, state: OptState, labels: Labels, around: list[Part]) -
     if own is not None:
         state, around = own.state, list(walk(own.tx, own.state))[1:]
         if holds_hyperparameters(own.tx):
-            yield from _held(own, labels)
+            yield from _held(own, labels, last)
             return
     if has_recipe(value):
         node = Node(labels, value)
         yield _Place(node, [own, *around] if own else list(around), state)
         for part_labels, part in node.below():
-            yield from _places(part, state, part_labels, around)
+            yield from _places(part, state, part_labels, around, last)
 
 
-def _held(holder: Part, labels: Labels) -> Iterator[_Place]:
-    [present] = parts(holder.tx, holder.state)
-    places = _whole(present.tx, present.state)
+def _held(holder: Part, labels: Labels, last: bool) -> Iterator[_Place]:
+    [present] = parts(holder.tx, _at_last_step(holder.state) if last else holder.state)
+    places = _whole(present.tx, present.state, last)
     for local_name, place in zip(numbered(place.node.name for place in places), places, strict=True):
         node = place.node._replace(labels=(*labels, *place.node.labels))
         yield place._replace(node=node) if place.holder else place._replace(node=node, holder=holder, local_name=local_name)
@@ -163,10 +170,25 @@ def _held(holder: Part, labels: Labels) -> Iterator[_Place]:
 # --- what schedules say -----------------------------------------------------------------------------------------------
 
 
-def _present(setting: _Setting) -> Any:
+def _value(setting: _Setting, *, last: bool) -> Any:
     if not callable(setting.given):
         return setting.given
-    return setting.given(_step(setting.given, setting.place))
+    step = _step(setting.given, setting.place)
+    return setting.given(_before(step) if last else step)
+
+
+def _before(step: Any) -> Any:
+    return jnp.maximum(step - 1, 0)
+
+
+def _at_last_step(state: Any) -> Any:
+    """The state of what holds hyperparameters, with its count, and those of schedules that have one each, at the step before."""
+    changed: dict[str, Any] = {}
+    if "count" in getattr(state, "_fields", ()):
+        changed["count"] = _before(state.count)
+    if schedules := getattr(state, "hyperparams_states", None):
+        changed["hyperparams_states"] = {name: _at_last_step(each) for name, each in schedules.items()}
+    return state._replace(**changed) if changed else state
 
 
 def _step(schedule: Any, place: _Place) -> Any:

@@ -38,6 +38,7 @@ from gradtx.core.protocol import Updates as Updates
 from gradtx.core.protocol import init_empty_state as init_empty_state
 from gradtx.core.wrapping import Inside as Inside
 from gradtx.core.wrapping import Part as Part
+from gradtx.core.wrapping import attach as attach
 from gradtx.core.wrapping import declared_extra_args as declared_extra_args
 from gradtx.core.wrapping import forwards_to as forwards_to
 from gradtx.core.wrapping import if_stepped as if_stepped

@@ -12,6 +12,7 @@ from flax import nnx
 import gradtx
 from gradtx import adjustable, hyperparams, set_hyperparams
 from gradtx.interop import torch
+from gradtx.interop.transformers import adafactor
 
 PARAMS = {"w": jnp.ones((2, 2)), "b": jnp.ones(3)}
 FALLING = gradtx.linear_schedule(1.0, 0.0, 10)
@@ -71,6 +72,43 @@ def test_schedules_are_evaluated_at_the_counts_of_the_state(case):
     tx, expected = COUNTED[case]
     found = hyperparams(tx, after(tx, 3))
     chex.assert_trees_all_close({path: jnp.asarray(found[path], float) for path in expected}, expected, atol=1e-6)
+
+
+OF_EVERY_STEP = [case for case in COUNTED if "accumulated" not in case and case != "twice"]
+
+
+@pytest.mark.parametrize("case", OF_EVERY_STEP)
+def test_the_last_values_are_those_before_the_last_step(case):
+    tx = COUNTED[case][0]
+    states = [after(tx, steps) for steps in range(4)]
+    for before, state in zip([states[0], *states[:-1]], states, strict=True):
+        chex.assert_trees_all_close(hyperparams(tx, state, last=True), hyperparams(tx, before), rtol=1e-6)
+
+
+def test_of_several_mini_batches_the_last_values_are_those_of_the_last_step():
+    tx = COUNTED["accumulated"][0]
+    found = [hyperparams(tx, after(tx, steps), last=True)["sgd.learning_rate"] for steps in range(6)]
+    chex.assert_trees_all_close(jnp.stack(found), jnp.asarray([1.0, 1.0, 1.0, 1.0, 0.9, 0.9]))
+
+
+def test_what_a_step_has_used_can_be_logged_after_it():
+    tx = gradtx.adamw(FALLING)
+    state, params = tx.init(PARAMS), PARAMS
+    for step in range(3):
+        _, state = tx.update(params, state, params)
+        chex.assert_trees_all_close(hyperparams(tx, state, last=True)["adamw.learning_rate"], 1 - step / 10)
+
+
+@pytest.mark.parametrize("warmup_init", [False, True])
+def test_the_rate_that_adafactor_finds_by_itself_is_known(warmup_init):
+    tx = gradtx.chain(gradtx.clip(1.0), adafactor(warmup_init=warmup_init))
+    for t in (1, 4):
+        expected = min(1e-6 * t if warmup_init else 1e-2, t**-0.5)
+        chex.assert_trees_all_close(hyperparams(tx, after(tx, t - 1))["adafactor.lr"], expected, rtol=1e-6)
+    given = adafactor(FALLING, relative_step=False, scale_parameter=False)
+    chex.assert_trees_all_close(hyperparams(given, after(given, 3))["adafactor.lr"], 0.7, rtol=1e-6)
+    held = adjustable(tx)
+    assert "adafactor.lr" in hyperparams(held, after(held, 1))
 
 
 def test_the_values_are_those_of_the_next_update():

@@ -11,8 +11,10 @@ from gradtx.core import (
     Params,
     ScalarOrSchedule,
     Updates,
+    attach,
     chain,
     factory,
+    inside,
 )
 from gradtx.require import DECAY, LIMIT, NONNEGATIVE, Range, is_zero
 from gradtx.schedules.formula import schedule
@@ -81,7 +83,7 @@ def adafactor(
         *([scale_by_param_block_rms(min_scale)] if scale_parameter else []),
     ]
     decay = scale_by_learning_rate(weight_decay, flip_sign=False)
-    return chain(
+    made = chain(
         scale_by_factored_rms(decay_rate=-decay_rate, min_dim_size_to_factor=1, epsilon=epsilon, last_axes=True),
         clip_by_block_rms(clip_threshold),
         *sizes,
@@ -89,6 +91,9 @@ def adafactor(
         *([] if is_zero(weight_decay) else [_add_of_params(chain(decay, *sizes))]),
         scale(-1.0),
     )
+    if lr is None:
+        attach(made.update, inside=inside(made)._replace(follows={"lr": falling}))  # so that `hyperparams` knows it
+    return made
 
 
 @factory
