@@ -182,7 +182,7 @@ def _before(step: Any) -> Any:
 
 
 def _at_last_step(state: Any) -> Any:
-    """The state of what holds hyperparameters, with its count, and those of schedules that have one each, at the step before."""
+    """The state of what holds hyperparameters with its count, and those of its schedules, at the step before."""
     changed: dict[str, Any] = {}
     if "count" in getattr(state, "_fields", ()):
         changed["count"] = _before(state.count)

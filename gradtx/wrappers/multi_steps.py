@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 import numpy as np
+from jax.typing import DTypeLike
 
 from gradtx import hints, require, tree
 from gradtx.compiled import compiled, keep_dtypes, run_if
