@@ -103,12 +103,19 @@ class multi_normal:  # noqa: N801  (as it is called elsewhere)
     """A normal distribution of independent coordinates, z = loc + exp(log_scale)·ε.
 
     Args:
-      loc: the mean, of shape (..., n).
-      log_scale: logarithm of the standard deviation of each coordinate.
+      loc: the mean.
+      log_scale: logarithm of the standard deviation of each coordinate; the two broadcast.
+
+    Raises:
+      ValueError: `loc` and `log_scale` do not broadcast.
     """
 
     def __init__(self, loc: jax.Array, log_scale: jax.Array):
         self._loc, self._log_scale = loc, log_scale
+        try:
+            self._param_shape = jax.lax.broadcast_shapes(jnp.shape(loc), jnp.shape(log_scale))
+        except ValueError as error:
+            raise ValueError(f"multi_normal: loc and log_scale do not broadcast. {error}") from error
 
     @property
     def params(self) -> list[jax.Array]:
@@ -122,11 +129,12 @@ class multi_normal:  # noqa: N801  (as it is called elsewhere)
 
     def sample(self, shape: tuple[int, ...], key: jax.Array) -> jax.Array:
         """Draw points of an array of the given shape, with a random key; differentiable with respect to the parameters."""
-        noise = jax.random.normal(key, (*shape, *jnp.shape(self._loc)), jnp.result_type(self._loc))
+        noise = jax.random.normal(key, (*shape, *self._param_shape), jnp.result_type(self._loc))
         loc, scale = (jnp.broadcast_to(x, noise.shape) for x in (self._loc, jnp.exp(self._log_scale)))
         return loc + scale * noise
 
     def log_prob(self, x: jax.Array) -> jax.Array:
-        """Return the logarithm of the density at each point."""
-        loc, log_scale = (jnp.broadcast_to(each, x.shape) for each in self.params)
-        return jnp.sum(jax.scipy.stats.norm.logpdf(x, loc, jnp.exp(log_scale)), axis=-1)
+        """Return the logarithm of the density at each point; a point has all axes of the parameters."""
+        loc, log_scale = (jnp.broadcast_to(each, jnp.broadcast_shapes(x.shape, self._param_shape)) for each in self.params)
+        densities = jax.scipy.stats.norm.logpdf(x, loc, jnp.exp(log_scale))
+        return jnp.sum(densities, axis=tuple(range(-len(self._param_shape), 0)))

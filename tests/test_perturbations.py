@@ -42,13 +42,26 @@ def test_no_samples_are_refused():
         perturbations.make_perturbed_fun(jnp.sum, num_samples=0)
 
 
-def test_a_normal_distribution_is_optaxs():
-    loc, log_scale = jnp.asarray([1.0, -2.0]), jnp.asarray([0.5, -0.3])
-    points = jnp.asarray([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]])
+@pytest.mark.parametrize(
+    ("loc", "log_scale", "points"),
+    [
+        ([1.0, -2.0], [0.5, -0.3], [[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]]),
+        ([[1.0], [-2.0]], [0.5, -0.3, 0.1], np.arange(12.0).reshape(2, 2, 3)),
+        (1.0, 0.5, [0.1, 0.2]),
+    ],
+    ids=["vector", "broadcast", "number"],
+)
+def test_a_normal_distribution_is_optaxs(loc, log_scale, points):
+    loc, log_scale, points = (jnp.asarray(each, jnp.float32) for each in (loc, log_scale, points))
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         theirs = optax.multi_normal(loc, log_scale)
         expected = theirs.log_prob(points), theirs.sample((3,), KEY), theirs.params, theirs.log_scale
-    ours = perturbations.multi_normal(loc, log_scale)
-    chex.assert_trees_all_close(
-        (ours.log_prob(points), ours.sample((3,), KEY), ours.params, ours.log_scale), expected, rtol=1e-5
-    )
+        ours = perturbations.multi_normal(loc, log_scale)
+        chex.assert_trees_all_close(
+            (ours.log_prob(points), ours.sample((3,), KEY), ours.params, ours.log_scale), expected, rtol=1e-5
+        )
+
+
+def test_a_normal_distribution_of_shapes_that_do_not_broadcast_is_refused():
+    with pytest.raises(ValueError, match="multi_normal: loc and log_scale do not broadcast"):
+        perturbations.multi_normal(jnp.zeros(2), jnp.zeros(3))

@@ -5,6 +5,7 @@ import inspect
 import operator
 import types
 import warnings
+from pathlib import Path
 
 import optax
 import pytest
@@ -106,6 +107,15 @@ def test_classes_are_those_of_gradtx_in_every_module():
     assert layout.InjectHyperparamsState is layout.schedules.InjectHyperparamsState
     assert layout._src.base.EmptyState is layout.EmptyState
     assert layout._src.transform.ScaleByAdamState is layout.ScaleByAdamState
+
+
+def test_every_private_module_of_optax_has_an_answer():
+    files = Path(optax.__file__).parent.rglob("*.py")
+    private = {file.stem for file in files if file.parent.name == "_src" or file.stem[0] == "_" != file.stem[1]}
+    missing = {name for name in private if not name.endswith("_test") and not layout.private.is_module(name)}
+    assert missing == {"test_utils"}
+    assert layout.transforms._masking.MaskedState is layout.MaskedState
+    assert layout.contrib._muon.MuonState is layout.contrib.MuonState
 
 
 def test_norms_have_their_older_spellings():

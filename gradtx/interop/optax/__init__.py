@@ -1,7 +1,7 @@
 """gradtx in Optax's own layout, for programs that were written for Optax.
 
     import gradtx.interop.optax as optax          # one program: the names where Optax has them
-    gradtx.interop.optax.install()                # one process: every later `import optax` gets this module
+    gradtx.interop.optax.install()                # one process and those it starts: `import optax` gets this module
     python -m gradtx.interop.optax program.py     # without touching a line
 
 Beside the real Optax, `to_optax` and `from_optax` carry transformations across, and `convert_state` states.

@@ -12,10 +12,13 @@ import jax
 
 import gradtx.interop.optax as public
 from gradtx import WrappedScheduleState as WrappedScheduleState
+from gradtx import multi_normal
 from gradtx.core import PROTOCOL_EXTRA_ARGS as PROTOCOL_EXTRA_ARGS
 from gradtx.interop.optax.missing import missing
 from gradtx.numerics import abs_sq as abs_sq
 
+MultiNormalDiagFromLogScale = multi_normal
+x64_precision = jax.enable_x64
 PRNGKey = jax.Array
 Shape = Sequence[int]
 PyTree = ArrayTree = ScheduleState = Any
@@ -32,6 +35,11 @@ MODULES = """
     _regression _sam _schedule _schedule_free _segmentation _self_supervised _smoothing _sophia _state_utils _tree_math
 """
 _refuse = missing("optax._src")
+
+
+def canonicalize_dtype(dtype: Any) -> Any:
+    """Return the dtype that JAX uses for another, and None for None."""
+    return None if dtype is None else jax.dtypes.canonicalize_dtype(dtype)
 
 
 def is_module(name: str) -> bool:
