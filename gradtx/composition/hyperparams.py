@@ -132,7 +132,7 @@ def _settings(owner: str, tx: GradientTransformation, state: OptState, *, last: 
 
 
 def _followed(value: Value) -> Iterable[tuple[str, Any]]:
-    return inside(value).follows.items() if isinstance(value, GradientTransformation) else ()
+    return inside(value).follows if isinstance(value, GradientTransformation) else ()
 
 
 def _whole(tx: GradientTransformation, state: OptState, last: bool) -> list[_Place]:

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
@@ -29,7 +28,7 @@ class Inside(NamedTuple):
     - `seen`: for each part the parameters that it sees, with holes in the place of the others; None for all of them;
     - `count`: the step at which it evaluates a schedule of its own; None means the first integer in its state;
     - `steps`: how many steps it has taken, for a wrapper that takes one in some of its updates only; None for all others;
-    - `follows`: schedules of its own making, by the argument of its factory that would have been in their place;
+    - `follows`: schedules of its own making, each after the argument of its factory that was left out for it;
     - `adjust`: the state with other hyperparameters, for a wrapper that keeps those of its part in the state (and whose part
       is made anew with these); None for all others. Its arguments are the state, new values by path, and whether they override
       schedules.
@@ -39,7 +38,7 @@ class Inside(NamedTuple):
     seen: Callable[[Params], list[Params]] | None = None
     count: Callable[[OptState], Any] | None = None
     steps: Callable[[OptState], Any] | None = None
-    follows: Mapping[str, Schedule] = MappingProxyType({})
+    follows: tuple[tuple[str, Schedule], ...] = ()
     adjust: Callable[[OptState, Mapping[str, Any], bool], OptState] | None = None
 
 

@@ -92,7 +92,7 @@ def adafactor(
         scale(-1.0),
     )
     if lr is None:
-        attach(made.update, inside=inside(made)._replace(follows={"lr": falling}))  # so that `hyperparams` knows it
+        attach(made.update, inside=inside(made)._replace(follows=(("lr", falling),)))  # so that `hyperparams` knows it
     return made
 
 
