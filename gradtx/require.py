@@ -57,6 +57,7 @@ RANGES: Mapping[str, Range] = {
     "decay": DECAY,
     "momentum": MOMENTUM,
     "eps": NONNEGATIVE,
+    "eta": NONNEGATIVE,
     "eps_root": NONNEGATIVE,
     "learning_rate": NONNEGATIVE,
     "lr": NONNEGATIVE,

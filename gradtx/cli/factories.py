@@ -42,14 +42,14 @@ def named(kind: str, name: str, known: Mapping[str, Factory]) -> Factory:
 
 
 def assignment(text: str) -> tuple[str, Any]:
-    """Parse `name=value`, where the value is a number, True, False, None, a list or a dict as in Python, or else a word."""
+    """Parse `name=value`: a number, True, False (true and false, too), None, a list or a dict as in Python, or else a word."""
     name, equals, value = text.partition("=")
     if not (equals and name.isidentifier()):
         raise ArgumentTypeError(f"must be written name=value, got {text!r}")
     try:
         return name, ast.literal_eval(value)
     except (SyntaxError, ValueError):
-        return name, value
+        return name, {"true": True, "false": False}.get(value.lower(), value)
 
 
 def call(name: str, factory: Factory, assignments: Sequence[tuple[str, Any]]) -> Any:

@@ -1,11 +1,11 @@
 """What the schedules are made of: a formula of the count, and how far a transition has come."""
 
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx import require
 from gradtx.core import Schedule
@@ -35,7 +35,7 @@ def schedule(formula: Callable[[jax.Array], Any]) -> Schedule:
 
 def countable(steps: Any) -> Any:
     """Return a number of steps that can be compared with a count: a float if no int32 holds it, and a finite one."""
-    if isinstance(steps, numbers.Real) and abs(steps) > LAST_COUNT:
+    if isinstance(steps, int | float | np.integer | np.floating) and abs(steps) > LAST_COUNT:
         return float(max(-1e30, min(steps, 1e30)))
     return steps
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jax.tree_util import keystr
 
 from gradtx.errors import named
@@ -81,7 +82,7 @@ def check_mask(owner: str, mask: Mask, word: str = "mask") -> None:
 def is_bool(leaf: Any) -> bool:
     """Return whether a leaf of a mask is True or False: a bool, or an array of one that has a value and no axes."""
     if isinstance(leaf, jax.Array | np.ndarray):
-        return leaf.dtype == bool and leaf.ndim == 0 and not isinstance(leaf, jax.core.Tracer)
+        return leaf.dtype == bool and leaf.ndim == 0 and not isinstance(leaf, Tracer)
     return isinstance(leaf, bool | np.bool_)
 
 

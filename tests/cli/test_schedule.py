@@ -61,6 +61,7 @@ def test_without_a_name_all_schedules_are_listed_but_those_made_of_functions(pri
         ),
         (["piecewise_constant_schedule", "init_value=1", "boundaries_and_scales={5: 0.5}", "--steps", 6], 0.5),
         (["exponential_decay", "init_value=1", "transition_steps=2", "decay_rate=.5", "staircase=True", "--steps", 3], 0.5),
+        (["exponential_decay", "init_value=1", "transition_steps=1", "decay_rate=.5", "staircase=false", "--steps", 1], 0.5),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )

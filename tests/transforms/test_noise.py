@@ -121,3 +121,8 @@ def test_a_key_survives_every_serializer_and_typed_keys_of_older_states_are_read
         chex.assert_trees_all_equal(updates, expected)
         assert jnp.issubdtype(getattr(typed, field).dtype, jax.dtypes.prng_key)  # the state keeps its type
         chex.assert_trees_all_equal(jax.random.key_data(getattr(typed, field)), getattr(after, field))
+
+
+def test_a_variance_is_not_negative():
+    with pytest.raises(ValueError, match=r"add_noise: eta must be at least 0, got -0.1"):
+        add_noise(-0.1, 0.55)
