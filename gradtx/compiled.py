@@ -63,27 +63,27 @@ def jit_for_each(function: Callable[..., Any]) -> Callable[..., Any]:
     over batches, every batch. Here a program goes with the first of the things that it was made for, and the oldest when there
     are many. Numbers, words, and values made of them alone are compared by what they are, and may be held.
     """
-    programs: dict[Hashable, Callable[..., Any]] = {}
+    name, programs = function.__name__, _Programs()
 
     def call(static: tuple[Any, ...], *args: Any) -> Any:
         key = tuple(map(_reference, static))
-        program = programs.get(key)
+        program = programs.by_key.get(key)
         if program is None:
             program = new_program(static)
         return program(*args)
 
     def new_program(static: tuple[Any, ...]) -> Callable[..., Any]:
         # Neither the program nor the key may refer to what the key refers to weakly.
-        key = tuple(_reference(thing, lambda _: programs.pop(key, None)) for thing in static)
+        key = tuple(_reference(thing, lambda _: programs.by_key.pop(key, None)) for thing in static)
         hash(key)  # remembered by the references, as nothing can be hashed when it has gone
 
         def program(*args: Any) -> Any:
             return function(tuple(reference() for reference in key), *args)
 
-        program.__name__ = function.__name__
-        while len(programs) >= _PROGRAMS:
-            programs.pop(next(iter(programs)), None)
-        programs[key] = jitted = jax.jit(program)
+        program.__name__ = name
+        while len(programs.by_key) >= _PROGRAMS:
+            programs.by_key.pop(next(iter(programs.by_key)), None)
+        programs.by_key[key] = jitted = jax.jit(program)
         return jitted
 
     return call
@@ -113,6 +113,13 @@ def _cast_like(new: Any, old: Any) -> jax.Array:
 def _is_number(leaf: Any) -> bool:
     """Numbers are traced; a flag chooses code, so it is not."""
     return isinstance(leaf, _NUMBERS) and not isinstance(leaf, bool)
+
+
+class _Programs:
+    """Programs by what they were made for; no bare dict, as some libraries take for trees what closures hold."""
+
+    def __init__(self):
+        self.by_key: dict[Hashable, Callable[..., Any]] = {}
 
 
 # --- references ---------------------------------------------------------------------------------------------------------

@@ -10,10 +10,14 @@ from gradtx import require
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
+    OptState,
+    Params,
     ScalarOrSchedule,
+    Updates,
     at_step,
     chain,
     factory,
+    forwards_to,
     set_to_zero,
 )
 from gradtx.schedules.formula import FRACTION, schedule
@@ -106,7 +110,7 @@ def composed(
         decaying(descent(rate), rate, weight_decay, mask),
     )
     if gathered > 1:
-        tx = MultiSteps(tx, gathered, accumulator_dtype=None)
+        tx = _counting_gradients(MultiSteps(tx, gathered, accumulator_dtype=None))
     return _averaged(tx, ema_momentum, ema_overwrite_frequency, gathered) if use_ema else tx
 
 
@@ -151,6 +155,16 @@ def _at_the_last_of(gathered: int, learning_rate: Callable[[Any], Any]) -> Calla
         return at_step(learning_rate, jnp.minimum(count, last_countable) * gathered + (gathered - 1))
 
     return rate
+
+
+def _counting_gradients(tx: GradientTransformationExtraArgs) -> GradientTransformationExtraArgs:
+    """What gathers gradients, with a step for each of them: so Keras's average counts, also those that only wait."""
+
+    @forwards_to(tx, states=lambda state: (state,), steps=lambda state: state.mini_step)
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        return tx.update(updates, state, params, **extra_args)
+
+    return GradientTransformationExtraArgs(tx.init, update)
 
 
 def _averaged(
