@@ -66,4 +66,4 @@ def pytest_collection_finish():
     """Look for garbage less often: tracing makes much that lives, and all that was imported stays."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(100_000, 10, 10)
