@@ -152,9 +152,12 @@ def _zeros(zero: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _directions(matrices: jax.Array, rank: int) -> jax.Array:
-    """The leading left singular vectors of tall matrices, or the right ones of wide ones."""
-    left, _, right = jnp.linalg.svd(matrices, full_matrices=False)
-    return left[..., :rank] if _is_tall(matrices.shape) else _adjoint(right)[..., :rank]
+    """The leading left singular vectors of tall matrices, or the right ones of wide ones; NaN of one that is not finite."""
+    # LAPACK may look for the singular values of an infinite matrix for ever.
+    finite = jnp.all(jnp.isfinite(matrices), axis=(-2, -1), keepdims=True)
+    left, _, right = jnp.linalg.svd(jnp.where(finite, matrices, 0), full_matrices=False)
+    leading = left[..., :rank] if _is_tall(matrices.shape) else _adjoint(right)[..., :rank]
+    return jnp.where(finite, leading, jnp.nan)
 
 
 def _adjoint(x: jax.Array) -> jax.Array:
