@@ -1,16 +1,19 @@
-"""Caches keep nothing of the user's alive."""
+"""Caches keep nothing of the user's alive, and do not grow with the values of hyperparameters."""
 
 import gc
 import weakref
 from typing import Any
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import pytest
 import zoo
 
 import gradtx
 from gradtx import testing
+from gradtx.composition.arguments import is_number
+from gradtx.composition.settings import rebuilt, settings
 
 PARAMS = {"w": jnp.ones((3, 2))}
 
@@ -108,6 +111,40 @@ def test_a_transformation_goes_with_all_that_it_was_given():
     alive = {label: traced(zoo.TRANSFORMATIONS[label]) for label in zoo.existing(zoo.TRANSFORMATIONS)}
     gc.collect()
     assert [label for label, ref in alive.items() if ref() is not None] == []
+
+
+def compiled_things():
+    """How many executables and traced programs there are."""
+    gc.collect()
+    programs = sum(isinstance(each, jax.extend.core.Jaxpr) for each in gc.get_objects())
+    return len(jax.devices()[0].client.live_executables()), programs
+
+
+VALUES = {
+    "adamw": gradtx.adamw(0.1, weight_decay=0.01),
+    "rmsprop": gradtx.rmsprop(0.1, momentum=0.9, bias_correction=True),
+    "adan": gradtx.adan(0.1),
+    "clipping": gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.clip_by_block_rms(1.0), gradtx.adaptive_grad_clip(0.1)),
+    "a schedule": gradtx.sgd(gradtx.warmup_cosine_decay_schedule(0.0, 0.1, 5, 50), momentum=0.9),
+    "in a wrapper": gradtx.apply_if_finite(gradtx.lion(0.1), 3),
+    "in the state": gradtx.adjustable(gradtx.adam(0.1)),
+    "averages": gradtx.chain(gradtx.ema(0.9), gradtx.trace(0.9)),
+}
+
+
+def test_other_hyperparameters_leave_nothing_behind():
+    def run(k):
+        for tx in VALUES.values():
+            changed = {path: value * (1 - 1e-3 * k) for path, value in settings(tx, is_number).items() if value}
+            tx = rebuilt(tx, changed)
+            tx.update(PARAMS, tx.init(PARAMS), PARAMS)
+
+    for k in (0, 1):
+        run(k)
+    expected = compiled_things()
+    for k in (2, 3):
+        run(k)
+    assert compiled_things() == expected
 
 
 def test_a_class_that_was_looked_at_goes():
