@@ -22,6 +22,7 @@ class Sample:
     make: Callable[[], Any]
     extra_args: Any = None
     excused: Mapping[str, str] = field(default_factory=dict)
+    uncertain: Mapping[str, str] = field(default_factory=dict)  # what it does on some machines only
 
 
 def halving(step):
@@ -108,6 +109,7 @@ INFO = {"state_is_made_of_plain_containers": "Optax calls a part of this state .
 ROUNDED = {"low_precision_computes_as_float32_does": "rounding decides which of two learning rates is taken"}
 SEARCHED = {"updates_are_bounded": "of a step of 1e30 float32 has no value: there the search takes none"}
 NOISE = {"float32_computes_as_float64_does": "random numbers of float64 are others"}
+SINGULAR = {"float32_computes_as_float64_does": "singular vectors are rounded as LAPACK has it, by more than a millionth"}
 REMOVES = {"nan_is_never_hidden": "it is made to remove it"}
 SIGN = {"nan_is_never_hidden": "the sign of an infinite number is known"}
 FROZEN = {"nan_is_never_hidden": "what is frozen has no gradient"}
@@ -296,7 +298,7 @@ PIECES: dict[str, Sample] = {
     "dynamic_loss_scaling": Sample(
         lambda: gradtx.dynamic_loss_scaling(gradtx.adam(1e-2), growth_factor=4.0, growth_interval=2)
     ),
-    "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2)),
+    "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
     "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
     "mechanize": Sample(lambda: gradtx.mechanize(gradtx.sgd(halving))),
     "sam": Sample(lambda: gradtx.sam(gradtx.adamw(1e-2), gradtx.sgd(0.05, momentum=0.5))),
@@ -319,7 +321,7 @@ PIECES: dict[str, Sample] = {
     ),
     "inject_hyperparams": Sample(lambda: gradtx.inject_hyperparams(gradtx.adamw)(learning_rate=halving, weight_decay=0.1)),
     # optimizers with rules of their own
-    "scale_by_galore": Sample(lambda: gradtx.scale_by_galore(2, 2)),
+    "scale_by_galore": Sample(lambda: gradtx.scale_by_galore(2, 2), uncertain=SINGULAR),
     "muon": Sample(lambda: gradtx.muon(1e-2, ns_steps=2)),
     "muon of two presets": Sample(
         lambda: gradtx.muon(halving, "dion", adaptive=True, preconditioning="schatten", consistent_rms=0.2)
