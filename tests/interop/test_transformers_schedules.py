@@ -110,7 +110,7 @@ def test_the_number_of_steps_of_the_training_must_be_given(name):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="'cosin' is no schedule; known are linear, cosine, cosine_with_restarts, polynomial"):
+    with pytest.raises(ValueError, match="'cosin' is not that of a schedule; known are linear, cosine, cosine_with_restarts, "):
         transformers.get_scheduler("cosin", 1e-3)
 
 
