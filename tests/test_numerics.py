@@ -22,7 +22,7 @@ from gradtx.numerics import (
     squarable,
     without_infinity,
 )
-from gradtx.testing.tracing import compilations
+from gradtx.testing.events import COMPILED, compiler_events
 
 ORDERS = [None, 1, 2, np.inf]
 
@@ -74,7 +74,7 @@ def test_debias_does_not_cancel_at_the_first_step():
 def test_a_new_decay_compiles_nothing():
     count = jnp.int32(3)
     debias(0.5, count)
-    with compilations() as compiled:
+    with compiler_events(COMPILED) as compiled:
         for k in range(5):
             debias(0.9 + k / 100, count)
     assert not compiled

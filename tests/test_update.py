@@ -10,8 +10,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gradtx.core import set_to_zero
+from gradtx.testing.events import LOWERED, compiler_events
 from gradtx.tree import MaskedNode
-from gradtx.tree.layout import shard_alike
 from gradtx.update import apply_updates, incremental_update, periodic_update
 
 each_update = pytest.mark.parametrize(
@@ -129,11 +129,6 @@ KINDS = [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit]
 LAYOUTS = [P(), P("x"), P(None, "x")]
 
 
-def untold(own, kind):
-    """Whether this version of JAX has no way to tell the compiler that parameters stay whole on every device."""
-    return shard_alike is None and own == P() and kind == jax.sharding.AxisType.Auto
-
-
 @each_update
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("theirs", LAYOUTS)
@@ -148,7 +143,7 @@ def test_parameters_keep_their_layout_whatever_that_of_the_updates(own, theirs, 
         return update({"w": params}, {"w": 2 * updates})["w"]
 
     got = step(params, updates)
-    assert got.sharding.is_equivalent_to(params.sharding, 2) or untold(own, kind)
+    assert got.sharding.is_equivalent_to(params.sharding, 2)
     np.testing.assert_allclose(got, update(jnp.ones((4, 8)), 2 * jnp.ones((4, 8))))
 
 
@@ -163,8 +158,26 @@ def test_parameters_of_one_shape_keep_their_different_layouts(kind, update, comp
 
     layouts = [(own, theirs) for own in LAYOUTS for theirs in LAYOUTS]
     params, updates = (arrays(each) for each in zip(*layouts, strict=True))
-    for (own, _), param, new in zip(layouts, params, compile(update)(params, updates), strict=True):
-        assert new.sharding.is_equivalent_to(param.sharding, 2) or (compile is jax.jit and untold(own, kind))
+    for param, new in zip(params, compile(update)(params, updates), strict=True):
+        assert new.sharding.is_equivalent_to(param.sharding, 2)
+
+
+def test_a_program_that_keeps_layouts_is_one_text_and_batches_and_differentiates():
+    mesh = jax.make_mesh((2, 2), ("x", "y"), axis_types=(jax.sharding.AxisType.Auto,) * 2, devices=jax.devices()[:4])
+    params, updates = (jax.device_put(jnp.ones((4, 8)), NamedSharding(mesh, own)) for own in (P(), P("x")))
+
+    def lowered():
+        return jax.jit(apply_updates).lower([params, params], [updates, updates]).as_text()
+
+    assert lowered() == lowered()
+    for axes, (p, u) in [((0, 0), (params, updates)), ((None, 0), (params[0], updates)), ((0, None), (params, updates[0]))]:
+        for out in (0, 1):
+            moved = jax.jit(jax.vmap(apply_updates, in_axes=axes, out_axes=out))(p, u)
+            chex.assert_trees_all_equal(np.asarray(moved), np.full((4, 8) if out == 0 else (8, 4), 2.0))
+    gradient = jax.jit(jax.grad(lambda p, u: jnp.sum(apply_updates(p, u) ** 2)))(params, updates)
+    chex.assert_trees_all_equal(np.asarray(gradient), np.full((4, 8), 4.0))
+    step = jax.shard_map(apply_updates, mesh=mesh, in_specs=P("x"), out_specs=P("x"), axis_names={"x"})
+    chex.assert_trees_all_equal(np.asarray(jax.jit(step)(params, updates)), np.full((4, 8), 2.0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -196,18 +209,11 @@ def compiled(update):
 
 @pytest.fixture
 def lowered():
-    """The programs that were lowered since the test began."""
-    programs = []
-
-    def note(event: str, duration_secs: float, **kwargs: str | int) -> None:
-        if event.endswith("jaxpr_to_mlir_module_duration"):
-            programs.append(kwargs)
-
-    jax.monitoring.register_event_duration_secs_listener(note)
-    jax.jit(lambda: jnp.zeros(()))()
-    assert programs
-    yield programs
-    jax.monitoring.unregister_event_duration_listener(note)
+    """An event for each program that was lowered since the test began."""
+    with compiler_events(LOWERED) as programs:
+        jax.jit(lambda: jnp.zeros(()))()
+        assert programs
+        yield programs
 
 
 @pytest.mark.parametrize(

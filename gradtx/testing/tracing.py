@@ -1,16 +1,14 @@
 """Laws of JAX's function transformations: jit, vmap, scan."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import chex
 import jax
-import jax.monitoring
 import jax.numpy as jnp
 
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing.compare import assert_same_values
+from gradtx.testing.events import COMPILED, compiler_events
 from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like
 
@@ -53,7 +51,7 @@ def unjitted_update_compiles_once(tx: GradientTransformation, params: Params) ->
     state = tx.init(params)
     for _ in range(2):
         _, state = tx.update(gradients, state, params)
-    with compilations() as compiled:
+    with compiler_events(COMPILED) as compiled:
         tx.update(gradients, state, params)
     assert not compiled, f"the third update outside of jit compiled {len(compiled)} functions again"
 
@@ -94,19 +92,3 @@ def scan_works(tx: GradientTransformation, params: Params) -> None:
 
 def _stacked(trees: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
-
-
-@contextmanager
-def compilations() -> Iterator[list[str]]:
-    """Gather an event for each function that XLA compiles meanwhile."""
-    events: list[str] = []
-
-    def listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
-        if event.endswith("backend_compile_duration"):
-            events.append(event)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    try:
-        yield events
-    finally:
-        jax.monitoring.unregister_event_duration_listener(listen)

@@ -1,19 +1,17 @@
 """Lay one array out as another: with its sharding, whoever knows it."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.experimental.xla_metadata import set_xla_metadata
 from jax.sharding import NamedSharding, PartitionSpec, reshard
 
 try:
-    from jax.experimental.shard_alike import shard_alike
-except ImportError:  # JAX 0.11.2 and newer
-    shard_alike = None
+    from gradtx.tree.sharding_groups import laid_out_together
+except (ImportError, AttributeError):  # in a JAX to come
+    laid_out_together = None
 
 
 def placed_like(model: Any, array: jax.Array) -> jax.Array:
@@ -22,12 +20,8 @@ def placed_like(model: Any, array: jax.Array) -> jax.Array:
 
 
 def kept_like(model: Any, array: jax.Array) -> jax.Array:
-    """Return `array`, which replaces `model`, with the sharding of `model`, whatever the sharding of what it was made of.
-
-    Since JAX 0.11.2 nothing tells the compiler to do so on an automatic mesh where `model` is whole on every device: there the
-    result may be split, as what it was made of, unless `out_shardings` of `jit` say otherwise.
-    """
-    return _placed(model, array, _chosen_over if shard_alike is None else _alike)
+    """Return `array`, which replaces `model`, with the sharding of `model`, whatever the sharding of what it was made of."""
+    return _placed(model, array, laid_out_together or _chosen_over)  # which follows any model but a replicated one
 
 
 def _placed(model: Any, array: jax.Array, tie: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
@@ -39,23 +33,16 @@ def _placed(model: Any, array: jax.Array, tie: Callable[[jax.Array, jax.Array], 
 
 def _chosen_over(model: jax.Array, array: jax.Array) -> jax.Array:
     # A choice that always falls on `array`: the compiler lays both sides out alike, and then drops the other one unread.
-    if jnp.issubdtype(model.dtype, jax.dtypes.extended) or jnp.issubdtype(array.dtype, jax.dtypes.extended):
+    if model.dtype != array.dtype and any(jnp.issubdtype(x.dtype, jax.dtypes.extended) for x in (model, array)):
         return array  # a random key is not a number
-    if jnp.issubdtype(model.dtype, jnp.complexfloating) and not jnp.issubdtype(array.dtype, jnp.complexfloating):
+    return _select(False, jax.lax.stop_gradient(model), typed_like(model, array))
+
+
+@jax.jit  # within a call the compiler does not see which side is chosen before it has laid out both
+def _select(first: bool, model: jax.Array, array: jax.Array) -> jax.Array:
+    if jnp.iscomplexobj(model) and not jnp.iscomplexobj(array):
         model = model.real
-    never = jnp.zeros_like(model, dtype=bool)
-    return jnp.where(never, jax.lax.stop_gradient(model).astype(array.dtype), array)
-
-
-def _alike(model: jax.Array, array: jax.Array) -> jax.Array:
-    # JAX lowers equal operations once, and would put all pairs of one shape into one group: a number keeps them apart. Its
-    # path in the tree would not do, as there are as many trees in a program as there are models.
-    assert shard_alike is not None
-    with set_xla_metadata(pair=next(_PAIRS)):
-        return shard_alike(jax.lax.stop_gradient(model), array)[1]
-
-
-_PAIRS = itertools.count()
+    return jax.lax.select(first, model.astype(array.dtype), array)
 
 
 def _put_where(model: jax.Array, array: jax.Array) -> jax.Array:

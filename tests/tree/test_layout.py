@@ -4,7 +4,6 @@ import re
 
 import chex
 import jax
-import jax.monitoring
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 
 import gradtx
 from gradtx import tree
+from gradtx.testing.events import COMPILED, compiler_events
 from gradtx.tree.layout import gathered, typed_like
 
 
@@ -78,15 +78,8 @@ def test_where_it_is_not_an_array_stays_where_it_is():
 
 
 def test_a_batch_outside_of_jit_compiles_once():
-    def count(event: str, duration_secs: float, **kwargs: str | int) -> None:
-        if event.endswith("backend_compile_duration"):
-            compiled.append(event)
-
-    compiled, batch = [], {"a": jnp.ones((2, 3)), "b": jnp.ones((2, 3))}
+    batch = {"a": jnp.ones((2, 3)), "b": jnp.ones((2, 3))}
     jax.vmap(tree.zeros_like)(batch)
-    jax.monitoring.register_event_duration_secs_listener(count)
-    try:
+    with compiler_events(COMPILED) as compiled:
         jax.vmap(tree.zeros_like)(batch)
-    finally:
-        jax.monitoring.unregister_event_duration_listener(count)
     assert compiled == []
