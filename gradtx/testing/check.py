@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from gradtx import require
+from gradtx import hints
 from gradtx.core import GradientTransformation, Params
 from gradtx.testing import arguments, buffers, dtypes, numbers, sharding, structure, tracing  # noqa: F401  (fill LAWS)
 from gradtx.testing.laws import LAWS, ExtraArgs, Law
@@ -31,7 +31,7 @@ def check_transformation(
     """
     for name in excused:
         if name not in LAWS:
-            hint = require.nearest(name, LAWS, otherwise="gradtx.testing.LAWS has all.")
+            hint = hints.nearest(name, LAWS, otherwise="gradtx.testing.LAWS has all.")
             raise ValueError(f"check_transformation: there is no law {name!r}; {hint}")
     broken = []
     for law in LAWS.values() if laws is None else laws:
