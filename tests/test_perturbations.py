@@ -47,7 +47,7 @@ def test_no_samples_are_refused():
     ("loc", "log_scale", "points"),
     [
         ([1.0, -2.0], [0.5, -0.3], [[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]]),
-        ([[1.0], [-2.0]], [0.5, -0.3, 0.1], np.arange(12.0).reshape(2, 2, 3)),
+        ([[1.0], [-2.0]], [0.5, -0.3, 0.1], jnp.arange(12.0).reshape(2, 2, 3)),
         (1.0, 0.5, [0.1, 0.2]),
     ],
     ids=["vector", "broadcast", "number"],
