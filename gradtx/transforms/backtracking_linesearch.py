@@ -45,7 +45,7 @@ class _Search(NamedTuple):
     max_backtracking_steps=require.NONNEGATIVE,
     slope_rtol=require.NONNEGATIVE,
     decrease_factor=require.Range(low=0, high=1, low_included=False, high_included=False),
-    increase_factor=require.AT_LEAST_ONE,
+    increase_factor=require.AT_LEAST_ONE._replace(infinite=True),
     max_learning_rate=require.POSITIVE,
     atol=require.NONNEGATIVE,
     rtol=require.NONNEGATIVE,

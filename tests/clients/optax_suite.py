@@ -67,11 +67,19 @@ def pytest_configure() -> None:
         setattr(optax._src, name, module)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    table = excuses()
+    matched = {pattern: fnmatch.filter([item.nodeid for item in items], pattern) for pattern in table}
+    reasons = {name: table[pattern] for pattern, names in matched.items() for name in names}
     for item in items:
-        for pattern, reason in excuses().items():
-            if fnmatch.fnmatchcase(item.nodeid, pattern):
-                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        if item.nodeid in reasons:
+            item.add_marker(pytest.mark.xfail(reason=reasons[item.nodeid], strict=True))
+    if config.args != [str(config.invocation_params.dir)] or config.getoption("keyword"):
+        return  # a part of the suite
+    if idle := [pattern for pattern, names in matched.items() if not names]:
+        raise pytest.UsageError(f"optax_suite.toml: no test is called {idle[0]}.")
+    if len(reasons) > MOST_FAILURES * len(items):
+        raise pytest.UsageError(f"optax_suite.toml excuses {len(reasons)} of {len(items)} tests: too many.")
 
 
 if __name__ == "__main__":
