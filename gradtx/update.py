@@ -30,8 +30,9 @@ def apply_updates(params: Params, updates: Updates) -> Params:
 
     Raises:
       TypeError: an update would have to be rounded to an integer.
-      ValueError: the trees do not match.
+      ValueError: the trees do not match, or `updates` as a whole is None.
     """
+    _refuse_none("apply_updates", "updates", updates, params, "updates, state = tx.update(gradients, state, params)")
     floats = jax.tree.map(lambda u: None if _is_integer(u) else u, updates, is_leaf=tree.is_hole)
     moved = _apply_updates(floats, params)[1]
     moved = jax.tree.map(_add_integers, updates, moved, is_leaf=tree.is_hole)
@@ -67,11 +68,12 @@ def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> An
 
     Raises:
       TypeError: a leaf is not a floating-point or complex array.
-      ValueError: the trees do not match.
+      ValueError: the trees do not match, or `new_tensors` as a whole is None.
 
     References:
       Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
     """
+    _refuse_none("incremental_update", "new_tensors", new_tensors, old_tensors, "incremental_update(new, old, step_size)")
     moved = _incremental_update(new_tensors, old_tensors, step_size=step_size)[1]
     return jax.tree.map(kept_like, old_tensors, moved)
 
@@ -94,11 +96,12 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
 
     Raises:
       TypeError: a float would have to be rounded to an integer.
-      ValueError: `update_period` is less than 1, or the trees do not match.
+      ValueError: `update_period` is less than 1, the trees do not match, or `new_tensors` as a whole is None.
 
     References:
       Mnih et al., Human-level control through deep reinforcement learning, 2015, https://doi.org/10.1038/nature14236
     """
+    _refuse_none("periodic_update", "new_tensors", new_tensors, old_tensors, "periodic_update(new, old, steps, period)")
     require.in_range("periodic_update", "update_period", update_period, require.AT_LEAST_ONE)
     due = jnp.asarray(steps) % update_period == 0
 
@@ -118,6 +121,12 @@ def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_perio
         mismatch.check_same("periodic_update", _ALIKE, new_tensors=new_tensors, old_tensors=old_tensors)
         raise
     return jax.tree.map(kept_like, old_tensors, replaced)
+
+
+def _refuse_none(owner: str, name: str, new: Any, old: Any, usage: str) -> None:
+    """Raise `ValueError` if None, which masks a leaf, would mask a whole tree that has arrays."""
+    if new is None and jax.tree.leaves(old):
+        raise ValueError(f"{owner}: {name} is None, so nothing would change; None may mask a leaf. Write {usage}.")
 
 
 def _is_integer(leaf: Any) -> bool:

@@ -39,6 +39,23 @@ def test_holes_leave_the_parameter_as_it_is():
     chex.assert_trees_all_equal(periodic_update(updates, params, 0, 1), {**params, "a": jnp.ones(2)})
 
 
+def test_none_masks_leaves_and_not_all_of_a_tree():
+    usual = {
+        apply_updates: lambda new, old: apply_updates(old, new),
+        incremental_update: lambda new, old: incremental_update(new, old, 0.5),
+        periodic_update: lambda new, old: periodic_update(new, old, 0, 1),
+    }
+    for function, update in usual.items():
+        name = "updates" if function is apply_updates else "new_tensors"
+        for params in (jnp.ones(2), {"w": jnp.ones(2)}):
+            with pytest.raises(ValueError, match=rf"^{function.__name__}: {name} is None, .* Write .*\(.*\)\.$"):
+                update(None, params)
+        chex.assert_trees_all_equal(update({"w": None}, {"w": jnp.ones(2)}), {"w": jnp.ones(2)})
+        chex.assert_trees_all_equal(update(MaskedNode(), {"w": jnp.ones(2)}), {"w": jnp.ones(2)})
+        assert update(None, None) is None
+        assert update({}, {}) == {}
+
+
 @each_update
 @pytest.mark.parametrize("other", [jnp.float16, jnp.bfloat16, jnp.float32])
 @pytest.mark.parametrize("own", [jnp.float16, jnp.bfloat16, jnp.float32])
