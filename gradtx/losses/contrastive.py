@@ -52,7 +52,7 @@ def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> jax.Array:
     "positives",
     "negatives",
     broadcast=True,
-    norm_degree=require.AT_LEAST_ONE,
+    norm_degree=require.Range(low=1, infinite=True),
     margin=require.Range(),
     eps=require.NONNEGATIVE,
 )

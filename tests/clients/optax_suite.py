@@ -64,7 +64,7 @@ def pytest_configure() -> None:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        setattr(optax._src, name, module)
+        setattr(optax._src, name, module)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -108,7 +108,7 @@ def test_a_decay_out_of_range_is_refused(name):
 
 
 def test_dog_takes_its_first_step_from_one_of_three_words():
-    with pytest.raises(ValueError, match="init_step starts with"):
+    with pytest.raises(ValueError, match=r"init_step\[0\] must be \"distance\""):
         gradtx.dog(init_step=("guess", 1.0))  # pyright: ignore[reportArgumentType]
 
 

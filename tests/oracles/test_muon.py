@@ -1,5 +1,7 @@
 """Muon moves as in Optax."""
 
+from typing import Any, cast
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -114,10 +116,10 @@ def test_rows_of_coefficients_are_iterations():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: gradtx.scale_by_muon("fast"), 'ns_coeffs must be "standard", "muon", "dion", .*, got \'fast\''),
+        (lambda: gradtx.scale_by_muon(cast("Any", "fast")), 'ns_coeffs must be "standard", "muon", "dion", .*, got \'fast\''),
         (lambda: gradtx.scale_by_muon(jnp.ones(2)), r"must have the shape \(3,\) or \(iterations, 3\), got \(2,\)"),
         (
-            lambda: gradtx.muon(0.1, preconditioning="none"),
+            lambda: gradtx.muon(0.1, preconditioning=cast("Any", "none")),
             'preconditioning must be "frobenius", "spectral", .*, got',
         ),
         (lambda: moved(gradtx.scale_by_muon()), r"scale_by_muon: \['v'\] has the shape \(3,\), which has no axes as in Muon"),

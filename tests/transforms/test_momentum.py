@@ -32,9 +32,11 @@ def test_the_first_average_is_the_gradient_itself():
 def test_a_decay_of_one_sums_all_gradients():
     for tx in (trace(1.0), gradtx.sgd(1.0, momentum=1.0)):
         state = tx.init(jnp.ones(2))
+        updates = []
         for _ in range(3):
             u, state = tx.update(jnp.ones(2), state)
-        chex.assert_trees_all_close(jnp.abs(u), 3 * jnp.ones(2))
+            updates.append(u)
+        chex.assert_trees_all_close(jnp.abs(updates[-1]), 3 * jnp.ones(2))
 
 
 def test_what_would_grow_or_truncate_is_refused():

@@ -60,4 +60,4 @@ def test_the_value_is_a_scalar_that_must_be_given():
 
 def test_another_variant_is_refused():
     with pytest.raises(ValueError, match='variant must be "sps" or "sps\\+", got \'alig\''):
-        gradtx.polyak_sgd(variant="alig")
+        gradtx.polyak_sgd(variant="alig")  # pyright: ignore[reportArgumentType]
