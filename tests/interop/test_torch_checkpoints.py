@@ -207,6 +207,14 @@ def test_parameters_may_be_those_of_an_nnx_module():
         torch.from_torch(linear(), params, {**names, "weight": ("kernel/value", (1, 0))})
 
 
+def test_a_state_that_was_json_is_read():
+    params, state_dict = params_of("Adam", "middle"), state_dict_of("Adam")
+    text = json.dumps(state_dict, default=np.ndarray.tolist)
+    assert set(json.loads(text)["state"]) == {"0", "1", "2"}
+    state = torch.from_torch(json.loads(text), params, NAMES)
+    chex.assert_trees_all_equal(state, torch.from_torch(state_dict, params, NAMES))
+
+
 # --- what does not fit ------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +259,69 @@ def changed(label: str, change: Any) -> dict[str, Any]:
 def test_what_does_not_fit_is_named(label, change, message):
     with pytest.raises(ValueError, match=message):
         torch.from_torch(changed(label, change), params_of(label, "middle"), NAMES)
+
+
+def test_what_torch_cannot_have_made_is_named():
+    scalars = [
+        (-5.0, "is negative, -5.0"),
+        (1.5, "must be a number of steps, a whole number from 0 to 2147483647, got 1.5"),
+        (np.inf, "must be a number of steps"),
+        (1e12, "must be a number of steps"),
+        (np.nan, "has NaN"),
+        ([3.0], r"has the shape \(1,\), and must be a single number"),
+    ]
+    cases = [("Adam", "step", value, message) for value, message in scalars]
+    for label, entry in (
+        ("Adam", "exp_avg_sq"),
+        ("Adam with amsgrad", "max_exp_avg_sq"),
+        ("Adamax", "exp_inf"),
+        ("Adagrad", "sum"),
+        ("Adadelta", "square_avg"),
+        ("Adadelta", "acc_delta"),
+        ("RMSprop", "square_avg"),
+    ):
+        for bad, message in ((-1.0, "is negative, -1.0 at the least"), (np.nan, "has NaN")):
+            cases.append((label, entry, np.array([1.0, bad, 2.0]), message))
+        cases.append((label, entry, np.ones(4), r"has the shape \(4,\), not \(3,\) as here"))
+    cases.append(("NAdam", "mu_product", -0.5, "is negative, -0.5"))
+    cases.append(("Adam", "exp_avg", np.array([1.0, np.nan, 2.0]), "has NaN"))
+    cases.append(("Adam", "exp_avg", "abc", "is not an array of numbers, but of dtype <U3"))
+    cases.append(("Adam", "exp_avg", [[1.0], 2.0, 3.0], "is not an array of numbers: "))
+    cases.append(("Adam", "exp_avg", np.ones(3, complex), "is complex, and float32 here"))
+    for label, entry, value, message in cases:
+        state_dict = state_dict_of(label)
+        assert entry in state_dict["state"][1]
+        state_dict["state"][1][entry] = value
+        with pytest.raises(ValueError, match=rf"^from_torch: {entry} of fc\.bias \(fc/bias\) {message}"):
+            torch.from_torch(state_dict, params_of(label, "middle"), NAMES)
+
+
+def test_keys_and_steps_that_do_not_fit_are_named():
+    params = params_of("Adam", "middle")
+    for key, message in (
+        ("fc.weight", "has the key 'fc.weight', but the parameters of its groups are 0, 1, 2"),
+        (7, "has the key 7, but"),
+        ("7", "has the key '7', but"),
+        ("1", r"has two keys for fc.bias \(fc/bias\): 1 and '1'"),
+    ):
+        state_dict = state_dict_of("Adam")
+        state_dict["state"][key] = state_dict["state"][1]
+        with pytest.raises(ValueError, match=f"from_torch: torch's state {message}"):
+            torch.from_torch(state_dict, params, NAMES)
+    with pytest.raises(ValueError, match=r"from_torch: torch's state has step for fc.weight .* no place for"):
+        torch.from_torch(changed("SGD", lambda d: d["state"][0].update(step=3.0)), params, NAMES)
+    adam, sgd = state_dict_of("Adam"), state_dict_of("SGD")
+    for state_dict, step, message in (
+        (adam, 7, "torch has taken 30 steps, but step=7"),
+        ({**adam, "state": {}}, 7, "torch has taken 0 steps, but step=7"),
+        (sgd, -5, "step must be a number of steps, .* got -5"),
+        (sgd, 1.5, "step must be a number of steps, .* got 1.5"),
+    ):
+        with pytest.raises(ValueError, match=f"from_torch: {message}"):
+            torch.from_torch(state_dict, params, NAMES, step=step)
+    state = torch.from_torch(sgd, params, NAMES)
+    with pytest.raises(ValueError, match="to_torch: step must be a number of steps"):
+        torch.to_torch(state, params, NAMES, sgd["param_groups"], step=-5)
 
 
 @pytest.mark.parametrize(

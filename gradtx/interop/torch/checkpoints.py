@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.core import GradientTransformation, OptState, Params
+from gradtx.interop.torch.entries import Entries, check_step, entries_of, same, step_of
 from gradtx.interop.torch.names import Names, Twin, twins_of
 from gradtx.interop.torch.param_groups import kind_of, optimizer_from_torch
 from gradtx.transforms.momentum import TraceWithCountState
 from gradtx.tree.paths import leaves_with_paths, map_with_paths
-
-Entries = dict[str, np.ndarray]
 
 
 def from_torch(
@@ -34,7 +33,7 @@ def from_torch(
     installed where the dict holds NumPy arrays or numbers. Of an optimizer that has not taken a step it makes a fresh state.
 
     Args:
-      state_dict: what `optimizer.state_dict()` returns.
+      state_dict: what `optimizer.state_dict()` returns. The keys of its state may be strings of digits, as JSON makes them.
       params: the parameters here.
       names: the path of each of torch's parameters here, "layers/0/kernel", or with it the axes of torch's array in their order
         here: `("layers/0/kernel", (1, 0))` for a matrix that is transposed. In the order of torch's parameters, group by group;
@@ -44,18 +43,25 @@ def from_torch(
       step: how many steps were taken, needed where the state counts them and torch does not, as in SGD with a schedule.
 
     Raises:
-      ValueError: something does not fit: an entry that is missing, left over or of another shape, parameters without a twin,
-        an optimizer or an option that is unknown. The message names the parameter.
+      ValueError: something does not fit: an entry that is missing, left over or of another shape, with NaN, or negative where
+        torch adds squares, entries or parameters without a twin, an optimizer or an option that is unknown. The message
+        names the parameter.
     """
     groups = state_dict["param_groups"]
     twins = twins_of("from_torch", groups, params, names)
     kind = kind_of("from_torch", groups)
     tx = optimizer_from_torch(state_dict, params, names) if tx is None else tx
     state = tx.init(params)
-    found = {twin.index: _arrays(state_dict["state"].get(twin.index, {})) for twin in twins.values()}
+    found = entries_of(state_dict["state"], twins.values())
+    if step is not None:
+        check_step("from_torch", "step", step)
     if not any(found.values()) and (kind.counts or any(group["momentum"] for group in groups)):
+        _check_agrees(step, 0)
         return state  # before torch's first step
-    step = _step(twins, found) if kind.counts else step
+    if kind.counts:
+        taken = step_of(twins.values(), found)
+        _check_agrees(step, taken)
+        step = taken
     used: set[tuple[int, str]] = set()
 
     def take(twin: Twin, entry: str) -> np.ndarray:
@@ -70,17 +76,20 @@ def from_torch(
             return jnp.asarray(_count(node, step), old.dtype)
         entry = kind.entries[field]
         if field == "momentum_product":
-            return _like(_same(entry, [(twin, take(twin, entry)) for twin in twins.values()]), old)
+            return _like(same(entry, [(twin, take(twin, entry)) for twin in twins.values()]), old)
 
         def leaf(path: str, old: jax.Array) -> jax.Array:
             twin = twins[path]
-            return _like(twin.here("from_torch", entry, take(twin, entry)), old)
+            array = twin.here("from_torch", entry, take(twin, entry))
+            if np.iscomplexobj(array) and not np.iscomplexobj(old):
+                raise ValueError(f"from_torch: {entry} of {twin} is complex, and {old.dtype} here.")
+            return _like(array, old)
 
         return map_with_paths(leaf, old)
 
     filled_state = _map_fields("from_torch", state, {"count", *kind.entries}, filled)
     for twin in twins.values():
-        for entry in found[twin.index].keys() - {"step"}:
+        for entry in found[twin.index].keys() - ({"step"} if kind.counts else set()):
             if (twin.index, entry) not in used:
                 raise ValueError(f"from_torch: torch's state has {entry} for {twin}, which the state here has no place for.")
     return filled_state
@@ -115,6 +124,8 @@ def to_torch(
     twins = twins_of("to_torch", param_groups, params, names)
     kind = kind_of("to_torch", param_groups)
     entries: dict[int, Entries] = {twin.index: {} for twin in twins.values()}
+    if step is not None:
+        check_step("to_torch", "step", step)
     counts = [] if step is None else [step]
 
     def collect(node: Any, field: str) -> Any:
@@ -171,19 +182,6 @@ class _ArrayError(Exception):
     """An array that has no twin in torch."""
 
 
-def _arrays(entries: Mapping[str, Any]) -> Entries:
-    """What torch keeps for a parameter, without what is not there yet."""
-    return {name: _array(value) for name, value in entries.items() if value is not None}
-
-
-def _array(value: Any) -> np.ndarray:
-    if hasattr(value, "detach"):  # a tensor
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":  # which NumPy does not know
-            value = value.float()
-    return np.asarray(value)
-
-
 def _count(node: Any, step: int | None) -> int:
     if step is not None:
         return step
@@ -192,23 +190,9 @@ def _count(node: Any, step: int | None) -> int:
     raise ValueError("from_torch: torch's SGD does not count its steps, but the state here does: give step=.")
 
 
-def _step(twins: Mapping[str, Twin], found: Mapping[int, Entries]) -> int:
-    """The number of steps, the same for all."""
-    steps = []
-    for twin in twins.values():
-        if "step" not in found[twin.index]:
-            raise ValueError(f"from_torch: torch's state has no step for {twin}.")
-        steps.append((twin, found[twin.index]["step"]))
-    return int(_same("step", steps))
-
-
-def _same(entry: str, values: Sequence[tuple[Twin, np.ndarray]]) -> np.ndarray:
-    """The one value that all have."""
-    first, expected = values[0]
-    for twin, value in values[1:]:
-        if value != expected:
-            raise ValueError(f"from_torch: {entry} is {value} for {twin} and {expected} for {first}; here all have the same.")
-    return expected
+def _check_agrees(step: int | None, taken: int) -> None:
+    if step is not None and step != taken:
+        raise ValueError(f"from_torch: torch has taken {taken} steps, but step={step}: leave it out.")
 
 
 def _like(array: np.ndarray, old: jax.Array) -> jax.Array:
