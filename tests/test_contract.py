@@ -106,6 +106,7 @@ INFINITE = {
     "global_clipnorm": UNLIMITED,
     "max_learning_rate": UNLIMITED,
     "max_step_size": UNLIMITED,
+    "increase_factor": "the search begins at the largest rate again",
     "norm_type": "the norm that is the largest entry",
 }
 # Factories whose errors may come from the one that they call with all of their arguments.
