@@ -5,13 +5,14 @@
 
 import dataclasses
 import enum
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from gradtx import tree
+from gradtx import hints, tree
 from gradtx.tree.dtypes import at_least_float32
 
 
@@ -98,13 +99,16 @@ def microbatch(
       num_real_microbatches: how many parts to run, the others being padding; may be traced.
 
     Raises:
-      ValueError: from the returned function, when batches differ in size or are no multiple of `microbatch_size`, and for a
-        mean of integers.
+      ValueError: `fun` has no argument of such a number or name; from the returned function, if the call has none, if batches
+        differ in size or are not a multiple of `microbatch_size`, and for a mean of integers.
     """
+    _check_has("microbatch", fun, _sequence(argnames), argnums=_sequence(argnums))
     if microbatch_size is None:
         return fun
 
     def microbatched(*args: Any, **kwargs: Any) -> Any:
+        _check_numbers("microbatch", "argnums", _sequence(argnums), len(args), "the call gives")
+        _check_names(_sequence(argnames), kwargs)
         which: list[int | str] = [*(position % len(args) for position in _sequence(argnums)), *_sequence(argnames)]
         axes = [in_axes] * len(which) if isinstance(in_axes, int) else in_axes
         arguments: dict[int | str, Any] = {**dict(enumerate(args)), **kwargs}
@@ -214,10 +218,15 @@ def micro_grad(
 
     Returns:
       A function of the arguments of `fun` that returns the gradients, and `Aux` of values, metrics and aux of all examples.
+
+    Raises:
+      ValueError: `fun`, or a call, has no argument of one of the `batch_argnums`.
     """
+    _check_has("micro_grad", fun, batch_argnums=_sequence(batch_argnums))
     value_and_grad = jax.value_and_grad(fun, argnums, has_aux)
 
     def gradients(*args: Any, **kwargs: Any) -> tuple[Any, Aux]:
+        _check_numbers("micro_grad", "batch_argnums", _sequence(batch_argnums), len(args), "the call gives")
         batched = {position % len(args) for position in _sequence(batch_argnums)}
 
         def on_example(*args: Any) -> tuple[Any, Aux]:
@@ -237,6 +246,38 @@ def micro_grad(
         return run(*args)
 
     return gradients
+
+
+def _check_has(owner: str, fun: Callable[..., Any], argnames: Sequence[str] = (), **argnums: Sequence[int]) -> None:
+    """Raise `ValueError` if `fun` takes no argument of such a number or name; some functions do not say what they take."""
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+    except (TypeError, ValueError):
+        return
+    kinds = {p.kind for p in parameters}
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    by_name = [p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        for name, numbers in argnums.items():
+            _check_numbers(owner, name, numbers, len(positional), "the function takes")
+    if inspect.Parameter.VAR_KEYWORD not in kinds:
+        for name in argnames:
+            if name not in by_name:
+                hint = hints.nearest(name, by_name, otherwise=f"it takes {', '.join(by_name) or 'none by name'}.")
+                raise ValueError(f"{owner}: argnames has {name!r}, which the function does not take; {hint}")
+
+
+def _check_numbers(owner: str, name: str, numbers: Sequence[int], count: int, which: str) -> None:
+    """Raise `ValueError` unless there are arguments of these numbers among `count` positional ones."""
+    for number in numbers:
+        if not -count <= number < count:
+            raise ValueError(f"{owner}: {name} has {number}, but {which} {count} by position.")
+
+
+def _check_names(names: Sequence[str], given: Iterable[str]) -> None:
+    """Raise `ValueError` unless all names are given."""
+    if missing := [name for name in names if name not in given]:
+        raise ValueError(f"microbatch: argnames has {missing[0]!r}, but the call does not give it as a keyword argument.")
 
 
 def _resolved(kind: Any, part: Any, count: int) -> Accumulator:

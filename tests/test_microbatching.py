@@ -141,6 +141,35 @@ def test_what_cannot_be_split_is_refused(call, message):
         call()
 
 
+def test_a_batch_that_is_not_an_argument_is_refused():
+    def fun(x, weight=1.0, *, mask=None):
+        return jnp.sum(x * weight)
+
+    anything = microbatch(lambda *args, **kwargs: args[1].sum(), 1, 2, argnames="more")
+    optional = microbatch(fun, 1, 2)
+    for call, message in (
+        (lambda: microbatch(fun, 5, 2), "argnums has 5, but the function takes 2 by position"),
+        (lambda: microbatch(fun, (0, -3), 2), "argnums has -3, but the function takes 2 by position"),
+        (lambda: microbatch(fun, 5, None), "argnums has 5, but the function takes 2"),
+        (lambda: microbatch(fun, 0, 2, argnames="msak"), "argnames has 'msak', which the function does not take; did .*'mask'"),
+        (
+            lambda: microbatch(fun, 0, 2, argnames="qqqq"),
+            "argnames has 'qqqq', which .* not take; it takes x, weight, mask",
+        ),
+        (lambda: anything(X, more=X), "argnums has 1, but the call gives 1 by position"),
+        (lambda: anything(X, X), "argnames has 'more', but the call does not give it as a keyword argument"),
+        (lambda: optional(X), "argnums has 1, but the call gives 1 by position"),
+        (lambda: micro_grad(loss, batch_argnums=5)(1.0, X, X), "batch_argnums has 5, but the function takes 3"),
+        (lambda: micro_grad(lambda *args: args[0], batch_argnums=5)(1.0, X), "batch_argnums has 5, but the call gives 2"),
+    ):
+        with pytest.raises(ValueError, match=f"^(microbatch|micro_grad): {message}"):
+            call()
+    chex.assert_trees_all_close(optional(2.0, X), 2 * jnp.sum(X), rtol=1e-5)
+    chex.assert_trees_all_close(microbatch(fun, -2, 2)(X, 2.0), 2 * jnp.sum(X), rtol=1e-5)
+    chex.assert_trees_all_close(anything(X, X, more=X), X.sum(), rtol=1e-5)
+    assert microbatch(np.add, (0, 1), None) is np.add  # does not say what it takes
+
+
 def test_another_output_axis_is_refused():
     with pytest.raises(NotImplementedError, match="out_axes must be 0, got 1"):
         micro_vmap(jnp.sin, out_axes=1)

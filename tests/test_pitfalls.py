@@ -29,6 +29,9 @@ And by the tests of one module:
 """
 
 import inspect
+import types
+import warnings
+from typing import Any
 
 import chex
 import jax
@@ -135,6 +138,31 @@ def test_an_integer_moment_is_refused():
     for make in (gradtx.adam, gradtx.adamw, gradtx.nadam, gradtx.lion):
         with pytest.raises(TypeError, match="a moment needs a floating-point dtype, got int8"):
             make(1e-3, mu_dtype="int8")
+
+
+def test_a_complex_moment_of_real_parameters_is_refused_by_every_factory_that_takes_a_dtype():
+    sgd = gradtx.sgd(0.1)
+    required = {"learning_rate": 0.1, "b1": 0.9, "b2": 0.99, "decay": 0.9, "rate": 0.1, "inner": sgd, "every": 2}
+    required |= {"base_optimizer": sgd, "opt": sgd, "every_k_schedule": 2, "hessian_diagonal_fn": sgd, "momentum": 0.9}
+    real, tested = {"w": jnp.ones((3, 3)), "b": jnp.ones(3)}, 0
+    mixed = {"w": jnp.ones((3, 3)), "b": jnp.ones(3, jnp.complex64)}
+    for name in dir(gradtx):
+        make: Any = getattr(gradtx, name)
+        if name == "measure_with_ema" or type(make) not in (types.FunctionType, type):  # its dtype is that of a measurement
+            continue
+        parameters = inspect.signature(make).parameters
+        for dtype in {"mu_dtype", "accumulator_dtype", "state_dtype"} & parameters.keys():
+            given = {key: value for key, value in required.items() if key in parameters}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                tx = make(**given, **{dtype: "complex64"})
+            with pytest.raises(TypeError, match=r"\w+: a moment of complex64 was asked for, but all parameters are real"):
+                jax.eval_shape(tx.init, real)
+            if "muon" not in name and "sophia" not in name:
+                jax.eval_shape(tx.init, mixed)
+            jax.eval_shape(tx.init, {})
+            tested += 1
+    assert tested > 25
 
 
 def test_a_moment_may_be_stored_in_float8():

@@ -51,15 +51,17 @@ def moment_like(owner: str, params: Any, dtype: Any = None, *, fill_value: float
       owner: the transformation, for the errors.
       params: a tree of floating-point or complex arrays.
       dtype: of the moment, real or complex. Leaves of the other kind keep their own: a real dtype has no place for the
-        imaginary part, and there is no complex bfloat16.
+        imaginary part, and there is no complex bfloat16. A complex dtype needs a complex leaf.
       fill_value: the value at the start.
       real: whether the moment is real also for complex parameters, as that of |g|² is.
 
     Raises:
-      TypeError: a leaf of `params` is not a floating-point or complex array, or `dtype` is not such a dtype.
+      TypeError: a leaf of `params` is not a floating-point or complex array, or `dtype` is not such a dtype, or
+        is complex and none of `params` is.
     """
     mismatch.check_params(owner, params)
     check_moment_dtype(owner, dtype)
+    _check_complex_is_used(owner, params, dtype)
     return jax.tree.map(lambda p: _full(p, fill_value, _moment_dtype(jnp.result_type(p), dtype, real)), params)
 
 
@@ -89,6 +91,14 @@ def check_moment_dtype(owner: str, dtype: Any) -> None:
         raise named(
             TypeError, owner, f"a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it."
         )
+
+
+def _check_complex_is_used(owner: str, params: Any, dtype: Any) -> None:
+    """Raise `TypeError` if a complex dtype was chosen for leaves that are all real, which would ignore it."""
+    leaves = jax.tree.leaves(params)
+    if dtype is not None and _is_complex(dtype) and leaves and not any(_is_complex(jnp.result_type(p)) for p in leaves):
+        message = f"a moment of {jnp.dtype(dtype)} was asked for, but all parameters are real; write a real dtype or None."
+        raise named(TypeError, owner, message)
 
 
 def _moment_dtype(own: Any, wanted: Any, real: bool) -> Any:
