@@ -30,12 +30,12 @@ def test_each_leaf_takes_the_steps_of_the_paper():
 
 
 @pytest.mark.parametrize("magnitude", [1e18, 1e20, 1e30])
-def test_no_step_is_longer_than_the_distance_though_squares_overflow(magnitude):
+def test_a_spike_whose_square_overflows_is_no_longer_step_and_is_left_out_of_the_sum(magnitude):
     tx, p = gradtx.scale_by_distance_over_gradients(1e-2), jnp.ones(4)
     u, state = tx.update(magnitude * jnp.ones(4), tx.init(p), p)
     np.testing.assert_allclose(jnp.linalg.norm(u), 0.03, rtol=1e-5)
     u, state = tx.update(jnp.ones(4), state, p)
-    assert 0 < u[0] < 1e-10
+    np.testing.assert_allclose(u, 0.015, rtol=1e-5)
     chex.assert_tree_all_finite(state)
 
 
