@@ -318,7 +318,7 @@ def test_keys_and_steps_that_do_not_fit_are_named():
         (sgd, 1.5, "step must be a number of steps, .* got 1.5"),
     ):
         with pytest.raises(ValueError, match=f"from_torch: {message}"):
-            torch.from_torch(state_dict, params, NAMES, step=step)
+            torch.from_torch(state_dict, params, NAMES, step=step)  # pyright: ignore[reportArgumentType]
     state = torch.from_torch(sgd, params, NAMES)
     with pytest.raises(ValueError, match="to_torch: step must be a number of steps"):
         torch.to_torch(state, params, NAMES, sgd["param_groups"], step=-5)
