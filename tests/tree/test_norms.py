@@ -196,12 +196,14 @@ def test_within_shard_map_the_gradient_is_that_of_the_whole():
 
 @pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
 def test_a_sharded_array_needs_no_axis_name(axis_type):
-    with jax.set_mesh(mesh(axis_type)):
-        x = jax.device_put(jnp.arange(8.0), jax.NamedSharding(jax.sharding.get_mesh(), P("x")))
+    devices = mesh(axis_type)
+    with jax.set_mesh(devices):
+        x = jax.device_put(jnp.arange(8.0), jax.NamedSharding(devices, P("x")))
         np.testing.assert_allclose(jax.jit(tree.norm)({"w": x}), np.linalg.norm(np.arange(8)), rtol=1e-6)
         np.testing.assert_allclose(tree.norm({"w": x * 1e30}), np.linalg.norm(np.arange(8)) * 1e30, rtol=1e-6)
 
 
+@pytest.mark.xfail(jax.__version_info__ < (0, 10, 2), reason="on a CPU it keeps each leaf in float64", strict=True)
 def test_no_temporary_is_as_large_as_a_leaf():
     x = [jax.ShapeDtypeStruct((512, 512), jnp.float32)] * 4 + [jax.ShapeDtypeStruct((2**18,), jnp.bfloat16)] * 4
     analysis = jax.jit(tree.norm).lower(x).compile().memory_analysis()
