@@ -1,7 +1,7 @@
 """The laws that a chain can break whose pieces keep all of them.
 
-The others, of finite numbers, shardings, derivatives and batches, take most of the time and hold for a chain if they hold for
-its pieces, which are in the zoo.
+The others, of finite numbers, shardings, derivatives, batches and loops, take most of the time and hold for a chain if they
+hold for its pieces, which are in the zoo.
 """
 
 from gradtx.testing import LAWS
@@ -13,6 +13,8 @@ _OF_PIECES = {
     "gradients_through_update_are_finite",
     "flatten_unflatten_and_numpy_round_trip_change_nothing",
     "vmap_works",
+    "scan_works",
+    "shard_map_works",
     "nan_is_never_hidden",
     "updates_are_bounded",
     "float32_computes_as_float64_does",

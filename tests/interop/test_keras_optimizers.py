@@ -91,7 +91,6 @@ OPTIMIZERS = {
     "all options": lambda: keras.adam(**SHARED, mask=matrices),
     "gathered": lambda: keras.sgd(keras.exponential_decay(0.1, 10, 0.5), 0.9, gradient_accumulation_steps=2),
 }
-WITH_ALL_LAWS = ("all options", "gathered", "schedule_free_adamw")
 
 
 def matrices(params: Any) -> Any:
@@ -100,7 +99,7 @@ def matrices(params: Any) -> Any:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_keeps_the_laws(name):
-    check_transformation(OPTIMIZERS[name](), sample_params(), laws=None if name in WITH_ALL_LAWS else COMPOSED_LAWS.values())
+    check_transformation(OPTIMIZERS[name](), sample_params(), laws=COMPOSED_LAWS.values())
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())

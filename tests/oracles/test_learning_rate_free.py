@@ -23,8 +23,9 @@ def matrices(params):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("learning_rate", [0.7, decaying], ids=["constant", "scheduled"])
-@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+@pytest.mark.parametrize(
+    ("scale", "learning_rate"), [(1e-3, 0.7), (1, decaying), (1e3, 0.7)], ids=["small", "scheduled", "large"]
+)
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

@@ -1,5 +1,6 @@
 """Run an optimizer for a few steps, with the same gradients every time."""
 
+import functools
 from typing import Any
 
 import chex
@@ -23,14 +24,16 @@ def params(dtype: Any = jnp.float64) -> dict[str, Any]:
 
 def gradients(like: Any, step: int, scale: float = 1.0) -> Any:
     """Gradients that drift, so that moments matter, with a coordinate that is zero at every other step."""
+    leaves, structure = jax.tree.flatten(like)
+    arrays = _gradients(tuple(p.shape for p in leaves), step, scale)
+    return structure.unflatten([jnp.asarray(g, p.dtype) for g, p in zip(arrays, leaves, strict=True)])
+
+
+@functools.lru_cache(maxsize=1000)  # two libraries take the same steps
+def _gradients(shapes: tuple[tuple[int, ...], ...], step: int, scale: float) -> list[np.ndarray]:
     random = np.random.default_rng(step + 1)
-
-    def gradient(p: jax.Array) -> jax.Array:
-        g = np.sin(0.3 * step) + random.normal(size=p.shape)
-        g = g * (np.arange(g.size).reshape(g.shape) % 3 != step % 2)
-        return jnp.asarray(scale * g, p.dtype)
-
-    return jax.tree.map(gradient, like)
+    normal = [np.sin(0.3 * step) + random.normal(size=shape) for shape in shapes]
+    return [scale * g * (np.arange(g.size).reshape(g.shape) % 3 != step % 2) for g in normal]
 
 
 def run(tx: Any, start: Any, steps: int = STEPS, scale: float = 1.0, extra_args: Any = None) -> tuple[list[Any], Any]:
@@ -65,13 +68,18 @@ def assert_moves_as_in_optax(
     path, state = run(ours if hasattr(ours, "update") else ours(), start, scale=scale, extra_args=extra_args)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         their_path, their_state = run(theirs(), start, scale=scale, extra_args=extra_args)
-    chex.assert_trees_all_close(path, their_path, rtol=rtol, atol=rtol / 100)
+    chex.assert_trees_all_close(stacked(path), stacked(their_path), rtol=rtol, atol=rtol / 100)
     state, their_state = map(tree.unwrap_random_key_data, (state, their_state))  # typed keys are of another shape
     if any(leaf.shape == (0, 0) for leaf in jax.tree.leaves(their_state)):
         their_state = convert_state(their_state, like=state)  # gradtx has no empty arrays of its own
     assert fields(state) == fields(their_state)
     leaves, their_leaves = map(jax.tree.leaves, (state, their_state))
     chex.assert_trees_all_close(leaves, their_leaves, rtol=rtol, atol=rtol / 100)
+
+
+def stacked(path: list[Any]) -> Any:
+    """The parameters of all steps, along a first axis."""
+    return jax.tree.map(lambda *steps: np.stack(steps), *path)
 
 
 def fields(state: Any) -> Any:

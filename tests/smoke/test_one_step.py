@@ -11,6 +11,7 @@ from gradtx import testing
 @pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_a_step_is_the_same_jitted_and_not(label):
     tx, params = zoo.transformation(label), testing.sample_params()
+    params = {name: params[name] for name in ("vector", "matrix")}  # the laws try the others
     gradients, extra_args = jax.tree.map(lambda p: 0.5 - p, params), zoo.extra_args(label, params)
 
     def step(gradients, params):

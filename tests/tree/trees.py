@@ -10,7 +10,7 @@ from gradtx.tree import MaskedNode
 properties = settings(deadline=None, derandomize=True, max_examples=25)
 """How properties are tested: the first example of a dtype compiles, and any two runs see the same examples."""
 
-SHAPES = [(), (0,), (1,), (3,), (2, 3), (5, 1, 7), (0, 4)]
+SHAPES = [(), (0,), (3,), (2, 1, 3)]  # few: each is compiled for
 DTYPES = (jnp.float16, jnp.bfloat16, jnp.float32, jnp.complex64)
 
 
