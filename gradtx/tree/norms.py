@@ -114,8 +114,9 @@ def _total(
     with jax.enable_x64(True):
         total = _sum_over([measure(x) for x in leaves], leaves, axes)
         total = jnp.sqrt(total) if root else total
-        largest = jnp.finfo(dtype).max
-        return jnp.where(jnp.isfinite(total), jnp.minimum(total, float(largest)), total).astype(dtype)
+        largest = float(jnp.finfo(dtype).max)
+        # Not jnp.minimum: the derivative of that, taken outside of this context, asks for a float64 (JAX 0.11 and 0.12).
+        return jnp.where(jnp.isfinite(total) & (total > largest), largest, total).astype(dtype)
 
 
 # --- leaves: jitted, so that those of one shape are traced once ----------------------------------------------------------

@@ -26,6 +26,22 @@ def in_double_precision(x, order=None):
     )
 
 
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("order", ORDERS)
+def test_norms_have_gradients_and_second_derivatives(order, squared):
+    x = jnp.asarray([3.0, -4.0, 0.5])
+
+    def plain(x):
+        size = jnp.linalg.norm(x, jnp.inf if order == "inf" else order)
+        return size**2 if squared else size
+
+    def ours(x):
+        return tree.norm(x, order, squared)
+
+    for derivative in (jax.grad, jax.jacfwd, jax.hessian, lambda f: jax.jit(jax.grad(f))):
+        chex.assert_trees_all_close(derivative(ours)(x), derivative(plain)(x), rtol=1e-5, atol=1e-6)
+
+
 def mesh(axis_type=AxisType.Auto):
     return jax.make_mesh((4,), ("x",), axis_types=(axis_type,))
 
