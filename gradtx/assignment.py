@@ -5,6 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gradtx.tree import full_of_shape
+
 
 class _Matching(NamedTuple):
     """A matching of the first rows, with dual variables that prove it optimal. -1 stands for not matched."""
@@ -58,7 +60,7 @@ def hungarian_algorithm(cost_matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
         return rows[order], columns[order]
     n, m = costs.shape
     nobody = jnp.full(m, -1, jnp.int32)
-    start = _Matching(nobody[:n], nobody, jnp.zeros_like(costs, shape=n), jnp.zeros_like(costs, shape=m))
+    start = _Matching(nobody[:n], nobody, full_of_shape(costs, n), full_of_shape(costs, m))
     matching = jax.lax.fori_loop(0, n, lambda row, matching: _augment(costs, matching, row), start) if n else start
     return jnp.arange(n, dtype=jnp.int32), matching.column_of_row
 
@@ -88,7 +90,7 @@ def _augment(costs: jax.Array, matching: _Matching, first: jax.Array) -> _Matchi
 
 def _shortest_path(costs: jax.Array, matching: _Matching, first: jax.Array) -> _Search:
     n, m = costs.shape
-    zero = jnp.zeros_like(costs, shape=())
+    zero = full_of_shape(costs, ())
 
     def visit(search: _Search) -> _Search:
         rows_seen = search.rows_seen.at[search.row].set(True)
@@ -114,7 +116,7 @@ def _shortest_path(costs: jax.Array, matching: _Matching, first: jax.Array) -> _
         row=jnp.asarray(first, jnp.int32),
         length=zero,
         sink=jnp.asarray(-1, jnp.int32),
-        distance=jnp.full_like(costs, jnp.inf, shape=m),
+        distance=full_of_shape(costs, m, jnp.inf),
         previous=jnp.full(m, -1, jnp.int32),
         rows_seen=jnp.zeros(n, bool),
         columns_seen=jnp.zeros(m, bool),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from gradtx.losses.arguments import loss
 from gradtx.losses.bounds import nonnegative
 from gradtx.losses.softmax import surprise
+from gradtx.tree import full_of_shape
 
 
 class _Paths(NamedTuple):
@@ -103,7 +104,7 @@ def _ctc(
         paths = jax.tree.map(lambda new, old: jnp.where(padded[:, None], old, new), extended, paths)
         return paths, paths
 
-    nothing = jnp.full_like(of_blank, -jnp.inf, shape=(batch, labels.shape[1]))
+    nothing = full_of_shape(of_blank, (batch, labels.shape[1]), -jnp.inf)
     start = _Paths(jnp.pad(nothing, ((0, 0), (1, 0)), constant_values=0), nothing)  # surely, nothing is out
     over_time = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (of_blank, of_label, logit_paddings))
     end, (blank, label) = jax.lax.scan(step, start, over_time)

@@ -50,7 +50,7 @@ def scale_by_distance_over_gradients(
 
     def init(params: Params) -> ScaleByDistanceOverGradientsState:
         start = tree.copy_of(owner, params, param_dtype)
-        numbers = tree.map_leaves(lambda p: jnp.zeros_like(p.real, shape=()), tree.moment_like(owner, params))
+        numbers = tree.map_leaves(lambda p: tree.full_of_shape(p.real, ()), tree.moment_like(owner, params))
         return ScaleByDistanceOverGradientsState(
             max_dist=tree.map_leaves(lambda zero, p: zero + (reps_rel * (1 + tree.norm(p))).astype(zero.dtype), numbers, start),
             grad_sum_of_squares=tree.map_leaves(lambda zero: zero[None], numbers),

@@ -125,7 +125,7 @@ def _mean(square: jax.Array, axis: int) -> jax.Array:
 
 
 def _start(zero: jax.Array, largest: tuple[int, int] | None) -> tuple[jax.Array, jax.Array, jax.Array]:
-    unused = jnp.zeros_like(zero, shape=1)
+    unused = tree.full_of_shape(zero, 1)
     if largest is None:
         return unused, jnp.copy(unused), zero
     rows, columns = largest

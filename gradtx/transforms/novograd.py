@@ -62,7 +62,7 @@ def scale_by_novograd(
 
     def init(params: Params) -> ScaleByNovogradState:
         mu = tree.moment_like("scale_by_novograd", params, mu_dtype)
-        nu = tree.map_leaves(lambda m: jnp.zeros_like(m.real, shape=()), tree.moment_like("scale_by_novograd", params))
+        nu = tree.map_leaves(lambda m: tree.full_of_shape(m.real, ()), tree.moment_like("scale_by_novograd", params))
         return ScaleByNovogradState(jnp.zeros((), jnp.int32), mu, nu)
 
     def update(updates: Updates, state: ScaleByNovogradState, params: Params):

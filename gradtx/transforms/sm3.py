@@ -63,7 +63,7 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
 
 def _covers(like: jax.Array) -> tuple[jax.Array, ...]:
     """A vector for each axis; a scalar is covered by itself."""
-    return tuple(jnp.zeros_like(like.real, shape=size) for size in (like.shape or ((),)))
+    return tuple(tree.full_of_shape(like.real, size) for size in (like.shape or ((),)))
 
 
 def _least(mu: tuple[Any, ...], ndim: int) -> jax.Array:

@@ -31,6 +31,7 @@ from gradtx.tree.like import batch_shape as batch_shape
 from gradtx.tree.like import check_moment_dtype as check_moment_dtype
 from gradtx.tree.like import copy_of as copy_of
 from gradtx.tree.like import full_like as full_like
+from gradtx.tree.like import full_of_shape as full_of_shape
 from gradtx.tree.like import moment_like as moment_like
 from gradtx.tree.like import ones_like as ones_like
 from gradtx.tree.like import zeros_like as zeros_like

@@ -4,6 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from gradtx.errors import named
 from gradtx.tree import mismatch
@@ -30,6 +32,17 @@ def zeros_like(tree: Any, dtype: Any = None) -> Any:
 def ones_like(tree: Any, dtype: Any = None) -> Any:
     """Return a tree of ones like `tree`; see `full_like`."""
     return full_like(tree, 1, dtype)
+
+
+def full_of_shape(model: jax.Array, shape: int | tuple[int, ...], fill_value: Any = 0) -> jax.Array:
+    """Return an array of another shape than `model`, filled with a value, of its dtype and on its devices.
+
+    Args:
+      model: an array.
+      shape: of the result.
+      fill_value: a scalar.
+    """
+    return jnp.full_like(model, fill_value, shape=shape, device=_whole(model))
 
 
 def batch_shape(tree: Any, shape: tuple[int, ...] = ()) -> Any:
@@ -109,6 +122,16 @@ def _moment_dtype(own: Any, wanted: Any, real: bool) -> Any:
 
 def _is_complex(dtype: Any) -> bool:
     return jnp.issubdtype(dtype, jnp.complexfloating)
+
+
+def _whole(model: jax.Array) -> Sharding | None:
+    """The sharding of an array of any shape that lies whole on every device, as `model` does; None if that has no such one."""
+    if isinstance(model, Tracer) or not (model.committed and model.sharding.is_fully_replicated):
+        return None
+    if not isinstance(model.sharding, NamedSharding):
+        return model.sharding
+    # On an explicit mesh it names every axis of `model`, and in JAX 0.11 and 0.12 fits no array that has fewer or more.
+    return NamedSharding(model.sharding.mesh, PartitionSpec(), memory_kind=model.sharding.memory_kind)
 
 
 def _full(leaf: Any, fill_value: Any, dtype: Any) -> jax.Array:

@@ -99,7 +99,7 @@ def low_rank(
         _, matrices = _matrices(zeros, numbers_in(zeros))
         low = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[0], matrices), zeros)
         # Optax has arrays of shape (0, 0) there, which Orbax refuses to save.
-        unused = tree.map_leaves(lambda zero: jnp.zeros_like(gathered(zero), shape=(1, 1)), zeros)
+        unused = tree.map_leaves(lambda zero: tree.full_of_shape(gathered(zero), (1, 1)), zeros)
         projector = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices), unused)
         return GaLoreState(jnp.zeros((), jnp.int32), inner.init(low), projector)
 
@@ -148,7 +148,7 @@ def _zeros(zero: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:
     *batch, rows, columns = zero.shape
     rank = min(rank, rows, columns)
     low, projector = ((rank, columns), (rows, rank)) if _is_tall(zero.shape) else ((rows, rank), (columns, rank))
-    return jnp.zeros_like(zero, shape=(*batch, *low)), jnp.zeros_like(zero, shape=(*batch, *projector))
+    return tree.full_of_shape(zero, (*batch, *low)), tree.full_of_shape(zero, (*batch, *projector))
 
 
 def _directions(matrices: jax.Array, rank: int) -> jax.Array:

@@ -108,6 +108,25 @@ def test_sharding_is_kept(make, call, axis_type):
             assert leaf.sharding.is_equivalent_to(params[name].sharding, 2), name
 
 
+@pytest.mark.parametrize("axis_type", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("call", [lambda f: f, jax.jit], ids=["eager", "jit"])
+@pytest.mark.parametrize("spec", [P(), P("x"), P(None, "x")], ids=str)
+def test_arrays_of_other_shapes_lie_on_the_devices_of_their_model(spec, call, axis_type):
+    mesh = jax.make_mesh((4,), ("x",), axis_types=(axis_type,))
+    with jax.set_mesh(mesh):
+        # Of a computed array the type names every axis.
+        model = jnp.square(jax.device_put(jnp.ones((8, 8), jnp.bfloat16), jax.NamedSharding(mesh, spec)))
+        for shape in ((), 8, (3, 5), (2, 8, 8)):
+            full = call(lambda x, shape=shape: tree.full_of_shape(x, shape, 3))(model)
+            chex.assert_trees_all_equal(full, jnp.full(shape, 3, jnp.bfloat16), strict=True)
+            assert full.sharding.is_fully_replicated
+
+
+def test_an_array_of_another_shape_lies_on_the_device_of_its_model():
+    model = jax.device_put(jnp.ones((2, 3)), jax.devices()[1])
+    assert tree.full_of_shape(model, 4).devices() == model.devices()
+
+
 def test_leaves_repeat_along_new_axes():
     chex.assert_trees_all_equal(tree.batch_shape({"a": 3.0, "b": None}, (2,)), {"a": jnp.full(2, 3.0), "b": None})
 
