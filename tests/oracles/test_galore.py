@@ -76,7 +76,7 @@ def test_momentum_in_the_subspace_is_that_of_numpy(shape):
             new = left[:, :2] if shape[0] > shape[1] else right[:2].T
             # A singular vector has no sign of its own: that of the library is taken, by which the momentum goes on.
             subspace = new * np.sign(np.sum(new * np.asarray(state.projector), axis=0))
-            chex.assert_trees_all_close(state.projector, subspace, rtol=1e-9)
+            chex.assert_trees_all_close(state.projector, subspace, rtol=1e-9, atol=1e-12)
         momentum = 0.9 * momentum + (subspace.T @ g if shape[0] > shape[1] else g @ subspace)
         expected = subspace @ momentum if shape[0] > shape[1] else momentum @ subspace.T
         chex.assert_trees_all_close(updates, expected, rtol=1e-9, atol=1e-12)
