@@ -4,6 +4,7 @@ The others, of finite numbers, shardings, derivatives, batches and loops, take m
 hold for its pieces, which are in the zoo.
 """
 
+from gradtx import testing
 from gradtx.testing import LAWS
 
 _OF_PIECES = {
@@ -21,3 +22,10 @@ _OF_PIECES = {
 }
 assert LAWS.keys() >= _OF_PIECES
 COMPOSED_LAWS = {name: law for name, law in LAWS.items() if name not in _OF_PIECES}
+# Of a recipe for what another library computes: the pieces of the zoo in another order.
+RECIPE_LAWS = [
+    testing.updates_keep_structure_shape_and_dtype,
+    testing.state_keeps_its_type,
+    testing.jit_changes_nothing_and_traces_once,
+    testing.holes_stay_holes,
+]

@@ -12,7 +12,7 @@ from gradtx.assignment import hungarian_algorithm
 
 
 @settings(max_examples=40, deadline=None)
-@given(n=st.integers(1, 5), m=st.integers(1, 5), seed=st.integers(0, 2**16), integers=st.booleans())
+@given(n=st.sampled_from([1, 2, 5]), m=st.sampled_from([1, 3, 5]), seed=st.integers(0, 2**16), integers=st.booleans())
 def test_the_cost_is_the_least(n, m, seed, integers):
     random = np.random.default_rng(seed)
     costs = random.integers(-3, 4, size=(n, m)) if integers else random.normal(size=(n, m))

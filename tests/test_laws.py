@@ -1,5 +1,6 @@
 """Every transformation keeps every law; exceptions are written in the zoo, with their reason."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import pytest
@@ -48,8 +49,18 @@ PIECES = [label for label in LABELS if label not in zoo.CHAINS]
 @pytest.mark.parametrize("label", [pytest.param(label, marks=marks(label, "complex parameters")) for label in PIECES])
 def test_complex_parameters_are_optimized(label):
     params = {"complex": jnp.asarray([[1 + 1j, -2j, 0.5]], jnp.complex64), "real": jnp.asarray([0.5, -1.0], jnp.float32)}
-    extra_args = zoo.TRANSFORMATIONS[label].extra_args
-    testing.LAWS["jit_changes_nothing_and_traces_once"](zoo.transformation(label), params, extra_args)
+    tx, extra_args = zoo.transformation(label), zoo.extra_args(label, params)
+
+    def step(state, gradients):
+        updates, state = tx.update(gradients, state, params, **extra_args)
+        return state, updates
+
+    gradients = jax.tree.map(lambda p: jnp.stack([p, 0 * p, 1j * p if jnp.iscomplexobj(p) else -p]), params)
+    state, updates = jax.jit(lambda: jax.lax.scan(step, tx.init(params), gradients))()  # which refuses a change of type
+    chex.assert_trees_all_equal_shapes_and_dtypes(updates, gradients)
+    chex.assert_tree_all_finite(
+        (updates, [x for x in jax.tree.leaves(state) if not jnp.issubdtype(x.dtype, jax.dtypes.extended)])
+    )
 
 
 def test_a_chain_of_the_zoo_is_made_of_pieces_in_the_zoo():

@@ -125,7 +125,7 @@ def test_a_square_does_not_become_infinite(huge):
     assert jnp.isnan(abs_sq(jnp.float32(np.nan)))
 
 
-arrays = hnp.arrays(np.float64, hnp.array_shapes(min_dims=1, max_dims=2, max_side=5), elements=st.floats(-1e6, 1e6))
+arrays = hnp.arrays(np.float64, st.sampled_from([(1,), (4,), (2, 3)]), elements=st.floats(-1e6, 1e6))
 
 
 @pytest.mark.parametrize("ord", ORDERS)
@@ -167,7 +167,7 @@ def test_safe_norm_has_a_zero_gradient_at_zero(axis, min_norm):
 def test_safe_root_mean_squares_equals_that_of_optax(x, min_rms):
     x = jnp.asarray(x, jnp.float32)
     expected = optax.safe_root_mean_squares(x, min_rms)
-    chex.assert_trees_all_close(safe_root_mean_squares(x, min_rms), expected, rtol=1e-6)
+    chex.assert_trees_all_close(safe_root_mean_squares(x, min_rms), expected, rtol=1e-6, atol=1e-37)  # subnormal numbers
     chex.assert_tree_all_finite(jax.grad(safe_root_mean_squares)(x, min_rms))
 
 

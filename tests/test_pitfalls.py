@@ -28,6 +28,7 @@ And by the tests of one module:
 - everything frozen by a mask that is a function: `wrappers/test_freeze.py`.
 """
 
+import functools
 import inspect
 import types
 import warnings
@@ -200,16 +201,6 @@ def test_clipping_keeps_the_direction_of_gradients_whose_square_overflows(clip, 
     chex.assert_trees_all_close(clipped, expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("label", LABELS)
-def test_a_spike_whose_square_overflows_makes_no_nan(label):
-    tx, params = zoo.transformation(label), {"vector": jnp.asarray([1.0, -2.0, 0.0]), "matrix": jnp.eye(4, 3)}
-    state = tx.init(params)
-    for magnitude in (1e20, 1e30, 1.0):
-        gradients = tree.scale(magnitude, params)
-        updates, state = tx.update(gradients, state, params, **zoo.extra_args(label, params))
-        assert not any(jnp.isnan(u).any() for u in jax.tree.leaves(updates))
-
-
 @pytest.mark.parametrize("decay", [0.9, 0.95, 0.99, 0.999])
 def test_the_variance_of_one_gradient_is_not_below_zero(decay):
     # With bias correction it is g² − g², which rounding takes below zero for one gradient in four.
@@ -301,7 +292,8 @@ def test_every_learning_rate_takes_a_schedule(label):
     tx = recipe.factory(**{**recipe.arguments, "learning_rate": gradtx.linear_schedule(0.1, 0.0, 10)})
     params = testing.sample_params()
     state = jax.eval_shape(tx.init, params)
-    updates, new_state = jax.eval_shape(tx.update, params, state, params, **zoo.extra_args(label, params))
+    update = functools.partial(tx.update, **zoo.extra_args(label, params))
+    updates, new_state = jax.eval_shape(update, params, state, params)
     chex.assert_trees_all_equal_shapes_and_dtypes((updates, new_state), (params, state))
 
 

@@ -16,8 +16,8 @@ FLOATS = (jnp.float32, jnp.bfloat16, jnp.float16)
 _PAIRS = [
     (jnp.float32, jnp.float32),
     (jnp.bfloat16, jnp.bfloat16),
-    (jnp.bfloat16, jnp.float32),
     (jnp.float32, jnp.bfloat16),
+    (jnp.bfloat16, jnp.float32),
     (jnp.float16, jnp.bfloat16),
 ]
 _PAIRS_X64 = [(jnp.float64, jnp.float64), (jnp.float64, jnp.float32), (jnp.float32, jnp.float64)]

@@ -11,7 +11,7 @@ import numpy as np
 import problem
 import pytest
 import recorded
-from composed_laws import COMPOSED_LAWS
+from composed_laws import RECIPE_LAWS
 from keras_optimizers_cases import CASES, IN_FLOAT32, LR_HALVES
 
 import gradtx
@@ -99,7 +99,7 @@ def matrices(params: Any) -> Any:
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_keeps_the_laws(name):
-    check_transformation(OPTIMIZERS[name](), sample_params(), laws=COMPOSED_LAWS.values())
+    check_transformation(OPTIMIZERS[name](), sample_params(), laws=RECIPE_LAWS)
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())

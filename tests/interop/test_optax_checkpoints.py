@@ -85,9 +85,8 @@ def by_orbax(state, like, path):
         return checkpointer.restore(path / "state", like)
 
 
-@pytest.mark.parametrize("carried", [pickled, by_orbax])
 @pytest.mark.parametrize(("first", "second"), [(optax, gradtx), (gradtx, optax)], ids=["from Optax", "to Optax"])
-@pytest.mark.parametrize("label", OPTIMIZERS)
+@pytest.mark.parametrize(("label", "carried"), [*[(label, pickled) for label in OPTIMIZERS], ("partition", by_orbax)])
 def test_the_other_library_continues_a_run(label, first, second, carried, tmp_path):
     begun, continued = OPTIMIZERS[label](first), OPTIMIZERS[label](second)
     params, state = steps(begun, start(), initial_state(begun, start()), BEFORE)

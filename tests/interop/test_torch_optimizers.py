@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import problem
 import pytest
 import recorded
-from composed_laws import COMPOSED_LAWS
+from composed_laws import RECIPE_LAWS
 from torch_optimizers_cases import CASES, LR_HALVES
 
 import gradtx
@@ -78,7 +78,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_keeps_the_laws(name):
-    check_transformation(OPTIMIZERS[name](), sample_params(), laws=COMPOSED_LAWS.values())
+    check_transformation(OPTIMIZERS[name](), sample_params(), laws=RECIPE_LAWS)
 
 
 @pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())

@@ -4,7 +4,7 @@ from typing import Any
 import problem
 import pytest
 import recorded
-from composed_laws import COMPOSED_LAWS
+from composed_laws import RECIPE_LAWS
 from transformers_adafactor_cases import CASES, LR_HALVES
 
 import gradtx
@@ -33,7 +33,7 @@ OPTIONS = [{}, {"lr": 0.01, "relative_step": False, "beta1": 0.9, "weight_decay"
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_keeps_the_laws(options):
-    check_transformation(adafactor(**options), sample_params(), laws=None if options else COMPOSED_LAWS.values())
+    check_transformation(adafactor(**options), sample_params(), laws=None if options else RECIPE_LAWS)
 
 
 @pytest.mark.parametrize("options", OPTIONS)

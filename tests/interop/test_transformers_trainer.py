@@ -6,7 +6,7 @@ import numpy as np
 import problem
 import pytest
 import recorded
-from composed_laws import COMPOSED_LAWS
+from composed_laws import RECIPE_LAWS
 from transformers_trainer_cases import ADAMW, Case
 
 import gradtx
@@ -30,7 +30,7 @@ def test_moves_as_the_trainer_does(case):
 
 
 def test_keeps_the_laws():
-    check_transformation(trainer_adamw(1e-3, weight_decay=0.1), sample_params(), laws=COMPOSED_LAWS.values())
+    check_transformation(trainer_adamw(1e-3, weight_decay=0.1), sample_params(), laws=RECIPE_LAWS)
 
 
 def test_is_a_value():

@@ -78,8 +78,8 @@ def assert_moves_as_in_optax(
 
 
 def stacked(path: list[Any]) -> Any:
-    """The parameters of all steps, along a first axis."""
-    return jax.tree.map(lambda *steps: np.stack(steps), *path)
+    """The parameters of all steps, along a first axis. (Some of Optax's turn a scalar into an array of one.)"""
+    return jax.tree.map(lambda *steps: np.stack([np.reshape(p, steps[0].shape) for p in steps]), *path)
 
 
 def fields(state: Any) -> Any:

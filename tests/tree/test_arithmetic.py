@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trees import properties, trees
 
@@ -45,7 +45,7 @@ def optax_says(name, *args, **kwargs):
         ("zeros_like", lambda x: (x, jnp.float16)),
     ],
 )
-@properties
+@settings(properties, max_examples=10)
 @given(x=trees())
 def test_leaf_by_leaf_as_in_optax(name, arguments, x):
     ours = getattr(tree, name)(*arguments(x))
