@@ -89,9 +89,9 @@ def low_rank(
     def numbers_in(like: Any) -> list[DimensionNumbers | None]:
         numbers = weight_dimension_numbers
         if numbers is None:
-            numbers = jax.tree.map(lambda x: GaLoreDimensionNumbers() if x.ndim == 2 else None, like)
-        elif isinstance(numbers, DimensionNumbers):
-            numbers = jax.tree.map(lambda x: weight_dimension_numbers if x.ndim >= 2 else None, like)
+            return [GaLoreDimensionNumbers() if x.ndim == 2 else None for x in jax.tree.leaves(like)]
+        if isinstance(numbers, DimensionNumbers):
+            return [numbers if x.ndim >= 2 else None for x in jax.tree.leaves(like)]
         return numbers_of("low_rank", numbers, like, GaLoreDimensionNumbers())
 
     def init(params: Params) -> GaLoreState:

@@ -67,6 +67,13 @@ def test_one_pair_of_dimension_numbers_for_all_leaves_vectors_as_they_are():
     chex.assert_trees_all_equal(tx.update(g, tx.init(g)), same.update(g, same.init(g)))
 
 
+@pytest.mark.parametrize("numbers", [None, gradtx.GaLoreDimensionNumbers()], ids=["by default", "given"])
+def test_the_parameters_may_be_one_vector(numbers):
+    g = gradient((5,))
+    tx = gradtx.low_rank(gradtx.identity(), 2, weight_dimension_numbers=numbers)
+    chex.assert_trees_all_equal(tx.update(g, tx.init(g))[0], g)
+
+
 def test_axes_that_are_not_there_are_refused():
     tx = gradtx.scale_by_galore(2, weight_dimension_numbers=gradtx.GaLoreDimensionNumbers(0, 2))
     with pytest.raises(ValueError, match=r"scale_by_galore: \['w'\] has the shape \(4, 5\)"):
