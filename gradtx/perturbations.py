@@ -84,7 +84,8 @@ def make_perturbed_fun(
         return tree.sum(jax.tree.map(lambda s, x: jnp.sum(noise.log_prob((s - x) / sigma)), sample, inputs))
 
     def perturbed_fun(key: jax.Array, inputs: Any) -> Any:
-        baseline = jax.lax.stop_gradient(fun(inputs)) if use_baseline else tree.zeros_like(jax.eval_shape(fun, inputs))
+        here = jax.lax.stop_gradient(inputs)  # or `fun` would be asked for its derivative, and may have none
+        baseline = jax.lax.stop_gradient(fun(here)) if use_baseline else tree.zeros_like(jax.eval_shape(fun, here))
 
         def one(key: jax.Array) -> Any:
             z = tree.random_like(key, inputs, noise.sample)

@@ -37,6 +37,12 @@ def test_the_perturbed_maximum_is_drawn_from_the_softmax():
     chex.assert_trees_all_close(jax.jacobian(fun, argnums=1)(KEY, scores), expected, atol=0.03)
 
 
+def test_the_function_is_not_asked_for_its_derivative():
+    winner = jax.custom_jvp(piecewise_constant_and_smooth)
+    winner.defjvp(lambda primals, tangents: pytest.fail("it was"))
+    jax.jacobian(perturbations.make_perturbed_fun(winner, 3), argnums=1)(KEY, INPUTS)
+
+
 def test_no_samples_are_refused():
     with pytest.raises(ValueError, match="num_samples must be at least 1, got 0"):
         perturbations.make_perturbed_fun(jnp.sum, num_samples=0)
