@@ -168,7 +168,7 @@ def micro_vmap(
         axes = [in_axes] * len(args) if isinstance(in_axes, int) else in_axes
         batched = [position for position, axis in enumerate(axes) if axis is not None]
 
-        def on_part(*args: Any) -> Any:
+        def on_part(*args: Any, **kwargs: Any) -> Any:
             results = over_examples(*args, **kwargs)
             return jax.tree.map(lambda kind, part: _aggregation(kind)(part), accumulator, results)
 
@@ -177,10 +177,11 @@ def micro_vmap(
             batched,
             microbatch_size,
             accumulator,
-            in_axes=[axis for axis in axes if axis is not None],
+            argnames=list(kwargs),
+            in_axes=[axis for axis in axes if axis is not None] + [0] * len(kwargs),
             num_real_microbatches=num_real_microbatches,
         )
-        return run(*args)
+        return run(*args, **kwargs)
 
     return mapped
 
@@ -362,5 +363,5 @@ def _batch_size(batches: Iterable[tuple[int, Any]]) -> int:
 
 def _number_of_parts(batch_size: int, microbatch_size: int) -> int:
     if microbatch_size < 1 or batch_size % microbatch_size:
-        raise ValueError(f"microbatch: the batch of {batch_size} is no multiple of the microbatch_size {microbatch_size}.")
+        raise ValueError(f"microbatch: the batch of {batch_size} is not divisible by the microbatch_size {microbatch_size}.")
     return batch_size // microbatch_size

@@ -127,7 +127,7 @@ def test_memory_is_that_of_one_part():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: microbatch(jnp.sum, 0, 4)(X), "the batch of 6 is no multiple of the microbatch_size 4"),
+        (lambda: microbatch(jnp.sum, 0, 4)(X), "the batch of 6 is not divisible by the microbatch_size 4"),
         (lambda: microbatch(lambda x, y: x, (0, 1), 2)(X, X[:4]), "all batch axes must have one size, got 4, 6"),
         (
             lambda: microbatch(jnp.sum, 0, 2, AccumulationType.MEAN)(jnp.arange(6)),
@@ -168,6 +168,13 @@ def test_a_batch_that_is_not_an_argument_is_refused():
     chex.assert_trees_all_close(microbatch(fun, -2, 2)(X, 2.0), 2 * jnp.sum(X), rtol=1e-5)
     chex.assert_trees_all_close(anything(X, X, more=X), X.sum(), rtol=1e-5)
     assert microbatch(np.add, (0, 1), None) is np.add  # does not say what it takes
+
+
+def test_arguments_by_keyword_have_the_axis_of_the_examples():
+    def fun(x, *, more):
+        return jnp.sum(x * more["z"])
+
+    chex.assert_trees_all_close(micro_vmap(fun, microbatch_size=2)(X, more={"z": X}), jnp.sum(X * X, axis=1))
 
 
 def test_another_output_axis_is_refused():
