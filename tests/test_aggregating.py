@@ -191,5 +191,5 @@ def test_what_cannot_be_averaged_is_refused(call, message):
 
 
 def test_averages_are_read_from_one_state_that_has_them():
-    with pytest.raises(KeyError, match="no optimizer with add_mean_variance_to_opt"):
+    with pytest.raises(ValueError, match="no optimizer with add_mean_variance_to_opt"):
         aggregating.get_unbiased_mean_and_variance_ema(gradtx.adam(0.1).init(PARAMS))

@@ -154,11 +154,12 @@ def get_unbiased_mean_and_variance_ema(state: OptState) -> tuple[Updates, Update
       state: of an optimizer with one `track_per_element_mean_and_variance_with_ema`, such as `add_mean_variance_to_opt` makes.
 
     Raises:
-      KeyError: there are several, or none.
+      KeyError: there are several.
+      ValueError: there is none.
     """
     found = tree.get(state, "PerElementMeanAndVarianceEMAState")
     if found is None:
-        raise KeyError("get_unbiased_mean_and_variance_ema: the state is of no optimizer with add_mean_variance_to_opt.")
+        raise ValueError("get_unbiased_mean_and_variance_ema: the state is of no optimizer with add_mean_variance_to_opt.")
     count, decay, mean, variance = found
     steps = jnp.maximum(count, 1)
     return tree.bias_correction(mean, decay, steps), tree.bias_correction(variance, decay, steps)
