@@ -51,6 +51,8 @@ def map_params(
     Raises:
       ValueError: `init` can make no state of placeholders that is like `state`.
     """
+    if not jax.tree.leaves(state, is_leaf=is_leaf):
+        return state
     init = getattr(initable, "init", initable)
     structure, marked = _marked_state(init, state)
 

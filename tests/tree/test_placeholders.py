@@ -94,6 +94,11 @@ def test_masked_leaves_can_be_asked_for():
     assert marked(optimizer, NAMES, **options) == marked(optimizer, NAMES, module=optax.tree, **options)
 
 
+def test_a_state_without_leaves_stays():
+    state = gradtx.masked(gradtx.sgd(0.1), MASK).init(jax.tree.map(jnp.ones_like, PARAMS))
+    assert tree.map_params(gradtx.masked(gradtx.sgd(0.1), MASK), lambda _: "param", state) == state
+
+
 @pytest.mark.parametrize("labels", [LABELS, lambda params: LABELS], ids=["tree", "function"])
 def test_every_part_of_a_partition_is_mapped(labels):
     optimizer = foreign.partition({"matrix": optax.adam(1.0), "vector": optax.sgd(1.0, momentum=0.9)}, labels)
