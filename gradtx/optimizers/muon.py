@@ -21,7 +21,7 @@ from gradtx.transforms.muon import Coefficients, MuonDimensionNumbers, scale_by_
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.mask import Mask, is_function
-from gradtx.tree.matrices import is_numbers
+from gradtx.tree.matrices import for_each_leaf, is_numbers
 from gradtx.wrappers.partition import partition
 
 
@@ -83,8 +83,8 @@ def muon(
       adam_weight_decay: of all that is no matrix.
       adam_learning_rate: of all that is no matrix; by default η.
       muon_weight_dimension_numbers: a tree like the parameters with a `MuonDimensionNumbers` for each that is to be seen as
-        matrices, and None for each that is left to Adam; or a function that makes one of the parameters. By default arrays of
-        two axes are matrices.
+        matrices, and None for each that is left to Adam, or a tree that ends above the leaves; or a function that makes one of
+        the parameters. By default arrays of two axes are matrices.
       consistent_rms: see above.
 
     Raises:
@@ -104,9 +104,8 @@ def muon(
         """Dimension numbers for the matrices, None for the others, in a tree like the parameters."""
         if muon_weight_dimension_numbers is None:
             return jax.tree.map(lambda p: MuonDimensionNumbers() if p.ndim == 2 else None, tree)
-        if is_function(muon_weight_dimension_numbers):
-            return muon_weight_dimension_numbers(tree)
-        return muon_weight_dimension_numbers
+        given = muon_weight_dimension_numbers
+        return for_each_leaf(given(tree) if is_function(given) else given, tree)
 
     def labels(tree: Any) -> Any:
         return jax.tree.map(lambda number: "adam" if number is None else "muon", numbers(tree), is_leaf=is_numbers)

@@ -47,6 +47,19 @@ def numbers_of(owner: str, numbers: Any, tree: Any, default: DimensionNumbers) -
     return [None if is_hole(number) else number for leaf, number in zip(leaves, listed, strict=True) if not is_hole(leaf)]
 
 
+def for_each_leaf(numbers: Any, tree: Any) -> Any:
+    """Return dimension numbers for each leaf of `tree`, of those that may be meant for all leaves below a node.
+
+    What does not fit `tree` is returned as it is, for others to say what is wrong.
+    """
+    try:
+        return jax.tree.map(
+            lambda number, part: jax.tree.map(lambda _: number, part, is_leaf=is_hole), numbers, tree, is_leaf=is_numbers
+        )
+    except ValueError:
+        return numbers
+
+
 def check_numbers(owner: str, numbers: Any, word: str) -> None:
     """Raise `TypeError` by path unless `numbers` are a function, a tree of dimension numbers, or None."""
     if callable(numbers):

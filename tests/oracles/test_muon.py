@@ -71,6 +71,27 @@ def test_matrices_by_dimension_numbers_move_as_in_optax(as_function):
     )
 
 
+def test_dimension_numbers_may_end_above_the_leaves_and_the_state_is_optaxs():
+    layers = {"a": jnp.ones((3, 2)), "b": jnp.ones((2, 4))}
+    params = {"adam": layers, "muon": layers, "mixed": {**layers, "c": jnp.ones(3)}}
+
+    def made(kind, muon):
+        given = {"adam": None, "muon": kind(), "mixed": {"a": kind(1, 0), "b": None, "c": None}}
+        return muon(0.1, muon_weight_dimension_numbers=given)
+
+    mine, their = made(gradtx.MuonDimensionNumbers, gradtx.muon), made(optax.contrib.MuonDimensionNumbers, optax.contrib.muon)
+    paths = [
+        [jax.tree_util.keystr(path) for path, _ in jax.tree.leaves_with_path(tx.init(params), is_leaf=is_masked)]
+        for tx in (mine, their)
+    ]
+    assert paths[0] == paths[1]
+    trajectories.assert_moves_as_in_optax(lambda: mine, lambda: their, params, rtol=1e-9)
+
+
+def is_masked(node):
+    return isinstance(node, gradtx.MaskedNode | optax.MaskedNode)
+
+
 def test_singular_values_are_brought_near_1():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 8, 5)))
     coefficients = jnp.tile(jnp.asarray([1.5, -0.5, 0.0]), (40, 1))  # the classical iteration, which converges
