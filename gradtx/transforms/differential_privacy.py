@@ -38,7 +38,7 @@ def per_example_global_norm_clip(grads: Updates, l2_norm_clip: float) -> tuple[U
     """
     _number_of_examples("per_example_global_norm_clip", grads)
     total, norms = _clipped_sums(grads, l2_norm_clip)
-    return tree.cast_like(total, grads), jnp.sum(norms > l2_norm_clip, dtype=jnp.int32)
+    return jax.tree.map(_in_its_dtype, total, grads), jnp.sum(norms > l2_norm_clip, dtype=jnp.int32)
 
 
 def per_example_layer_norm_clip(grads: Updates, global_l2_norm_clip: float, uniform: bool = True) -> tuple[Updates, Updates]:
@@ -66,7 +66,7 @@ def per_example_layer_norm_clip(grads: Updates, global_l2_norm_clip: float, unif
     shares = [1 / len(leaves) if uniform else size / sum(sizes) for size in sizes]
     limits = [global_l2_norm_clip * share**0.5 for share in shares]
     norms = [jax.vmap(tree.norm)(g) for g in leaves]
-    sums = [_clipped_sum(*each).astype(each[0].dtype) for each in zip(leaves, norms, limits, strict=True)]
+    sums = [_in_its_dtype(_clipped_sum(*each), each[0]) for each in zip(leaves, norms, limits, strict=True)]
     clipped = [jnp.sum(norm > limit, dtype=jnp.int32) for norm, limit in zip(norms, limits, strict=True)]
     return structure.unflatten(sums), structure.unflatten(clipped)
 
@@ -131,6 +131,11 @@ def _clipped_sums(grads: Updates, limit: float) -> tuple[Updates, jax.Array]:
     """The sum of the clipped gradients, in float32 at least, and the norm of each of them."""
     norms = jax.vmap(tree.norm)(grads) if jax.tree.leaves(grads) else jnp.zeros(0)
     return jax.tree.map(lambda g: _clipped_sum(g, norms, limit), grads), norms
+
+
+def _in_its_dtype(total: jax.Array, g: jax.Array) -> jax.Array:
+    """The sum in the dtype of the gradients, but for integers, of which clipping makes fractions."""
+    return total.astype(g.dtype) if jnp.issubdtype(g.dtype, jnp.inexact) else total
 
 
 def _clipped_sum(g: jax.Array, norms: jax.Array, limit: float) -> jax.Array:

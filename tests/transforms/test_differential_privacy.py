@@ -41,6 +41,12 @@ def test_no_example_counts_for_more_than_the_bound(clip, magnitude):
 
 
 @pytest.mark.parametrize("clip", CLIPS)
+def test_of_integers_the_sum_is_not_cut_off(clip):
+    grads = jnp.asarray([[3, 4], [0, 1]])
+    chex.assert_trees_all_equal(clip(grads, 1.0)[0], clip(grads.astype(float), 1.0)[0])
+
+
+@pytest.mark.parametrize("clip", CLIPS)
 def test_gradients_of_zeros_stay_zero(clip):
     grads = jax.tree.map(jnp.zeros_like, of_examples())
     chex.assert_trees_all_equal(clip(grads, 1.0)[0], first(grads))
