@@ -3,11 +3,12 @@
 import functools
 import inspect
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from gradtx import require
 from gradtx.tree.dtypes import at_least_float32
@@ -19,7 +20,7 @@ _R = TypeVar("_R")
 
 
 def loss(
-    *names: str, broadcast: bool = False, rows: bool = False, **ranges: require.Range
+    *names: str, broadcast: bool = False, rows: bool = False, one_class: bool = False, **ranges: require.Range
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Mark a loss: it gets arrays of one shape in float32 at least, and what it returns is cast to the dtype they came in.
 
@@ -29,6 +30,7 @@ def loss(
     Args:
       *names: the arguments that are arrays, the first of them floating-point; those that are None stay None.
       broadcast: whether the others may be of any shape that broadcasts to that of the first, or must have the same.
+      one_class: whether one of the arrays may lack the last axis, where that of another has size 1.
       rows: whether `where` may also have the shape of the result: it then keeps or drops all of the axis.
       **ranges: for the arguments that are hyperparameters, the numbers they may be; their dtype counts for nothing.
     """
@@ -47,7 +49,7 @@ def loss(
             _require_floats(owner, first, given[first])
             dtype = _promoted(arrays.values())
             working = at_least_float32(dtype)
-            for name, x in arrays.items():
+            for name, x in (_with_classes(arrays) if one_class else arrays).items():
                 given[name] = jnp.asarray(x).astype(working)
                 if name != first:
                     given[name] = shaped(owner, name, given[name], first, given[first].shape, broadcast=broadcast)
@@ -61,6 +63,12 @@ def loss(
         return checked
 
     return mark
+
+
+def _with_classes(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays, with an axis of one class where that makes the shape of another."""
+    shapes = [np.shape(x) for x in arrays.values()]
+    return {name: jnp.expand_dims(x, -1) if (*np.shape(x), 1) in shapes else x for name, x in arrays.items()}
 
 
 def shaped(owner: str, name: str, x: jax.Array, like: str, shape: tuple[int, ...], *, broadcast: bool) -> jax.Array:

@@ -1,5 +1,6 @@
 """Divergences of one distribution from another."""
 
+import warnings
 from typing import Any
 
 import jax
@@ -87,7 +88,7 @@ def generalized_kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -
 
 @loss("log_predictions", "targets", broadcast=True)
 def convex_kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -1, where: Any = None) -> jax.Array:
-    """Return Σ p (log p − log q) + q − p, another name of `generalized_kl_divergence`: it is convex in p and q together.
+    """Return Σ p (log p − log q) + q − p, the deprecated name of `generalized_kl_divergence`: it is convex in p and q together.
 
     Args:
       log_predictions: log q, of shape (..., n); −inf for 0.
@@ -102,6 +103,11 @@ def convex_kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -1, wh
     References:
       Boyd and Vandenberghe, Convex Optimization, 2004, page 90, https://stanford.edu/~boyd/cvxbook
     """
+    warnings.warn(
+        "`convex_kl_divergence` is deprecated: use generalized_kl_divergence instead, which is the same.",
+        DeprecationWarning,
+        stacklevel=3,  # the caller of the loss
+    )
     return generalized_kl_divergence(log_predictions, targets, axis, where)
 
 

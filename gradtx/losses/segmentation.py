@@ -15,6 +15,7 @@ _REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
 @loss(
     "predictions",
     "targets",
+    one_class=True,
     class_weights=require.Range(),
     smooth=require.NONNEGATIVE,
     alpha=require.NONNEGATIVE,
@@ -41,7 +42,7 @@ def dice_loss(
 
     Args:
       predictions: logits of shape (batch, ..., classes); with one class, of its sigmoid.
-      targets: t, one-hot or probabilities, of the same shape.
+      targets: t, one-hot or probabilities, of the same shape. Of one class, either may come without the last axis.
       class_weights: factors of the classes, of shape (classes,).
       smooth: ε, at least 0.
       alpha: α, at least 0: the weight of false positives.

@@ -37,6 +37,20 @@ def test_a_row_of_a_square_mask_is_told_from_its_columns():
         losses.kl_divergence(logits, logits, where=rows)
 
 
+@pytest.mark.parametrize("lacking", ["predictions", "targets"])
+def test_the_axis_of_one_class_may_be_left_out(lacking):
+    given = {"predictions": jnp.linspace(-2, 2, 24).reshape(2, 3, 4, 1), "targets": jnp.arange(24.0).reshape(2, 3, 4, 1) % 2}
+    expected = losses.dice_loss(**given)
+    chex.assert_trees_all_equal(losses.dice_loss(**{**given, lacking: given[lacking][..., 0]}), expected)
+    with pytest.raises(ValueError, match="targets must have the shape"):
+        losses.dice_loss(given["predictions"][..., 0], jnp.ones((2, 3, 4, 2)))
+
+
+def test_the_older_name_of_the_divergence_is_deprecated():
+    with pytest.warns(DeprecationWarning, match="use generalized_kl_divergence"):
+        losses.convex_kl_divergence(jnp.zeros(2), jnp.ones(2))
+
+
 # --- decisions ---------------------------------------------------------------------------------------------------------
 
 
