@@ -93,7 +93,7 @@ def value_and_grad_from_state(value_fn: ValueFn) -> Callable[..., tuple[jax.Arra
 
         def computed():
             new_value, new_grad = jax.value_and_grad(value_fn)(params, *args, **kwargs)
-            return new_value.astype(value.dtype), new_grad
+            return jnp.asarray(new_value, value.dtype), new_grad
 
         return jax.lax.cond(jnp.isfinite(value), stored, computed)
 

@@ -1,5 +1,6 @@
 """Zoom: a step to where the objective decreases and flattens enough (Nocedal & Wright 2006, Hager & Zhang 2006)."""
 
+import functools
 import math
 from typing import Any, Literal, NamedTuple
 
@@ -67,6 +68,14 @@ class _Search(NamedTuple):
     failed: jax.Array
 
 
+# Why a search failed, as `verbose` prints it.
+UPHILL = "The updates do not descend: the slope is not below 0."
+NO_RATE = "No learning rate has a sufficient decrease."
+NO_INTERVAL = "No interval with a minimum was found: max_linesearch_steps or max_learning_rate may be too small."
+NARROW = "The interval with the minimum has become narrower than stepsize_precision."
+STEEP = "A learning rate has a sufficient decrease, but its slope is too large."
+
+
 @factory(
     max_linesearch_steps=require.AT_LEAST_ONE,
     max_learning_rate=require.LIMIT,
@@ -114,7 +123,7 @@ def scale_by_zoom_linesearch(
       approx_dec_rtol: how much the value may grow where the slope decides; None for never.
       stepsize_precision: the length of a bracket that is not divided further, once the objective has decreased enough.
       initial_guess_strategy: "keep" begins with the last η, for gradient descent; "one" with 1, for quasi-Newton methods.
-      verbose: whether to print searches that failed.
+      verbose: whether to print searches that failed, and why.
 
     Raises:
       ValueError: the strategy is another word.
@@ -203,7 +212,7 @@ def scale_by_zoom_linesearch(
         search = tree.varying_like((updates, params, start), search)
         search = jax.lax.while_loop(lambda search: ~(search.done | search.failed), proceed, search)
         if verbose:
-            _report(search, start)
+            _report(search, start, precision)
         settles = search.failed & ((search.best.point.rate > 0) | jnp.isinf(search.last.decrease_error))
         end = tree.where(settles, search.best, search.last)
         info = ZoomLinesearchInfo(search.count, search.last.decrease_error, search.last.curvature_error)
@@ -265,7 +274,7 @@ def _minimum_of_cubic(low: _Point, high: _Point, third: _Point) -> jax.Array:
     return low.rate + x
 
 
-def _report(search: _Search, start: _Point) -> None:
+def _report(search: _Search, start: _Point, precision: jax.Array) -> None:
     def failed() -> None:
         jax.debug.print(
             "scale_by_zoom_linesearch: no learning rate met both conditions in {count} tries. Value {value}, slope {slope} "
@@ -280,4 +289,14 @@ def _report(search: _Search, start: _Point) -> None:
             best=search.best.point.rate,
         )
 
-    jax.lax.cond(search.failed | (search.last.curvature_error > 0), failed, lambda: None)
+    missed = search.failed | (search.last.curvature_error > 0)
+    found = search.best.point.rate > 0
+    jax.lax.cond(missed, failed, lambda: None)
+    for reason, holds in (
+        (UPHILL, start.slope >= 0),
+        (NO_RATE, ~found),
+        (NO_INTERVAL, ~search.bracketed),
+        (NARROW, search.bracketed & (jnp.abs(search.high.rate - search.low.rate) <= precision)),
+        (STEEP, found),
+    ):
+        jax.lax.cond(missed & holds, functools.partial(jax.debug.print, reason), lambda: None)

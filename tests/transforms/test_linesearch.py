@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 import gradtx
+from gradtx.transforms import zoom_linesearch
 
 SEARCHES = {
     "backtracking": lambda **options: gradtx.scale_by_backtracking_linesearch(15, store_grad=True, **options),
@@ -75,6 +76,17 @@ def test_nothing_is_computed_again(search):
         chex.assert_trees_all_close(stored, jax.value_and_grad(squares)(params), atol=1e-6)
 
 
+def test_what_is_stored_is_returned_under_jit_whatever_the_function():
+    tx = gradtx.scale_by_zoom_linesearch(5)
+    params = jnp.asarray([1.0, -2.0])
+    state = tx.init(params)
+    constant = jax.jit(gradtx.value_and_grad_from_state(lambda params: 1.0))  # a number of Python
+    chex.assert_trees_all_equal(constant(params, state=state), (jnp.ones(()), jnp.zeros(2)))
+    value, grad = jax.value_and_grad(squares)(params)
+    _, state = tx.update(-grad, state, params, value=value, grad=grad, value_fn=squares)
+    chex.assert_trees_all_equal(constant(params, state=state), (state.value, state.grad))
+
+
 def test_a_state_without_gradient_is_refused():
     tx = gradtx.scale_by_backtracking_linesearch(5)
     with pytest.raises(ValueError, match="holds no value and gradient; use scale_by_zoom_linesearch"):
@@ -126,6 +138,26 @@ def test_failures_are_printed_on_demand(search, capfd):
     updated(downhill, squares, jnp.ones(2))
     jax.effects_barrier()
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("function", "at", "direction", "options", "reasons"),
+    [
+        (squares, 1.0, 1.0, {}, {"UPHILL", "NO_RATE"}),
+        (squares, -60.0, 1.0, {"max_learning_rate": 10.0, "curv_rtol": 0.5}, {"NO_INTERVAL", "STEEP"}),
+        (lambda x: jnp.abs(x - 1).sum(), 0.0, 1.0, {"stepsize_precision": 0.1, "curv_rtol": 0.01}, {"NARROW", "STEEP"}),
+    ],
+    ids=["uphill", "short", "a corner"],
+)
+def test_zoom_says_why_it_failed(function, at, direction, options, reasons, capfd):
+    tx = gradtx.scale_by_zoom_linesearch(15, verbose=True, **options)
+    params = jnp.full(1, at)
+    value, grad = jax.value_and_grad(function)(params)
+    tx.update(jnp.full(1, direction), tx.init(params), params, value=value, grad=grad, value_fn=function)
+    jax.effects_barrier()
+    printed = capfd.readouterr().out
+    words = ("UPHILL", "NO_RATE", "NO_INTERVAL", "NARROW", "STEEP")
+    assert {word for word in words if getattr(zoom_linesearch, word) in printed} == reasons
 
 
 def test_a_strategy_that_is_not_known_is_refused():
