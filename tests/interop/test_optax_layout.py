@@ -5,12 +5,17 @@ import inspect
 import operator
 import types
 import warnings
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import chex
+import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
+import gradtx
 from gradtx.interop import optax as layout
 
 MODULES = [
@@ -123,6 +128,48 @@ def test_every_private_module_of_optax_has_an_answer():
     assert missing == {"test_utils"}
     assert layout.transforms._masking.MaskedState is layout.MaskedState
     assert layout.contrib._muon.MuonState is layout.contrib.MuonState
+
+
+def test_lookahead_is_a_module_with_a_function_of_that_name():
+    assert layout._src.lookahead.lookahead is layout.lookahead is gradtx.lookahead
+    assert layout._src.lookahead.LookaheadState is gradtx.LookaheadState
+
+
+X = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "arguments"),
+    [
+        ("_src.numerics", "abs_sq", (jnp.asarray([1 + 2j, -3]),)),
+        ("_src.numerics", "abs_sq", (jnp.asarray([2, -3]),)),
+        ("_src.numerics", "abs_sq", (jnp.asarray([1e30, jnp.nan]),)),
+        ("_src.utils", "tile_second_to_last_dim", (X,)),
+        ("_src.utils", "set_diags", (jnp.asarray(X), jnp.arange(12.0).reshape(3, 4))),
+        ("contrib._muon", "orthogonalize_via_newton_schulz", (X[0], jnp.asarray([2.0, -1.5, 0.5]), 7)),
+        ("contrib._muon", "orthogonalize_via_newton_schulz", (X[0], jnp.asarray([[2.0, -1.5, 0.5]] * 3))),
+    ],
+)
+def test_private_functions_that_programs_take_do_what_optaxs_do(module, name, arguments):
+    mine, their = (getattr(attrgetter(module)(library), name) for library in (layout, optax))
+    chex.assert_trees_all_close(mine(*arguments), their(*arguments), rtol=1e-5, atol=1e-5)
+
+
+def test_batches_of_matrices_are_orthogonalized_by_their_dimension_numbers():
+    orthogonalize, their = (library.contrib._muon.orthogonalize_via_newton_schulz for library in (layout, optax))
+    options = {"ns_coeffs": jnp.asarray([2.0, -1.5, 0.5]), "ns_steps": 4}
+    numbers = {"reduction_axis": 2, "output_axis": (0,)}
+    expected = their(jnp.asarray(X), dimension_numbers=optax.contrib.MuonDimensionNumbers(**numbers), **options)
+    got = orthogonalize(jnp.asarray(X), dimension_numbers=layout.contrib.MuonDimensionNumbers(**numbers), **options)
+    chex.assert_trees_all_close(got, expected, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ValueError, match="needs dimension_numbers"):
+        orthogonalize(jnp.asarray(X), **options)
+
+
+@pytest.mark.parametrize("shapes", [((2, 3), (2, 3)), ((2, 3, 3), (2,)), ((2, 3, 4), (2, 3)), ((2, 3, 3), (3, 2))])
+def test_diagonals_that_do_not_fit_are_refused(shapes):
+    with pytest.raises(ValueError, match=r"Expected `|Shape mismatch: expected `"):
+        layout._src.utils.set_diags(*map(jnp.ones, shapes))
 
 
 def test_norms_have_their_older_spellings():

@@ -225,10 +225,10 @@ from gradtx import zero_nans as zero_nans
 from gradtx.interop.optax import assignment as assignment
 from gradtx.interop.optax import contrib as contrib
 from gradtx.interop.optax import experimental as experimental
+from gradtx.interop.optax import internals
 from gradtx.interop.optax import losses as losses
 from gradtx.interop.optax import microbatching as microbatching
 from gradtx.interop.optax import perturbations as perturbations
-from gradtx.interop.optax import private
 from gradtx.interop.optax import projections as projections
 from gradtx.interop.optax import schedules as schedules
 from gradtx.interop.optax import second_order as second_order
@@ -241,7 +241,7 @@ from gradtx.interop.optax.bridge import to_optax as to_optax
 from gradtx.interop.optax.finder import install as install
 from gradtx.interop.optax.missing import missing
 
-_src = private  # programs reach into it without importing it
+_src = internals  # programs reach into it without importing it
 __version__ = "0.2.8"  # the Optax whose names these are: programs compare it
 
 __getattr__ = missing("optax")

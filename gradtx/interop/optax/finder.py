@@ -81,6 +81,8 @@ class _Alias(Loader):
 
 
 def _own_name(name: str) -> str:
+    if name == "optax._src":
+        return f"{_HERE}.internals"
     if any(word.startswith("_") for word in name.split(".")):
         return f"{_HERE}.private"
     return _HERE + name.removeprefix("optax")
