@@ -1,5 +1,7 @@
 """What single losses do where Optax does something else, or nothing."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -39,7 +41,10 @@ def test_a_row_of_a_square_mask_is_told_from_its_columns():
 
 @pytest.mark.parametrize("lacking", ["predictions", "targets"])
 def test_the_axis_of_one_class_may_be_left_out(lacking):
-    given = {"predictions": jnp.linspace(-2, 2, 24).reshape(2, 3, 4, 1), "targets": jnp.arange(24.0).reshape(2, 3, 4, 1) % 2}
+    given: Any = {
+        "predictions": jnp.linspace(-2, 2, 24).reshape(2, 3, 4, 1),
+        "targets": jnp.arange(24.0).reshape(2, 3, 4, 1) % 2,
+    }
     expected = losses.dice_loss(**given)
     chex.assert_trees_all_equal(losses.dice_loss(**{**given, lacking: given[lacking][..., 0]}), expected)
     with pytest.raises(ValueError, match="targets must have the shape"):
