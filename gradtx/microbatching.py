@@ -150,7 +150,8 @@ def micro_vmap(
 
     Args:
       fun: a function of one example.
-      in_axes: the batch axis of the arguments, one for all or one for each; None for an argument without.
+      in_axes: the batch axis of the arguments, one for all or one for each; None for an argument without. Those by keyword
+        have theirs first.
       out_axes: 0, the only one there is.
       microbatch_size: examples in a part; must divide the batch. None makes one part.
       vmap_fn: what is called as `jax.vmap(fun, in_axes, out_axes)`.
