@@ -115,6 +115,14 @@ def test_the_gradient_at_zero_is_zero_and_that_of_the_gradient_is_finite():
     chex.assert_tree_all_finite(jax.hessian(tree.norm)(jnp.zeros(3)))
 
 
+@pytest.mark.parametrize(("options", "expected"), [({"squared": True}, [6.0, -8.0]), ({"ord": 1}, [1.0, -1.0])])
+def test_sums_in_float64_are_differentiated_without_float64(options, expected):
+    gradient = jax.grad(lambda x: tree.norm(x, **options))(jnp.asarray([3.0, -4.0]))
+    chex.assert_trees_all_equal(gradient, jnp.asarray(expected))
+    tangent = jax.jvp(jax.grad(lambda x: tree.norm(x, **options)), (gradient,), (jnp.ones(2),))[1]
+    chex.assert_trees_all_equal(tangent, jnp.full(2, 2.0 if "squared" in options else 0.0))
+
+
 def test_derivatives_are_those_of_the_norm(x64):
     def plain(x):
         return jnp.sqrt(sum(jnp.sum(jnp.square(abs(leaf))) for leaf in x))
