@@ -55,9 +55,12 @@ def _gathered(log_decay: Any, count: Any) -> jax.Array:
 def _debias(decay: Any, count: Any) -> jax.Array:
     steps = jnp.asarray(count).astype(float)
     decay = jnp.asarray(decay).astype(steps.dtype)
-    positive = decay > 0
-    log = jnp.log1p(jnp.where(positive, decay, 1) - 1)  # the difference is exact where it counts, from 1/2 on
-    return jnp.where(positive, _gathered(log, count), 1 - decay**steps)
+    size = jnp.abs(decay)
+    log = jnp.log1p(jnp.where(size > 0, size, 1) - 1)  # the difference is exact where it counts, from 1/2 on
+    # The power in parts, as the derivative of `**` asks for float64 where `enable_x64` has ended.
+    of_negative = (1 - 2 * (steps % 2)) * jnp.exp(steps * log)
+    of_zero = jnp.where(steps == 1, decay, (steps == 0).astype(steps.dtype))
+    return jnp.where(decay > 0, _gathered(log, count), 1 - jnp.where(decay < 0, of_negative, of_zero))
 
 
 def saturated(x: jax.Array) -> jax.Array:

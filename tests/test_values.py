@@ -180,17 +180,19 @@ def test_a_transformation_can_be_built_from_tracers():
 
 
 @pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
-def test_every_float_among_the_arguments_may_be_traced(label):
+def test_every_float_among_the_arguments_may_be_traced_and_derived_by(label):
     params = testing.sample_params()
     made_by = zoo.transformation(label).recipe
-    floats = [name for name, argument in made_by.arguments.items() if isinstance(argument, float)]
+    floats = {name: jnp.asarray(x) for name, x in made_by.arguments.items() if isinstance(x, float)}
 
-    def first_update(name, number):
-        tx = made_by.factory(**{**made_by.arguments, name: number})
-        return tx.update(params, tx.init(params), params, **zoo.extra_args(label, params))
+    def second_update(floats):
+        tx = made_by.factory(**{**made_by.arguments, **floats})
+        _, state = tx.update(params, tx.init(params), params, **zoo.extra_args(label, params))
+        updates, _ = tx.update(params, state, params, **zoo.extra_args(label, params))
+        return sum(jnp.sum(u) for u in jax.tree.leaves(updates))
 
-    for name in floats:
-        jax.eval_shape(functools.partial(first_update, name), jnp.zeros(()))
+    if floats:
+        jax.eval_shape(jax.jacfwd(second_update), floats)  # which loops of line searches have, too
 
 
 @table("label", zoo.existing(zoo.TRANSFORMATIONS))

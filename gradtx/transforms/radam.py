@@ -60,7 +60,7 @@ def scale_by_radam(
             rho = rho_inf - 2 * count.astype(float) * (1 - weight) / weight
             safe = jnp.where(rho > 4, rho, 5)  # the root of a negative number would be NaN, also in the branch not taken
             factor = (safe - 4) * (safe - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * safe)
-            return rho >= jnp.asarray(threshold).astype(float), safe_sqrt(factor).astype(dtype)
+            return rho >= jnp.asarray(threshold).astype(float), jnp.sqrt(factor).astype(dtype)  # which is above 0
 
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state("scale_by_radam", params)
