@@ -11,7 +11,7 @@ import numpy as np
 import optax.experimental
 import pytest
 import zoo
-from composed_laws import COMPOSED_LAWS
+from chosen_laws import COMPOSED_LAWS
 
 import gradtx
 from gradtx import aggregating, testing

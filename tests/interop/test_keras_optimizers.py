@@ -11,7 +11,7 @@ import numpy as np
 import problem
 import pytest
 import recorded
-from composed_laws import RECIPE_LAWS
+from chosen_laws import RECIPE_LAWS
 from keras_optimizers_cases import CASES, IN_FLOAT32, LR_HALVES
 
 import gradtx

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import problem
 import pytest
 import recorded
-from composed_laws import RECIPE_LAWS
+from chosen_laws import RECIPE_LAWS
 from torch_optimizers_cases import CASES, LR_HALVES
 
 import gradtx

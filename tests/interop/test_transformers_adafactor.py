@@ -4,7 +4,7 @@ from typing import Any
 import problem
 import pytest
 import recorded
-from composed_laws import RECIPE_LAWS
+from chosen_laws import RECIPE_LAWS
 from transformers_adafactor_cases import CASES, LR_HALVES
 
 import gradtx

@@ -6,7 +6,7 @@ import numpy as np
 import problem
 import pytest
 import recorded
-from composed_laws import RECIPE_LAWS
+from chosen_laws import RECIPE_LAWS
 from transformers_trainer_cases import ADAMW, Case
 
 import gradtx

@@ -1,12 +1,9 @@
-"""The laws that a chain can break whose pieces keep all of them.
-
-The others, of finite numbers, shardings, derivatives, batches and loops, take most of the time and hold for a chain if they
-hold for its pieces, which are in the zoo.
-"""
+"""The laws that a sample of the zoo, or a recipe, can break where others are held to all of them."""
 
 from gradtx import testing
 from gradtx.testing import LAWS
 
+# These take most of the time, and hold for a chain if they hold for its pieces, which are in the zoo.
 _OF_PIECES = {
     "zero_tiny_and_huge_gradients_give_finite_updates",
     "low_precision_computes_as_float32_does",
@@ -22,6 +19,12 @@ _OF_PIECES = {
 }
 assert LAWS.keys() >= _OF_PIECES
 COMPOSED_LAWS = {name: law for name, law in LAWS.items() if name not in _OF_PIECES}
+# Options of one function change its numbers and their dtypes, not what is done with trees, devices and extra arguments.
+LAWS_OF_OPTIONS = {
+    name: law
+    for name, law in LAWS.items()
+    if law.__module__ in ("gradtx.testing.numbers", "gradtx.testing.dtypes") or name == "jit_changes_nothing_and_traces_once"
+}
 # Of a recipe for what another library computes: the pieces of the zoo in another order.
 RECIPE_LAWS = [
     testing.updates_keep_structure_shape_and_dtype,
