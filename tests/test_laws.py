@@ -33,8 +33,10 @@ def laws_of(label):
     return testing.LAWS if label in FIRST else LAWS_OF_OPTIONS
 
 
-# Laws of numbers compile long runs, in which a scalar is one more number, and an empty array none.
-OF_NUMBERS = {name for name, law in testing.LAWS.items() if law.__module__ == "gradtx.testing.numbers"}
+# Each shape is compiled for. Laws of numbers make long runs, in which a scalar is one more number; that an empty array is none
+# is left to the laws that only trace, and to that of jit.
+SHAPES = {name: ("vector", "matrix") for name, law in testing.LAWS.items() if law.__module__ == "gradtx.testing.numbers"}
+SHAPES |= dict.fromkeys(("sharding_is_kept", "vmap_works", "scan_works"), ("scalar", "vector", "matrix"))
 
 CASES = [
     pytest.param(label, name, marks=marks(label, name), id=f"{label}-{name}") for label in LABELS for name in laws_of(label)
@@ -44,8 +46,7 @@ CASES = [
 @pytest.mark.parametrize(("label", "name"), CASES)
 def test_the_law_is_kept(label, name):
     params = testing.sample_params()
-    if name in OF_NUMBERS:
-        params = {shape: params[shape] for shape in ("vector", "matrix")}
+    params = {shape: params[shape] for shape in SHAPES.get(name, params)}
     testing.LAWS[name](zoo.transformation(label), params, zoo.TRANSFORMATIONS[label].extra_args)
 
 

@@ -33,8 +33,8 @@ def when_small(step, *, value, **others):
     return value < 10.0
 
 
-BY_NAME = {"scalar": 1, "vector": 2, "matrix": 1, "empty": 1, "hole": None}
-FROZEN = {"scalar": True, "vector": False, "matrix": True, "empty": False, "hole": None}
+BY_NAME = {"scalar": 1, "vector": 2, "matrix": 1, "hole": None}
+FROZEN = {"scalar": True, "vector": False, "matrix": True, "hole": None}
 WRAPPERS = {
     "partition": lambda library: library.partition({"matrices": library.adamw(0.1), "others": clipped_sgd(library)}, ranks),
     "partition by a tree": lambda library: library.partition(

@@ -15,9 +15,9 @@ STEPS = 25
 
 
 def params(dtype: Any = jnp.float64) -> dict[str, Any]:
-    """A tree with a scalar, a vector, a matrix, an empty array and a hole."""
+    """A tree with a scalar, a vector, a matrix and a hole."""
     random = np.random.default_rng(0)
-    shapes: dict[str, tuple[int, ...]] = {"scalar": (), "vector": (5,), "matrix": (3, 4), "empty": (0, 2)}
+    shapes: dict[str, tuple[int, ...]] = {"scalar": (), "vector": (5,), "matrix": (3, 4)}
     arrays = {name: jnp.asarray(random.normal(size=shape), dtype) for name, shape in shapes.items()}
     return {**arrays, "hole": None}
 
