@@ -6,13 +6,28 @@ these troubles.
 """
 
 import inspect
+import weakref
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_FACTORIES: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def mark_factory(function: _F) -> _F:
+    """Remember that a function makes values with a recipe."""
+    _FACTORIES.add(function)
+    return function
+
+
+def is_factory(thing: Any) -> bool:
+    """Return whether something is a function that makes values with a recipe."""
+    return inspect.isfunction(thing) and thing in _FACTORIES
 
 
 class Recipe:

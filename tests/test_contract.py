@@ -18,6 +18,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 import gradtx
 from gradtx.interop import torch
+from gradtx.recipe import is_factory
 from gradtx.require import alternatives
 
 
@@ -80,7 +81,7 @@ def samples():
             found.setdefault(value.recipe.name, (value.recipe.factory, dict(value.recipe.arguments)))
     for library in ("torch", "keras", "transformers"):
         for name, factory in vars(importlib.import_module(f"gradtx.interop.{library}")).items():
-            if getattr(factory, "is_factory", False):
+            if is_factory(factory):
                 parameters = inspect.signature(factory).parameters.values()
                 needed = {p.name for p in parameters if p.default is p.empty} | {"total_steps", "num_training_steps", "min_lr"}
                 given = {p.name: REQUIRED[p.name] for p in parameters if p.name in needed and p.name in REQUIRED}

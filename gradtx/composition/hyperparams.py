@@ -10,7 +10,7 @@ import numpy as np
 from gradtx import tree
 from gradtx.composition.parts import holds_hyperparameters, parts, walk
 from gradtx.composition.settings import Labels, Node, has_recipe, numbered, own_settings, refuse_unknown
-from gradtx.core import GradientTransformation, OptState, Part, inside, supported
+from gradtx.core import GradientTransformation, OptState, Part, description, supported
 from gradtx.recipe import Recipe, Value
 from gradtx.tree.paths import without_boxes
 
@@ -83,7 +83,7 @@ def set_hyperparams(
 
 
 def _adjusted(holder: Part, values: Mapping[str, Any], override: bool) -> OptState:
-    adjust = inside(holder.tx).adjust
+    adjust = description(holder.tx).adjust
     assert adjust is not None
     return adjust(holder.state, values, override)
 
@@ -132,7 +132,7 @@ def _settings(owner: str, tx: GradientTransformation, state: OptState, *, last: 
 
 
 def _followed(value: Value) -> Iterable[tuple[str, Any]]:
-    return inside(value).follows if isinstance(value, GradientTransformation) else ()
+    return description(value).follows if isinstance(value, GradientTransformation) else ()
 
 
 def _whole(tx: GradientTransformation, state: OptState, last: bool) -> list[_Place]:
@@ -207,7 +207,7 @@ def _step(schedule: Any, place: _Place) -> Any:
 
 def _count(part: Part) -> Any:
     """The step of a transformation that evaluates a schedule; None if its parts do."""
-    told = inside(part.tx).count
+    told = description(part.tx).count
     if told is not None:
         return told(part.state)
     return next((field for field in _fields(part.state) if _is_integer(field)), None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gradtx.core import GradientTransformation, OptState, Part, inside, supported
+from gradtx.core import GradientTransformation, OptState, Part, description, supported
 
 
 def parts(tx: GradientTransformation, state: OptState) -> list[Part]:
@@ -12,7 +12,7 @@ def parts(tx: GradientTransformation, state: OptState) -> list[Part]:
       tx: a transformation.
       state: its state: arrays, or anything in their places.
     """
-    return inside(supported(tx)).parts(state)
+    return description(supported(tx)).parts(state)
 
 
 def walk(tx: GradientTransformation, state: OptState) -> Iterator[Part]:
@@ -25,4 +25,4 @@ def walk(tx: GradientTransformation, state: OptState) -> Iterator[Part]:
 
 def holds_hyperparameters(tx: GradientTransformation) -> bool:
     """Whether `tx` keeps the hyperparameters of what it wraps in its state: its one part is that as it is at present."""
-    return inside(tx).adjust is not None
+    return description(tx).adjust is not None

@@ -1,11 +1,12 @@
 """Chains, and transformations of one line."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import jax
 
 from gradtx import tree
+from gradtx.core.description import Run, describe, description, description_of, forwards_to, with_extra_args_support
 from gradtx.core.factories import factory
 from gradtx.core.protocol import (
     GradientTransformation,
@@ -15,9 +16,10 @@ from gradtx.core.protocol import (
     Updates,
     init_empty_state,
 )
-from gradtx.core.wrapping import forwards_to, with_extra_args_support
 from gradtx.tree import mismatch
 from gradtx.tree.lift import aligned
+
+_R = TypeVar("_R")
 
 
 @factory
@@ -33,17 +35,19 @@ def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
       TypeError: an argument is not a transformation.
     """
     members = [with_extra_args_support(tx) for tx in args]
+    runs = _runs(members)
 
     def init(params: Params) -> tuple[OptState, ...]:
         return tuple(member.init(params) for member in members)
 
+    @_requires_what_is_required_by(members)
     @forwards_to(*members, states=tuple)
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         if not isinstance(state, tuple | list) or hasattr(state, "_fields") or len(state) != len(members):
             raise ValueError(f"chain: the state is not that of a chain of {len(members)}.")
         new_state = []
-        for member, member_state in zip(members, state, strict=True):
-            updates, member_state = member.update(updates, member_state, params, **extra_args)
+        for run, member_state in zip(runs, state, strict=True):
+            updates, member_state = run(updates, member_state, params, extra_args)
             new_state.append(member_state)
         return updates, tuple(new_state)
 
@@ -68,20 +72,36 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"named_chain: {repeated[0]!r} names two members; every name must be its own.")
     members = {name: with_extra_args_support(tx) for name, tx in args}
+    runs = dict(zip(members, _runs(members.values()), strict=True))
 
     def init(params: Params) -> dict[str, OptState]:
         return {name: member.init(params) for name, member in members.items()}
 
+    @_requires_what_is_required_by(members.values())
     @forwards_to(*members.values(), states=lambda state: {name: state[name] for name in members})
     def update(updates: Updates, state: dict[str, OptState], params: Params | None = None, **extra_args: Any):
         if state.keys() != members.keys():
             raise ValueError(f"named_chain: the state is not that of {', '.join(names)}.")
         new_state = {}
-        for name, member in members.items():
-            updates, new_state[name] = member.update(updates, state[name], params, **extra_args)
+        for name, run in runs.items():
+            updates, new_state[name] = run(updates, state[name], params, extra_args)
         return updates, new_state
 
     return GradientTransformationExtraArgs(init, update)
+
+
+def _runs(members: Iterable[GradientTransformation]) -> list[Run]:
+    """What a chain calls: its own arguments were checked for all members."""
+    return [run for member in members if (run := description(member).run)]
+
+
+def _requires_what_is_required_by(members: Iterable[GradientTransformation]) -> Callable[[_R], _R]:
+    required = {keyword: owner for member in members for keyword, owner in reversed(description(member).requires)}
+
+    def mark(update: Any) -> Any:
+        return describe(update, description_of(update)._replace(requires=tuple(required.items())))
+
+    return mark
 
 
 @factory

@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gradtx import require
+from gradtx.core.description import is_transformation, not_a_transformation
 from gradtx.core.kinds import REFUSED, Kind, is_numeric, kind_of
 from gradtx.core.protocol import ScalarOrSchedule
-from gradtx.core.wrapping import is_transformation, not_a_transformation
+from gradtx.recipe import is_factory
 from gradtx.tree.mask import check_mask
 from gradtx.tree.matrices import check_numbers
 
@@ -108,7 +109,7 @@ class Contract:
 
     def _got(self, name: str, value: Any, words: list[str]) -> str:
         """What was given, and what to write instead."""
-        if getattr(value, "is_factory", False):
+        if is_factory(value):
             return f"{value.__name__} itself; call it: {value.__name__}(...)."
         if "a gradient transformation" in words:
             return f"{not_a_transformation(value)}."

@@ -1,10 +1,10 @@
 """Extra arguments of `update`: which ones a function reads, and which keywords are misspellings of one of them."""
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from gradtx.core.protocol import PROTOCOL_EXTRA_ARGS
+from gradtx.signatures import signature_of
 
 ANYTHING = "**"
 """Stands among the names for a function that takes any keyword (`**extra`)."""
@@ -15,9 +15,8 @@ _LONG = 5
 
 def keywords(function: Callable[..., Any], after: int) -> frozenset[str]:
     """Return the names of the arguments of `function` that follow its first `after`, and `ANYTHING` if it takes any."""
-    extra = list(inspect.signature(function).parameters.values())[after:]
-    named = {p.name for p in extra if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    return frozenset(named | {ANYTHING for p in extra if p.kind is p.VAR_KEYWORD})
+    signature = signature_of(function)
+    return signature.keyword_only.union(signature.positional[after:], [ANYTHING] if signature.any_keyword else ())
 
 
 def only(names: frozenset[str], extra_args: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from gradtx import errors, hints, require
 from gradtx.core.bystanders import without_bystanders
 from gradtx.core.contracts import Contract
+from gradtx.core.description import describe, description
 from gradtx.core.extra_args import only, refuse_misspelt
 from gradtx.core.protocol import (
     Function,
@@ -18,8 +19,8 @@ from gradtx.core.protocol import (
     Schedule,
     Updates,
 )
-from gradtx.core.wrapping import attach, declared_extra_args, inside
-from gradtx.recipe import Recipe, Value
+from gradtx.recipe import Recipe, Value, mark_factory
+from gradtx.signatures import signature_of
 from gradtx.tree import mistakes
 
 _P = ParamSpec("_P")
@@ -66,8 +67,7 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
         made.recipe = recipe
         return made
 
-    attach(remembering, is_factory=True)
-    return remembering
+    return mark_factory(remembering)
 
 
 def _as_value(made: Any, build: Callable[..., Any]) -> Value:
@@ -81,25 +81,32 @@ def _as_value(made: Any, build: Callable[..., Any]) -> Value:
 def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtraArgs:
     """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already gets the name alone."""
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
-    own_init, own_update = getattr(tx.init, "seals", tx.init), getattr(tx.update, "seals", tx.update)
-    parameters = inspect.signature(own_update).parameters
-    reads_params = "params" in parameters and parameters["params"].default is inspect.Parameter.empty
-    # Frozen, as all that a closure here holds: some libraries hash transformations by what their closures hold.
-    required = frozenset(p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty)
-    declared = declared_extra_args(tx.update)
+    own_init, own_update = description(tx).own or tx
+    told = description(tx)
+    signature = signature_of(own_update)
+    needed = signature.required & (signature.keyword_only | {"params"})
+    requires = dict(told.requires) | dict.fromkeys(needed, name)
+    reads = told.extra_args
+
+    def run(updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any], /):
+        try:
+            if extra_args:
+                return own_update(updates, state, params, **only(reads, extra_args))
+            return own_update(updates, state, params)
+        except Exception as error:
+            mistakes.explain_update(name, error, own_init, updates, state, params)
+            raise
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         try:
-            refuse_misspelt(name, extra_args, declared)
-            if params is None and reads_params:
-                raise ValueError(f"{name} reads the parameters: call {_CALL}, not update(updates, state).")
-            if missing := required - extra_args.keys():
-                keyword = min(missing)
-                raise TypeError(f"{name} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")
-            given = only(declared, extra_args)
+            if extra_args:
+                refuse_misspelt(name, extra_args, reads)
+                extra_args = only(reads, extra_args)
+            if requires:
+                _refuse_missing(requires, params, extra_args)
             if params is not None:
-                params, given = without_bystanders(updates, params, given)
-            return own_update(updates, state, params, **given)
+                params, extra_args = without_bystanders(updates, params, extra_args)
+            return own_update(updates, state, params, **extra_args)
         except Exception as error:
             mistakes.explain_update(name, error, own_init, updates, state, params)
             raise
@@ -111,6 +118,16 @@ def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtra
             mistakes.explain_init(name, error, params)
             raise
 
-    attach(init, seals=own_init)
-    attach(update, extra_args=declared, seals=own_update, inside=inside(tx))
+    init.__qualname__, update.__qualname__ = f"{name}.init", f"{name}.update"
+    describe(update, told._replace(name=name, requires=tuple(requires.items()), run=run, own=(own_init, own_update)))
     return kind._make((init, update))
+
+
+def _refuse_missing(requires: dict[str, str], params: Params | None, extra_args: dict[str, Any]) -> None:
+    """Raise, naming what reads it, if an argument is missing."""
+    for keyword, owner in requires.items():
+        if keyword == "params":
+            if params is None:
+                raise ValueError(f"{owner} reads the parameters: call {_CALL}, not update(updates, state).")
+        elif keyword not in extra_args:
+            raise TypeError(f"{owner} reads {keyword!r}: call update(updates, state, params, {keyword}=...).")

@@ -20,8 +20,9 @@ from jax.core import Tracer
 from jax.typing import ArrayLike, DTypeLike
 
 from gradtx import require
+from gradtx.core.description import is_transformation
 from gradtx.core.protocol import GradientTransformation
-from gradtx.core.wrapping import is_transformation
+from gradtx.recipe import is_factory
 
 REFUSED = object()
 """What is read of an argument of another kind."""
@@ -213,8 +214,7 @@ def _function(annotation: Any, word: str) -> Alternative:
     of_transformations = any(isinstance(made, type) and issubclass(made, GradientTransformation) for made in returns)
 
     def read(value: Any) -> Any:
-        is_factory = getattr(value, "is_factory", False)
-        return value if callable(value) and (of_transformations or not is_factory) else REFUSED
+        return value if callable(value) and (of_transformations or not is_factory(value)) else REFUSED
 
     return Alternative((word,), read)
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gradtx.composition.parts import holds_hyperparameters, parts
 from gradtx.composition.settings import own_settings
-from gradtx.core import GradientTransformation, OptState, Params, inside, supported
+from gradtx.core import GradientTransformation, OptState, Params, description, supported
 from gradtx.recipe import Recipe
 from gradtx.tree.holes import is_hole
 from gradtx.tree.paths import leaves_with_paths
@@ -81,7 +81,7 @@ def walked(
     tx = supported(tx)
     labels = above if label is None else (*above, label)
     found = parts(tx, state)
-    seen = inside(tx).seen
+    seen = description(tx).seen
     params_of_parts = [params] * len(found) if seen is None else seen(params)
     held_below = held or holds_hyperparameters(tx)
     inner = tuple(

@@ -10,7 +10,6 @@ The only machinery of gradtx, and the place of its four policies:
 """
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.errors import named
+from gradtx.signatures import signature_of
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
@@ -56,7 +56,7 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True, ad
     if rule is None:
         return functools.partial(lift, same_shapes=same_shapes, advice=advice)
     owner = rule.__qualname__.split(".")[0].lstrip("_")
-    names = [p.name for p in inspect.signature(rule).parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    names = signature_of(rule).positional
 
     def on_leaf(*leaf: Any, **scalars: jax.Array) -> Any:
         mismatch.refuse(leaf, names, same_shapes)

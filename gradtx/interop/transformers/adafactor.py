@@ -11,10 +11,10 @@ from gradtx.core import (
     Params,
     ScalarOrSchedule,
     Updates,
-    attach,
     chain,
+    describe,
+    description,
     factory,
-    inside,
 )
 from gradtx.require import DECAY, LIMIT, NONNEGATIVE, Range, is_zero
 from gradtx.schedules.formula import schedule
@@ -92,7 +92,7 @@ def adafactor(
         scale(-1.0),
     )
     if lr is None:
-        attach(made.update, inside=inside(made)._replace(follows=(("lr", falling),)))  # so that `hyperparams` knows it
+        describe(made.update, description(made)._replace(follows=(("lr", falling),)))  # so that `hyperparams` knows it
     return made
 
 

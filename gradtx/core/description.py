@@ -1,0 +1,190 @@
+"""What a transformation tells of itself, in one record: its name, the extra arguments it reads, what is inside of it."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import jax.numpy as jnp
+
+from gradtx.core.extra_args import keywords, only
+from gradtx.core.protocol import GradientTransformation, GradientTransformationExtraArgs, OptState, Params, Schedule, Updates
+from gradtx.errors import named
+from gradtx.signatures import signature_of
+
+_R = TypeVar("_R")
+
+
+class Part(NamedTuple):
+    """A transformation inside of another, its name there, if it has one, and its part of the state."""
+
+    name: Any
+    tx: GradientTransformation
+    state: OptState
+
+
+class Run(Protocol):
+    """An update whose arguments were checked already, by whoever holds the transformation."""
+
+    def __call__(
+        self, updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any], /
+    ) -> tuple[Updates, OptState]: ...
+
+
+class Description(NamedTuple):
+    """What a transformation tells of itself. Of one from another library nothing is known, which is the default.
+
+    - `name`: of the factory that made it, for errors; None for a pair that no factory has made;
+    - `extra_args`: those that `update` reads; `ANYTHING` is among them if it takes any;
+    - `requires`: what `update` cannot do without, `"params"` or an extra argument, with the name of what reads it;
+    - `own`: the pair as its factory has written it, without the contract of arguments;
+    - `run`: its update for a chain that has checked the arguments of all its members;
+    - `stands_for`: the pair of another library that it hands everything on to.
+
+    Wrappers tell more, as functions of their state; `seen` is one of the parameters:
+
+    - `parts`: what it wraps;
+    - `seen`: for each part the parameters that it sees, with holes instead of the others; None for all of them;
+    - `count`: the step at which it evaluates a schedule of its own; None means the first integer in its state;
+    - `steps`: how many steps it has taken, for a wrapper that takes one in some of its updates only; None for all others;
+    - `follows`: schedules of its own making, each after the argument of its factory that was left out for it;
+    - `adjust`: the state with other hyperparameters, for a wrapper that keeps those of its part in the state (and whose part
+      is made again with these); None for all others. Its arguments are the state, new values by path, and whether they
+      override schedules.
+    """
+
+    name: str | None = None
+    extra_args: frozenset[str] = frozenset()
+    requires: tuple[tuple[str, str], ...] = ()
+    own: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+    run: Run | None = None
+    stands_for: GradientTransformation | None = None
+    parts: Callable[[OptState], list[Part]] = lambda state: []
+    seen: Callable[[Params], list[Params]] | None = None
+    count: Callable[[OptState], Any] | None = None
+    steps: Callable[[OptState], Any] | None = None
+    follows: tuple[tuple[str, Schedule], ...] = ()
+    adjust: Callable[[OptState, Mapping[str, Any], bool], OptState] | None = None
+
+
+def description(tx: GradientTransformation) -> Description:
+    """Return what a transformation tells of itself."""
+    return description_of(tx.update)
+
+
+def description_of(update: Callable[..., Any]) -> Description:
+    """Return what an `update` tells of its transformation; of a foreign one only the extra arguments in its signature."""
+    told = getattr(update, "description", None)
+    return told if isinstance(told, Description) else Description(extra_args=keywords(update, after=3))
+
+
+def describe(update: _R, told: Description) -> _R:
+    """Let an `update` tell of its transformation."""
+    vars(update)["description"] = told
+    return update
+
+
+def declared_extra_args(update: Callable[..., Any]) -> frozenset[str]:
+    """The extra arguments that `update` reads; `ANYTHING` is among them if it takes any (`**extra` from outside gradtx)."""
+    return description_of(update).extra_args
+
+
+def if_stepped(tx: GradientTransformation, before: OptState, after: OptState) -> Callable[[Any, Any], Any]:
+    """Return what chooses the first of two arrays after an update that was a step, and else the second.
+
+    It was none where something inside that sees all parameters, such as `MultiSteps`, waits for more gradients.
+
+    Args:
+      tx: a transformation.
+      before: its state before the update.
+      after: its state after it.
+    """
+    taken, now = (_steps_taken(supported(tx), state) for state in (before, after))
+    return (lambda new, old: new) if taken is None else lambda new, old: jnp.where(taken != now, new, old)
+
+
+def _steps_taken(tx: GradientTransformation, state: OptState) -> Any:
+    told = description(tx)
+    if told.steps is not None:
+        return told.steps(state)
+    if told.seen is not None:
+        return None
+    taken = (_steps_taken(part.tx, part.state) for part in told.parts(state))
+    return next((steps for steps in taken if steps is not None), None)
+
+
+def forwards_to(
+    *inners: GradientTransformation,
+    extra_args: frozenset[str] = frozenset(),
+    states: Callable[[Any], Iterable[OptState] | Mapping[Any, OptState]] = lambda state: (state.inner_state,),
+    parts: Callable[[Any], list[Part]] | None = None,
+    seen: Callable[[Params], list[Params]] | None = None,
+    count: Callable[[Any], Any] | None = None,
+    steps: Callable[[Any], Any] | None = None,
+    adjust: Callable[[Any, Mapping[str, Any], bool], OptState] | None = None,
+) -> Callable[[_R], _R]:
+    """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`, whose states it keeps.
+
+    Args:
+      *inners: what it wraps.
+      extra_args: what it reads besides, such as the arguments of a function that it was given; `ANYTHING` may be one of them.
+      states: picks the states of `inners` out of that of the wrapper; a mapping gives each a name, too.
+      parts: instead of `states`, the parts as a function of the state.
+      seen: see `Description`, as all that follows.
+      count: the step at which it evaluates a schedule of its own.
+      steps: how many steps it has taken.
+      adjust: the state with other hyperparameters.
+    """
+
+    def parts_by_state(state: OptState) -> list[Part]:
+        inner_states = states(state)
+        named = inner_states.items() if isinstance(inner_states, Mapping) else ((None, each) for each in inner_states)
+        return [Part(name, supported(inner), each) for inner, (name, each) in zip(inners, named, strict=True)]
+
+    def mark(update: Any) -> Any:
+        names = signature_of(update).keyword_only.union(extra_args, *(declared_extra_args(inner.update) for inner in inners))
+        told = Description(extra_args=names, parts=parts or parts_by_state, seen=seen, count=count, steps=steps, adjust=adjust)
+        return describe(update, told)
+
+    return mark
+
+
+def supported(tx: GradientTransformation) -> GradientTransformation:
+    """What was given to `with_extra_args_support`."""
+    return description(tx).stands_for or tx
+
+
+def with_extra_args_support(tx: GradientTransformation) -> GradientTransformationExtraArgs:
+    """Let `tx.update` be given any extra argument: it gets those it reads, the others are dropped.
+
+    Wrappers use it on what they wrap, which may come from another library: all that is asked of `tx` is an `init` and an
+    `update`. What a factory of gradtx has made is returned as it is.
+    """
+    if not is_transformation(tx):
+        raise named(TypeError, None, f"a gradient transformation has an init and an update; got {not_a_transformation(tx)}.")
+    told = description(tx)
+    if told.run is not None and isinstance(tx, GradientTransformationExtraArgs):
+        return tx
+    foreign_update, names = tx.update, told.extra_args
+
+    def run(updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any], /):
+        return foreign_update(updates, state, params, **only(names, extra_args))
+
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        return foreign_update(updates, state, params, **only(names, extra_args))
+
+    describe(update, Description(extra_args=names, run=run, stands_for=tx))
+    return GradientTransformationExtraArgs(tx.init, update)
+
+
+def is_transformation(thing: Any) -> bool:
+    """Return whether something has an `init` and an `update`, which is all that the protocol asks for."""
+    return callable(getattr(thing, "init", None)) and callable(getattr(thing, "update", None))
+
+
+def not_a_transformation(thing: Any) -> str:
+    """Return what was given instead of a transformation, and what to write."""
+    if inspect.isfunction(thing):
+        return f"the function {thing.__name__}. If it makes one, call it: {thing.__name__}(...)"
+    if isinstance(thing, tuple | list):
+        return f"{thing!r}. Members are handed over one by one: chain(*members)"
+    return repr(thing)
