@@ -22,6 +22,7 @@ from gradtx.core import OptState as OptState
 from gradtx.core import Params as Params
 from gradtx.core import ScalarOrSchedule as ScalarOrSchedule
 from gradtx.core import Schedule as Schedule
+from gradtx.core import Transformation as Transformation
 from gradtx.core import TransformInitFn as TransformInitFn
 from gradtx.core import TransformUpdateExtraArgsFn as TransformUpdateExtraArgsFn
 from gradtx.core import TransformUpdateFn as TransformUpdateFn

@@ -5,21 +5,23 @@ second: where the updates are sharded, as they are if the state is, it shards th
 the program is another one than was asked for.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
 from gradtx import require, tree
-from gradtx.core import Params, Updates
+from gradtx.core import Updates
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates
 from gradtx.tree.layout import kept_like, typed_like
 
+_Tree = TypeVar("_Tree")
+
 _ALIKE = "Both must be trees of the same shapes."
 
 
-def apply_updates(params: Params, updates: Updates) -> Params:
+def apply_updates(params: _Tree, updates: Updates) -> _Tree:
     """Return `params + updates`, each leaf in the dtype and the layout of the parameter, added in float32 or wider.
 
     Where an update is a hole, the parameter stays as it is.
@@ -53,7 +55,7 @@ def _add_integers(u: Any, p: Any) -> Any:
     return p + u.astype(jnp.result_type(p))
 
 
-def incremental_update(new_tensors: Any, old_tensors: Any, step_size: Any) -> Any:
+def incremental_update(new_tensors: Any, old_tensors: _Tree, step_size: Any) -> _Tree:
     """Move old tensors a part of the way to new ones: Polyak averages, target networks.
 
         old ← step_size·new + (1 − step_size)·old
@@ -83,7 +85,7 @@ def _incremental_update(new_tensors, old_tensors, *, step_size):
     return new_tensors, step_size * typed_like(old_tensors, new_tensors) + (1 - step_size) * old_tensors
 
 
-def periodic_update(new_tensors: Any, old_tensors: Any, steps: Any, update_period: int) -> Any:
+def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_period: int) -> _Tree:
     """Replace old tensors by new ones when `steps` is a multiple of `update_period`; else keep them.
 
     Arrays may be of any dtype; the result has that of the old one. Where the new tree has a hole, the old tensor stays.

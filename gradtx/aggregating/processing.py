@@ -9,10 +9,10 @@ from gradtx import tree
 from gradtx.aggregating.elements import Aggregator
 from gradtx.compiled import compiled, keep_dtypes
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -22,9 +22,9 @@ from gradtx.core import (
 
 @factory
 def process(
-    preprocessor: GradientTransformation,
-    aggregator: GradientTransformation,
-    postprocessor: GradientTransformation,
+    preprocessor: Transformation,
+    aggregator: Transformation,
+    postprocessor: Transformation,
     aggregator_has_aux: bool = False,
 ) -> GradientTransformationExtraArgs:
     """Chain what works on gradients of examples (or parts of a batch), what makes one of them, and what works on that.

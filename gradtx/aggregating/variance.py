@@ -15,6 +15,7 @@ from gradtx.core import (
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     chain,
     factory,
@@ -167,7 +168,7 @@ def get_unbiased_mean_and_variance_ema(state: OptState) -> tuple[Updates, Update
 
 @factory(ema_decay=require.DECAY, accumulation_steps=require.AT_LEAST_ONE)
 def add_mean_variance_to_opt(
-    opt: GradientTransformation, ema_decay: float | jax.Array = 0.9, per_elt_axis: Axes = 0, accumulation_steps: int = 1
+    opt: Transformation, ema_decay: float | jax.Array = 0.9, per_elt_axis: Axes = 0, accumulation_steps: int = 1
 ) -> GradientTransformationExtraArgs:
     """Let an optimizer take the gradients of single examples, and average their mean and variance over the steps.
 

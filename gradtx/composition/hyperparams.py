@@ -10,12 +10,12 @@ import numpy as np
 from gradtx import tree
 from gradtx.composition.parts import holds_hyperparameters, parts, walk
 from gradtx.composition.settings import Labels, Node, has_recipe, numbered, own_settings, refuse_unknown
-from gradtx.core import GradientTransformation, OptState, Part, description, supported
+from gradtx.core import GradientTransformation, OptState, Part, Transformation, description, supported
 from gradtx.recipe import Recipe, Value
 from gradtx.tree.paths import without_boxes
 
 
-def hyperparams(tx: GradientTransformation, state: OptState, *, last: bool = False) -> dict[str, Any]:
+def hyperparams(tx: Transformation, state: OptState, *, last: bool = False) -> dict[str, Any]:
     """Return the present value of every hyperparameter of an optimizer, by path: what the next update will use.
 
         tx = chain(clip_by_global_norm(1.0), adamw(cosine_decay_schedule(1e-3, 1000)))
@@ -40,9 +40,7 @@ def hyperparams(tx: GradientTransformation, state: OptState, *, last: bool = Fal
     return {path: _value(setting, last=last) for path, setting in found.items()}
 
 
-def set_hyperparams(
-    tx: GradientTransformation, state: OptState, values: Mapping[str, Any], *, override: bool = False
-) -> OptState:
+def set_hyperparams(tx: Transformation, state: OptState, values: Mapping[str, Any], *, override: bool = False) -> OptState:
     """Return the state of an `adjustable` optimizer with other hyperparameters, which are used from the next update on.
 
         tx = adjustable(adamw(1e-3))
@@ -117,7 +115,7 @@ class _Setting(NamedTuple):
         return f"{self.place.local_name}.{self.argument}"
 
 
-def _settings(owner: str, tx: GradientTransformation, state: OptState, *, last: bool = False) -> dict[str, _Setting]:
+def _settings(owner: str, tx: Transformation, state: OptState, *, last: bool = False) -> dict[str, _Setting]:
     try:
         places = _whole(tx, state, last)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -135,7 +133,7 @@ def _followed(value: Value) -> Iterable[tuple[str, Any]]:
     return description(value).follows if isinstance(value, GradientTransformation) else ()
 
 
-def _whole(tx: GradientTransformation, state: OptState, last: bool) -> list[_Place]:
+def _whole(tx: Transformation, state: OptState, last: bool) -> list[_Place]:
     tx = supported(tx)
     return list(_places(tx, state, (), [Part(None, tx, state)], last))
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from gradtx.core import GradientTransformation, OptState, Part, description, supported
+from gradtx.core import OptState, Part, Transformation, description, supported
 
 
-def parts(tx: GradientTransformation, state: OptState) -> list[Part]:
+def parts(tx: Transformation, state: OptState) -> list[Part]:
     """Return what `tx` wraps or chains, one level down; nothing for a leaf and for what is not of gradtx.
 
     Args:
@@ -15,7 +15,7 @@ def parts(tx: GradientTransformation, state: OptState) -> list[Part]:
     return description(supported(tx)).parts(state)
 
 
-def walk(tx: GradientTransformation, state: OptState) -> Iterator[Part]:
+def walk(tx: Transformation, state: OptState) -> Iterator[Part]:
     """Yield all that `tx` is made of at every depth, itself first."""
     tx = supported(tx)
     yield Part(None, tx, state)
@@ -23,6 +23,6 @@ def walk(tx: GradientTransformation, state: OptState) -> Iterator[Part]:
         yield from walk(part.tx, part.state)
 
 
-def holds_hyperparameters(tx: GradientTransformation) -> bool:
+def holds_hyperparameters(tx: Transformation) -> bool:
     """Whether `tx` keeps the hyperparameters of what it wraps in its state: its one part is that as it is at present."""
     return description(tx).adjust is not None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 from gradtx import hints
 from gradtx.composition.arguments import elements, is_hyperparameter, signature_of
-from gradtx.core import GradientTransformation, supported
+from gradtx.core import GradientTransformation, Transformation, supported
 from gradtx.recipe import Recipe, Value
 
 Labels: TypeAlias = tuple[str, ...]
@@ -42,7 +42,7 @@ class Node(NamedTuple):
             yield from _parts_in(given, self.labels)
 
 
-def settings(tx: GradientTransformation, kind: Kind = is_hyperparameter) -> dict[str, Any]:
+def settings(tx: Transformation, kind: Kind = is_hyperparameter) -> dict[str, Any]:
     """Return every hyperparameter of what `tx` is made of, by path, as it was given: a number, an array or a schedule.
 
     Args:
@@ -57,7 +57,7 @@ def settings(tx: GradientTransformation, kind: Kind = is_hyperparameter) -> dict
     }
 
 
-def rebuilt(tx: GradientTransformation, values: Mapping[str, Any]) -> GradientTransformation:
+def rebuilt(tx: Transformation, values: Mapping[str, Any]) -> GradientTransformation:
     """Return the composition of `tx` with other hyperparameters: what its factories return when they are called with them.
 
     Args:

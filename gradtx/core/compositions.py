@@ -9,10 +9,10 @@ from gradtx import tree
 from gradtx.core.description import Run, describe, description, description_of, forwards_to, with_extra_args_support
 from gradtx.core.factories import factory
 from gradtx.core.protocol import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     init_empty_state,
 )
@@ -23,7 +23,7 @@ _R = TypeVar("_R")
 
 
 @factory
-def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
+def chain(*args: Transformation) -> GradientTransformationExtraArgs:
     """Apply transformations one after another: the updates of each are the input of the next.
 
     The state is a flat tuple with one entry for each member. `chain()` of nothing changes nothing.
@@ -55,7 +55,7 @@ def chain(*args: GradientTransformation) -> GradientTransformationExtraArgs:
 
 
 @factory
-def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransformationExtraArgs:
+def named_chain(*args: tuple[str, Transformation]) -> GradientTransformationExtraArgs:
     """Apply named transformations one after another; the state is a dict by name.
 
     Args:
@@ -90,12 +90,12 @@ def named_chain(*args: tuple[str, GradientTransformation]) -> GradientTransforma
     return GradientTransformationExtraArgs(init, update)
 
 
-def _runs(members: Iterable[GradientTransformation]) -> list[Run]:
+def _runs(members: Iterable[Transformation]) -> list[Run]:
     """What a chain calls: its own arguments were checked for all members."""
     return [run for member in members if (run := description(member).run)]
 
 
-def _requires_what_is_required_by(members: Iterable[GradientTransformation]) -> Callable[[_R], _R]:
+def _requires_what_is_required_by(members: Iterable[Transformation]) -> Callable[[_R], _R]:
     required = {keyword: owner for member in members for keyword, owner in reversed(description(member).requires)}
 
     def mark(update: Any) -> Any:

@@ -7,7 +7,15 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import jax.numpy as jnp
 
 from gradtx.core.extra_args import keywords, only
-from gradtx.core.protocol import GradientTransformation, GradientTransformationExtraArgs, OptState, Params, Schedule, Updates
+from gradtx.core.protocol import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    Schedule,
+    Transformation,
+    Updates,
+)
 from gradtx.errors import named
 from gradtx.signatures import signature_of
 
@@ -18,7 +26,7 @@ class Part(NamedTuple):
     """A transformation inside of another, its name there, if it has one, and its part of the state."""
 
     name: Any
-    tx: GradientTransformation
+    tx: Transformation
     state: OptState
 
 
@@ -57,7 +65,7 @@ class Description(NamedTuple):
     requires: tuple[tuple[str, str], ...] = ()
     own: tuple[Callable[..., Any], Callable[..., Any]] | None = None
     run: Run | None = None
-    stands_for: GradientTransformation | None = None
+    stands_for: Transformation | None = None
     parts: Callable[[OptState], list[Part]] = lambda state: []
     seen: Callable[[Params], list[Params]] | None = None
     count: Callable[[OptState], Any] | None = None
@@ -66,7 +74,7 @@ class Description(NamedTuple):
     adjust: Callable[[OptState, Mapping[str, Any], bool], OptState] | None = None
 
 
-def description(tx: GradientTransformation) -> Description:
+def description(tx: Transformation) -> Description:
     """Return what a transformation tells of itself."""
     return description_of(tx.update)
 
@@ -88,7 +96,7 @@ def declared_extra_args(update: Callable[..., Any]) -> frozenset[str]:
     return description_of(update).extra_args
 
 
-def if_stepped(tx: GradientTransformation, before: OptState, after: OptState) -> Callable[[Any, Any], Any]:
+def if_stepped(tx: Transformation, before: OptState, after: OptState) -> Callable[[Any, Any], Any]:
     """Return what chooses the first of two arrays after an update that was a step, and else the second.
 
     It was none where something inside that sees all parameters, such as `MultiSteps`, waits for more gradients.
@@ -102,7 +110,7 @@ def if_stepped(tx: GradientTransformation, before: OptState, after: OptState) ->
     return (lambda new, old: new) if taken is None else lambda new, old: jnp.where(taken != now, new, old)
 
 
-def _steps_taken(tx: GradientTransformation, state: OptState) -> Any:
+def _steps_taken(tx: Transformation, state: OptState) -> Any:
     told = description(tx)
     if told.steps is not None:
         return told.steps(state)
@@ -113,7 +121,7 @@ def _steps_taken(tx: GradientTransformation, state: OptState) -> Any:
 
 
 def forwards_to(
-    *inners: GradientTransformation,
+    *inners: Transformation,
     extra_args: frozenset[str] = frozenset(),
     states: Callable[[Any], Iterable[OptState] | Mapping[Any, OptState]] = lambda state: (state.inner_state,),
     parts: Callable[[Any], list[Part]] | None = None,
@@ -148,12 +156,12 @@ def forwards_to(
     return mark
 
 
-def supported(tx: GradientTransformation) -> GradientTransformation:
+def supported(tx: Transformation) -> GradientTransformation:
     """What was given to `with_extra_args_support`."""
     return description(tx).stands_for or tx
 
 
-def with_extra_args_support(tx: GradientTransformation) -> GradientTransformationExtraArgs:
+def with_extra_args_support(tx: Transformation) -> GradientTransformationExtraArgs:
     """Let `tx.update` be given any extra argument: it gets those it reads, the others are dropped.
 
     Wrappers use it on what they wrap, which may come from another library: all that is asked of `tx` is an `init` and an

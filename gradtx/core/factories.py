@@ -17,6 +17,7 @@ from gradtx.core.protocol import (
     OptState,
     Params,
     Schedule,
+    Transformation,
     Updates,
 )
 from gradtx.recipe import Recipe, Value, mark_factory
@@ -78,7 +79,7 @@ def _as_value(made: Any, build: Callable[..., Any]) -> Value:
     return made if fresh else Function(cast("Schedule", made), build)
 
 
-def sealed(tx: GradientTransformation, name: str) -> GradientTransformationExtraArgs:
+def sealed(tx: Transformation, name: str) -> GradientTransformationExtraArgs:
     """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already gets the name alone."""
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
     own_init, own_update = description(tx).own or tx

@@ -21,7 +21,7 @@ from jax.typing import ArrayLike, DTypeLike
 
 from gradtx import require
 from gradtx.core.description import is_transformation
-from gradtx.core.protocol import GradientTransformation
+from gradtx.core.protocol import GradientTransformation, Transformation
 from gradtx.recipe import is_factory
 
 REFUSED = object()
@@ -184,7 +184,8 @@ def _alternative(annotation: Any, *, scheduled: bool) -> Alternative | None:
         return _function(annotation, "a schedule" if scheduled else "a function")
     if typing.get_origin(annotation) is typing.Literal:
         return _words(typing.get_args(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, GradientTransformation):
+    of_gradtx = isinstance(annotation, type) and issubclass(annotation, GradientTransformation)
+    if of_gradtx or annotation is Transformation:
         return Alternative(("a gradient transformation",), lambda value: value if is_transformation(value) else REFUSED)
     return _container(annotation)
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
 import jax
 
@@ -31,22 +31,43 @@ class TransformInitFn(Protocol):
 
 
 class TransformUpdateFn(Protocol):
-    """Transform `updates`; returns the new updates and the new state."""
+    """Transform `updates`; returns the new updates and the new state. The extra arguments are those of the protocol."""
 
-    def __call__(self, updates: Updates, state: OptState, params: Params | None = None, /) -> tuple[Updates, OptState]: ...
+    def __call__(
+        self,
+        updates: Updates,
+        state: OptState,
+        params: Params | None = None,
+        *,
+        value: Any = ...,
+        grad: Updates = ...,
+        value_fn: Callable[..., Any] = ...,
+        grad_fn: Callable[..., Updates] = ...,
+        key: Any = ...,
+    ) -> tuple[Updates, OptState]: ...
 
 
 class TransformUpdateExtraArgsFn(Protocol):
-    """As `TransformUpdateFn`, with extra arguments by keyword."""
+    """As `TransformUpdateFn`, with any extra argument by keyword."""
 
     def __call__(
         self, updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any
     ) -> tuple[Updates, OptState]: ...
 
 
+class Transformation(Protocol):
+    """Whatever has an `init` and an `update`: a transformation of gradtx, of Optax, or of one's own."""
+
+    @property
+    def init(self) -> Callable[[Any], Any]: ...
+
+    @property
+    def update(self) -> Callable[..., Any]: ...
+
+
 class _Pair(NamedTuple):
-    init: Callable[[Params], OptState]
-    update: Callable[..., tuple[Updates, OptState]]
+    init: TransformInitFn
+    update: TransformUpdateFn
 
 
 class GradientTransformation(Value, _Pair):
@@ -56,9 +77,18 @@ class GradientTransformation(Value, _Pair):
     argument of `jax.jit`), it pickles, and it prints as the call that made it.
     """
 
+    if TYPE_CHECKING:  # made of plain functions, whatever extra arguments their signatures have
+
+        def __new__(cls, init: Callable[[Any], Any], update: Callable[..., Any]) -> Self: ...
+
 
 class GradientTransformationExtraArgs(GradientTransformation):
     """A transformation whose `update` takes extra arguments by keyword (`value=`, `key=`, ...)."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def update(self) -> TransformUpdateExtraArgsFn: ...
 
 
 class Function(Value):

@@ -2,7 +2,7 @@
 
 import jax
 
-from gradtx.core import GradientTransformation, OptState, Params, with_extra_args_support
+from gradtx.core import OptState, Params, Transformation, with_extra_args_support
 from gradtx.diagnostics.arrays import parameters_of
 from gradtx.diagnostics.components import component
 from gradtx.diagnostics.data import Summary
@@ -13,7 +13,7 @@ from gradtx.diagnostics.warnings import warnings
 from gradtx.tree.mismatch import check_arrays
 
 
-def summary(tx: GradientTransformation, params: Params) -> Summary:
+def summary(tx: Transformation, params: Params) -> Summary:
     """Return what an optimizer is on given parameters: its parts, who gets what, what the state takes, and what is wrong.
 
         print(gradtx.summary(tx, params))

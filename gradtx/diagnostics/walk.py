@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from gradtx.composition.parts import holds_hyperparameters, parts
 from gradtx.composition.settings import own_settings
-from gradtx.core import GradientTransformation, OptState, Params, description, supported
+from gradtx.core import OptState, Params, Transformation, description, supported
 from gradtx.recipe import Recipe
 from gradtx.tree.holes import is_hole
 from gradtx.tree.paths import leaves_with_paths
@@ -20,7 +20,7 @@ class Node(NamedTuple):
     hyperparameters are in the state of a wrapper around it.
     """
 
-    tx: GradientTransformation
+    tx: Transformation
     state: OptState
     params: Params
     label: str | None
@@ -61,7 +61,7 @@ class Node(NamedTuple):
 
 
 def walked(
-    tx: GradientTransformation,
+    tx: Transformation,
     state: OptState,
     params: Params,
     label: str | None = None,

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, Params, ScalarOrSchedule, chain, factory
+from gradtx.core import (
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Transformation,
+    chain,
+    factory,
+)
 from gradtx.require import AT_LEAST_ONE
 from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -17,7 +24,7 @@ def scale_by_galore(
     rank: int = 128,
     update_proj_gap: int = 200,
     scale: float = 1.0,
-    base_optimizer: GradientTransformation | None = None,
+    base_optimizer: Transformation | None = None,
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
 ) -> GradientTransformationExtraArgs:
     """Scale by Adam, or by another transformation, in the leading singular directions of the gradients: see `low_rank`.
@@ -43,7 +50,7 @@ def galore(
     rank: int = 128,
     update_proj_gap: int = 200,
     scale: float = 1.0,
-    base_optimizer: GradientTransformation | None = None,
+    base_optimizer: Transformation | None = None,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,

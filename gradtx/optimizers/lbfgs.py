@@ -1,9 +1,9 @@
 """L-BFGS (Liu & Nocedal 1989): quasi-Newton steps with a line search."""
 
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     ScalarOrSchedule,
+    Transformation,
     chain,
     factory,
     identity,
@@ -20,7 +20,7 @@ def lbfgs(
     learning_rate: ScalarOrSchedule | None = None,
     memory_size: int = 10,
     scale_init_precond: bool = True,
-    linesearch: GradientTransformation | None = _ZOOM,
+    linesearch: Transformation | None = _ZOOM,
 ) -> GradientTransformationExtraArgs:
     """Descend along the gradient times an estimate of the inverse Hessian, as far as a line search says.
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.compiled import jit_for_each, keep_dtypes
-from gradtx.core import GradientTransformation, OptState, Params, Updates, with_extra_args_support
+from gradtx.core import GradientTransformation, OptState, Params, Transformation, Updates, with_extra_args_support
 from gradtx.optimizers.lbfgs import lbfgs
 from gradtx.transforms.backtracking_linesearch import ScaleByBacktrackingLinesearchState
 from gradtx.transforms.zoom_linesearch import ScaleByZoomLinesearchState
@@ -81,7 +81,7 @@ def minimize(
     x0: Params,
     *,
     args: tuple[Any, ...] = (),
-    tx: GradientTransformation = lbfgs(),  # noqa: B008 - a value
+    tx: Transformation = lbfgs(),  # noqa: B008 - a value
     tol: float = 1e-5,
     max_steps: int = 1000,
 ) -> MinimizeResult:

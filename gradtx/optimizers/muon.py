@@ -7,10 +7,10 @@ import jax
 from jax.typing import DTypeLike
 
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     Params,
     ScalarOrSchedule,
+    Transformation,
     chain,
     factory,
 )
@@ -126,7 +126,7 @@ def muon(
         add_decayed_weights(weight_decay, weight_decay_mask),
         scale_by_learning_rate(learning_rate),
     )
-    others: GradientTransformation = chain(
+    others: Transformation = chain(
         scale_by_adam(adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov),
         add_decayed_weights(adam_weight_decay, weight_decay_mask),
         scale_by_learning_rate(learning_rate if adam_learning_rate is None else adam_learning_rate),

@@ -3,7 +3,13 @@
 from jax.typing import DTypeLike
 
 from gradtx import require
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
+from gradtx.core import (
+    GradientTransformationExtraArgs,
+    ScalarOrSchedule,
+    Transformation,
+    chain,
+    factory,
+)
 from gradtx.transforms.hutchinson import hutchinson_estimator_diag_hessian
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -27,7 +33,7 @@ def sophia(
     gamma: float = 0.01,
     clip_threshold: float | None = 1.0,
     update_interval: int = 10,
-    hessian_diagonal_fn: GradientTransformation = hutchinson_estimator_diag_hessian(),  # noqa: B008 - a value, without state
+    hessian_diagonal_fn: Transformation = hutchinson_estimator_diag_hessian(),  # noqa: B008 - a value, without state
     mu_dtype: DTypeLike | None = None,
     verbose: bool = False,
     print_win_rate_every_n_steps: int = 0,

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from gradtx.core import (
     ANYTHING,
-    GradientTransformation,
     GradientTransformationExtraArgs,
     Params,
+    Transformation,
     chain,
     declared_extra_args,
     description,
@@ -19,7 +19,7 @@ from gradtx.testing.samples import gradients_like, shapes_of
 
 
 @law
-def protocol_extra_arguments_pass(tx: GradientTransformation, params: Params) -> None:
+def protocol_extra_arguments_pass(tx: Transformation, params: Params) -> None:
     """`value`, `grad`, `value_fn`, `grad_fn` and `key` may be given to anything: the training loop need not know who reads.
 
     A pair that claims no support of extra arguments is tried in a chain, which supports them.
@@ -40,7 +40,7 @@ def protocol_extra_arguments_pass(tx: GradientTransformation, params: Params) ->
 
 
 @law
-def unknown_extra_arguments_are_ignored(tx: GradientTransformation, params: Params) -> None:
+def unknown_extra_arguments_are_ignored(tx: Transformation, params: Params) -> None:
     """A keyword that nothing reads changes nothing: training loops give every optimizer the same arguments."""
     tx = tx if isinstance(tx, GradientTransformationExtraArgs) else chain(tx)
     shapes = shapes_of(gradients_like(params)), shapes_of(params)
@@ -48,7 +48,7 @@ def unknown_extra_arguments_are_ignored(tx: GradientTransformation, params: Para
 
 
 @law
-def misspelt_extra_arguments_are_named(tx: GradientTransformation, params: Params) -> None:
+def misspelt_extra_arguments_are_named(tx: Transformation, params: Params) -> None:
     """A keyword with two letters of a known one swapped is refused by name, so that a typo is not silent.
 
     A transformation from another library that takes `**extra` is taken to read anything.
@@ -64,7 +64,7 @@ def misspelt_extra_arguments_are_named(tx: GradientTransformation, params: Param
         assert misspelt in message, f"the error does not name {misspelt}: {message}"
 
 
-def _message_of(tx: GradientTransformation, gradients: Any, state: Any, params: Any, extra_args: dict[str, Any]) -> str | None:
+def _message_of(tx: Transformation, gradients: Any, state: Any, params: Any, extra_args: dict[str, Any]) -> str | None:
     """What `update` says against its extra arguments, if anything."""
     try:
         tx.update(gradients, state, params, **extra_args)

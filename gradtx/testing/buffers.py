@@ -4,13 +4,13 @@ from typing import Any
 
 import jax
 
-from gradtx.core import GradientTransformation, Params
+from gradtx.core import Params, Transformation
 from gradtx.testing.compare import by_path, is_key
 from gradtx.testing.laws import law
 
 
 @law
-def fresh_state_and_params_can_be_donated(tx: GradientTransformation, params: Params) -> None:
+def fresh_state_and_params_can_be_donated(tx: Transformation, params: Params) -> None:
     """No two leaves of a fresh state, nor a leaf and a parameter, share a buffer: donated, it would be freed under the other.
 
     Nor do two fresh states: what `init` keeps for the next call must not be given away.

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable
 
 from gradtx import hints
-from gradtx.core import GradientTransformation, Params
+from gradtx.core import Params, Transformation
 from gradtx.testing import arguments, buffers, dtypes, numbers, sharding, structure, tracing  # noqa: F401  (fill LAWS)
 from gradtx.testing.laws import LAWS, ExtraArgs, Law
 
 
 def check_transformation(
-    tx: GradientTransformation,
+    tx: Transformation,
     params: Params,
     *,
     extra_args: ExtraArgs = None,

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.core import GradientTransformation, Params
+from gradtx.core import Params, Transformation
 from gradtx.testing.compare import assert_same_types, by_path
 from gradtx.testing.laws import law
 from gradtx.testing.samples import cast, shapes_of
@@ -24,14 +24,14 @@ _PAIRS_X64 = [(jnp.float64, jnp.float64), (jnp.float64, jnp.float32), (jnp.float
 
 
 @law
-def init_needs_only_shapes(tx: GradientTransformation, params: Params) -> None:
+def init_needs_only_shapes(tx: Transformation, params: Params) -> None:
     """`init` works on shapes alone: checkpoints are restored, and memory is planned, before any parameter exists."""
     expected = tx.init(params)
     assert_same_types(jax.eval_shape(tx.init, shapes_of(params)), expected, "the state from shapes")
 
 
 @law
-def updates_keep_structure_shape_and_dtype(tx: GradientTransformation, params: Params) -> None:
+def updates_keep_structure_shape_and_dtype(tx: Transformation, params: Params) -> None:
     """Updates are like the gradients: the next transformation, and `apply_updates`, rely on it."""
     for case, p, g in _pairs(params):
         updates, _ = jax.eval_shape(tx.update, g, jax.eval_shape(tx.init, p), p)
@@ -39,7 +39,7 @@ def updates_keep_structure_shape_and_dtype(tx: GradientTransformation, params: P
 
 
 @law
-def state_keeps_its_type(tx: GradientTransformation, params: Params) -> None:
+def state_keeps_its_type(tx: Transformation, params: Params) -> None:
     """The state has the same type after every update: otherwise a step is traced again, and `scan` and `cond` refuse it."""
     for case, p, g in _pairs(params):
         state = jax.eval_shape(tx.init, p)
@@ -48,7 +48,7 @@ def state_keeps_its_type(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def counters_are_int32_scalars(tx: GradientTransformation, params: Params) -> None:
+def counters_are_int32_scalars(tx: Transformation, params: Params) -> None:
     """A count of steps is an int32 scalar, also under x64: a float stops counting, and checkpoints must fit elsewhere."""
     with jax.enable_x64(True):
         state = jax.eval_shape(tx.init, shapes_of(params))
@@ -59,7 +59,7 @@ def counters_are_int32_scalars(tx: GradientTransformation, params: Params) -> No
 
 
 @law
-def strict_dtype_promotion_is_enough(tx: GradientTransformation, params: Params) -> None:
+def strict_dtype_promotion_is_enough(tx: Transformation, params: Params) -> None:
     """Every promotion is written down: whoever trains under strict promotion, to find theirs, can."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         for _, p, g in _pairs(params):

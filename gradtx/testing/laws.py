@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeAlias
 
 import jax
 
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, Params
+from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, Params, Transformation
 
 ExtraArgs: TypeAlias = Mapping[str, Any] | Callable[[Params], Mapping[str, Any]] | None
 """Extra arguments that `update` requires, or a function of the parameters that makes them."""
@@ -17,7 +17,7 @@ class Law(Protocol):
 
     __name__: str
 
-    def __call__(self, tx: GradientTransformation, params: Params, extra_args: ExtraArgs = None) -> None: ...
+    def __call__(self, tx: Transformation, params: Params, extra_args: ExtraArgs = None) -> None: ...
 
 
 LAWS: dict[str, Law] = {}
@@ -27,7 +27,7 @@ LAWS: dict[str, Law] = {}
 def law(check: Callable[[GradientTransformation, Params], None]) -> Law:
     """Make a law of a check: it enters the list, takes extra arguments, and any exception breaks it."""
 
-    def checked(tx: GradientTransformation, params: Params, extra_args: ExtraArgs = None) -> None:
+    def checked(tx: Transformation, params: Params, extra_args: ExtraArgs = None) -> None:
         try:
             check(_given(tx, extra_args), params)
         except AssertionError as error:
@@ -41,7 +41,7 @@ def law(check: Callable[[GradientTransformation, Params], None]) -> Law:
     return checked
 
 
-def _given(tx: GradientTransformation, extra_args: ExtraArgs) -> GradientTransformation:
+def _given(tx: Transformation, extra_args: ExtraArgs) -> GradientTransformation:
     """`tx` with its required extra arguments filled in, so that a law need not know of them."""
     if extra_args is None:
         return tx

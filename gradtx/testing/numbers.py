@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.core import GradientTransformation, Params, Updates
+from gradtx.core import Params, Transformation, Updates
 from gradtx.testing.compare import assert_finite, by_path
 from gradtx.testing.dtypes import FLOATS
 from gradtx.testing.laws import law
@@ -20,7 +20,7 @@ _STEPS = 256  # after which an average with decay 0.9 is constant to the last di
 
 
 @law
-def zero_tiny_and_huge_gradients_give_finite_updates(tx: GradientTransformation, params: Params) -> None:
+def zero_tiny_and_huge_gradients_give_finite_updates(tx: Transformation, params: Params) -> None:
     """No gradient that is itself finite makes a NaN: neither dead units, nor an underflow, nor a spike in float16.
 
     A gradient is constant for many steps, which is where a variance (a difference of two equal averages) turns negative.
@@ -34,7 +34,7 @@ def zero_tiny_and_huge_gradients_give_finite_updates(tx: GradientTransformation,
 
 
 @law
-def low_precision_computes_as_float32_does(tx: GradientTransformation, params: Params) -> None:
+def low_precision_computes_as_float32_does(tx: Transformation, params: Params) -> None:
     """Updates of half-precision gradients are those of float32, rounded: a square in float16 overflows beyond 256."""
     run = _constantly(tx)
     for dtype in FLOATS[1:]:
@@ -50,7 +50,7 @@ def low_precision_computes_as_float32_does(tx: GradientTransformation, params: P
 
 
 @law
-def gradients_through_update_are_finite(tx: GradientTransformation, params: Params) -> None:
+def gradients_through_update_are_finite(tx: Transformation, params: Params) -> None:
     """Two updates can be differentiated, also at a zero gradient, where a plain root or norm gives NaN: meta-learning does."""
 
     def outcome(gradients: Any, params: Any) -> jax.Array:
@@ -72,7 +72,7 @@ _FACTOR = 10.0  # between steps that are alike
 
 
 @law
-def nan_is_never_hidden(tx: GradientTransformation, params: Params) -> None:
+def nan_is_never_hidden(tx: Transformation, params: Params) -> None:
     """A NaN or an infinity in one entry of a gradient shows at once, and what follows is either not finite or right.
 
     It shows in the updates or in the state: by numbers that are not finite, or by a flag or a count that says so. In the next
@@ -91,7 +91,7 @@ def nan_is_never_hidden(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def updates_are_bounded(tx: GradientTransformation, params: Params) -> None:
+def updates_are_bounded(tx: Transformation, params: Params) -> None:
     """Steps for tiny and huge gradients, and after a spike, are between those that float64 computes and those without it.
 
     Sizes go from 1e-30 to 1e30, whose squares float32 does not hold. Between means up to a factor of ten. That bfloat16, whose
@@ -109,7 +109,7 @@ def updates_are_bounded(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def float32_computes_as_float64_does(tx: GradientTransformation, params: Params) -> None:
+def float32_computes_as_float64_does(tx: Transformation, params: Params) -> None:
     """Updates and states in float32 are those of float64 to 1e-6 of their size, compiled or not: no difference cancels."""
     gradients = gradients_of_steps(params)
     exact_updates, exact_state = exact_run(tx, gradients, params)
@@ -192,7 +192,7 @@ def _assert_between(what: str, got: np.ndarray, exact: np.ndarray, usual: np.nda
 _NOTHING = 1e-34  # below which numbers lose digits
 
 
-def _loop(tx: GradientTransformation, gradients: Updates, params: Params) -> Any:
+def _loop(tx: Transformation, gradients: Updates, params: Params) -> Any:
     """What a compiled run returns, without compiling it."""
     state, seen = tx.init(params), []
     for k in range(len(jax.tree.leaves(gradients)[0])):
@@ -215,7 +215,7 @@ def _assert_close(what: str, got: Any, exact: Any, rounding: dict[str, float]) -
 
 
 @functools.lru_cache(maxsize=1)  # two laws in a row compile the same run
-def _constantly(tx: GradientTransformation) -> Any:
+def _constantly(tx: Transformation) -> Any:
     """A compiled run of many steps with one gradient, which returns all updates."""
 
     def run(gradients: Any, params: Any) -> Any:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.core import GradientTransformation, Params, Updates
+from gradtx.core import Params, Transformation, Updates
 from gradtx.testing.compare import by_path, is_key
 from gradtx.testing.samples import gradients_like
 
@@ -16,7 +16,7 @@ STEPS = 12
 
 
 @functools.lru_cache(maxsize=1)  # laws in a row compile the same run
-def compiled_run(tx: GradientTransformation) -> Callable[[Updates, Params], tuple[Updates, Any]]:
+def compiled_run(tx: Transformation) -> Callable[[Updates, Params], tuple[Updates, Any]]:
     """Return a function of gradients, one of each step along the first axis, and of parameters: all updates and states."""
 
     def run(gradients: Updates, params: Params) -> Any:
@@ -29,7 +29,7 @@ def compiled_run(tx: GradientTransformation) -> Callable[[Updates, Params], tupl
     return jax.jit(run)
 
 
-def exact_run(tx: GradientTransformation, gradients: Updates, params: Params) -> tuple[Updates, Any]:
+def exact_run(tx: Transformation, gradients: Updates, params: Params) -> tuple[Updates, Any]:
     """Return all updates and states, computed in float64."""
     with jax.enable_x64(True):
         return jax.device_get(compiled_run(tx)(as_float64(gradients), as_float64(params)))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from gradtx.core import GradientTransformation, Params
+from gradtx.core import Params, Transformation
 from gradtx.testing.compare import assert_same_types, by_path
 from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like
@@ -16,7 +16,7 @@ _SPLIT, _WHOLE = PartitionSpec("devices"), PartitionSpec()
 
 
 @law
-def sharding_is_kept(tx: GradientTransformation, params: Params) -> None:
+def sharding_is_kept(tx: Transformation, params: Params) -> None:
     """What is kept for a parameter lies where the parameter lies, after `init`, jitted or not, and after every update."""
     if jax.device_count() < _DEVICES:
         return
@@ -37,7 +37,7 @@ def sharding_is_kept(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def shard_map_works(tx: GradientTransformation, params: Params) -> None:
+def shard_map_works(tx: Transformation, params: Params) -> None:
     """Inside `shard_map` a step works on averaged gradients and whole parameters, and on a model of each device's own."""
     if jax.device_count() < _DEVICES:
         return

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gradtx.core import GradientTransformation, Params
+from gradtx.core import Params, Transformation
 from gradtx.testing.compare import assert_same_types, assert_same_values, is_key
 from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like, shapes_of
@@ -13,7 +13,7 @@ from gradtx.tree import MaskedNode, is_hole
 
 
 @law
-def holes_stay_holes(tx: GradientTransformation, params: Params) -> None:
+def holes_stay_holes(tx: Transformation, params: Params) -> None:
     """`None` and `MaskedNode()` stand for leaves that are not there, in params and gradients: masks and filters put them."""
     whole = shapes_of(params)
     for hole in (None, MaskedNode()):
@@ -26,7 +26,7 @@ def holes_stay_holes(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def bystanders_pass(tx: GradientTransformation, params: Params) -> None:
+def bystanders_pass(tx: Transformation, params: Params) -> None:
     """A function or a word may stand among the params that `update` is given, as in a model: the gradient has a hole there."""
     with_hole = _without_first_leaf(shapes_of(params), None)
     state = jax.eval_shape(tx.init, with_hole)
@@ -41,7 +41,7 @@ def bystanders_pass(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def empty_trees_pass(tx: GradientTransformation, params: Params) -> None:
+def empty_trees_pass(tx: Transformation, params: Params) -> None:
     """A tree without leaves is transformed into itself: a model's part may have no parameters."""
     del params
     for empty in ({}, ()):
@@ -50,7 +50,7 @@ def empty_trees_pass(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def flatten_unflatten_and_numpy_round_trip_change_nothing(tx: GradientTransformation, params: Params) -> None:
+def flatten_unflatten_and_numpy_round_trip_change_nothing(tx: Transformation, params: Params) -> None:
     """A state that was saved and restored goes on as before: it is its leaves, and NumPy holds them."""
     gradients = gradients_like(params)
     _, state = tx.update(gradients, tx.init(params), params)
@@ -62,7 +62,7 @@ def flatten_unflatten_and_numpy_round_trip_change_nothing(tx: GradientTransforma
 
 
 @law
-def state_is_made_of_plain_containers(tx: GradientTransformation, params: Params) -> None:
+def state_is_made_of_plain_containers(tx: Transformation, params: Params) -> None:
     """A state is NamedTuples called ...State, tuples, dicts and None: serializers know no other container.
 
     Parts of the state that look like the parameters are made of what the parameters are made of.

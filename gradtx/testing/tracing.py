@@ -6,7 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from gradtx.core import GradientTransformation, Params
+from gradtx.core import Params, Transformation
 from gradtx.testing.compare import assert_same_values
 from gradtx.testing.events import COMPILED, compiler_events
 from gradtx.testing.laws import law
@@ -16,7 +16,7 @@ _STEPS = 3
 
 
 @law
-def update_is_pure(tx: GradientTransformation, params: Params) -> None:
+def update_is_pure(tx: Transformation, params: Params) -> None:
     """Equal arguments give equal results and are left as they are: no hidden state, no writing into a dict of the state."""
     state = tx.init(params)
     gradients = gradients_like(params)
@@ -29,7 +29,7 @@ def update_is_pure(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def jit_changes_nothing_and_traces_once(tx: GradientTransformation, params: Params) -> None:
+def jit_changes_nothing_and_traces_once(tx: Transformation, params: Params) -> None:
     """Compiled steps do what plain ones do, and every step runs what the first has compiled."""
     expected = tx.init(params)
     state = jax.jit(tx.init)(params)
@@ -45,7 +45,7 @@ def jit_changes_nothing_and_traces_once(tx: GradientTransformation, params: Para
 
 
 @law
-def unjitted_update_compiles_once(tx: GradientTransformation, params: Params) -> None:
+def unjitted_update_compiles_once(tx: Transformation, params: Params) -> None:
     """An update outside of jit compiles at the first step only: notebooks and debuggers run it so."""
     gradients = gradients_like(params)
     state = tx.init(params)
@@ -57,7 +57,7 @@ def unjitted_update_compiles_once(tx: GradientTransformation, params: Params) ->
 
 
 @law
-def vmap_works(tx: GradientTransformation, params: Params) -> None:
+def vmap_works(tx: Transformation, params: Params) -> None:
     """A batch of models trains like each of them alone."""
     models = [params, jax.tree.map(lambda p: p * jnp.asarray(2, p.dtype), params)]
     gradients = [gradients_like(params, k) for k in range(len(models))]
@@ -72,7 +72,7 @@ def vmap_works(tx: GradientTransformation, params: Params) -> None:
 
 
 @law
-def scan_works(tx: GradientTransformation, params: Params) -> None:
+def scan_works(tx: Transformation, params: Params) -> None:
     """Steps inside `lax.scan` do what a loop does; it needs a state that keeps its type."""
     gradients = [gradients_like(params, k) for k in range(_STEPS)]
 

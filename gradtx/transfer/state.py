@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import jax
 
-from gradtx.core import GradientTransformation, OptState, Params
+from gradtx.core import OptState, Params, Transformation
 from gradtx.transfer.arguments import (
     check_order,
     check_renamed,
@@ -24,7 +24,7 @@ from gradtx.tree.patterns import Pattern
 
 def transfer_state(
     old_state: OptState,
-    tx: GradientTransformation,
+    tx: Transformation,
     params: Params,
     *,
     strict: bool = False,
@@ -93,7 +93,7 @@ def transfer_state(
     return structure.unflatten(leaves), report
 
 
-def reset_state(state: OptState, tx: GradientTransformation, params: Params, where: Pattern | None = None) -> OptState:
+def reset_state(state: OptState, tx: Transformation, params: Params, where: Pattern | None = None) -> OptState:
     """Return the state with all that belongs to some parameters as it is before the first step.
 
         state = reset_state(state, tx, params, "head/**")

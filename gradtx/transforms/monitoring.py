@@ -13,6 +13,7 @@ from gradtx.core import (
     GradientTransformation,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     init_empty_state,
@@ -61,7 +62,7 @@ def snapshot(measure_name: str, measure: Measure) -> GradientTransformation:
 
 
 @factory
-def monitor(measures: Mapping[str, Measure | GradientTransformation]) -> GradientTransformation:
+def monitor(measures: Mapping[str, Measure | Transformation]) -> GradientTransformation:
     """Pass the updates on, and keep several measurements of them.
 
         tx = chain(adam(1e-3), monitor({"norm": tree.norm, "mean norm": measure_with_ema(tree.norm, 0.9)}))

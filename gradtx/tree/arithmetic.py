@@ -7,7 +7,7 @@ import builtins
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,53 +17,55 @@ from gradtx.numerics import extreme
 from gradtx.tree.dtypes import widened
 from gradtx.tree.holes import map_leaves
 
+_Tree = TypeVar("_Tree")
 
-def add(tree_x: Any, tree_y: Any, *other_trees: Any) -> Any:
+
+def add(tree_x: _Tree, tree_y: Any, *other_trees: Any) -> _Tree:
     """Return the sum of two or more trees, x + y + ..."""
     return map_leaves(lambda *leaves: functools.reduce(jnp.add, leaves), tree_x, tree_y, *other_trees)
 
 
-def sub(tree_x: Any, tree_y: Any) -> Any:
+def sub(tree_x: _Tree, tree_y: Any) -> _Tree:
     """Return x − y."""
     return map_leaves(jnp.subtract, tree_x, tree_y)
 
 
-def mul(tree_x: Any, tree_y: Any) -> Any:
+def mul(tree_x: _Tree, tree_y: Any) -> _Tree:
     """Return x·y, entry by entry."""
     return map_leaves(jnp.multiply, tree_x, tree_y)
 
 
-def div(tree_x: Any, tree_y: Any) -> Any:
+def div(tree_x: _Tree, tree_y: Any) -> _Tree:
     """Return x/y, entry by entry."""
     return map_leaves(jnp.divide, tree_x, tree_y)
 
 
-def scale(scalar: Any, tree: Any) -> Any:
+def scale(scalar: Any, tree: _Tree) -> _Tree:
     """Return `scalar`·x."""
     return map_leaves(lambda x: jnp.multiply(scalar, x), tree)
 
 
-def add_scale(tree_x: Any, scalar: Any, tree_y: Any) -> Any:
+def add_scale(tree_x: _Tree, scalar: Any, tree_y: Any) -> _Tree:
     """Return x + `scalar`·y."""
     return map_leaves(lambda x, y: jnp.add(x, jnp.multiply(scalar, y)), tree_x, tree_y)
 
 
-def conj(tree: Any) -> Any:
+def conj(tree: _Tree) -> _Tree:
     """Return the complex conjugate."""
     return map_leaves(jnp.conj, tree)
 
 
-def real(tree: Any) -> Any:
+def real(tree: _Tree) -> _Tree:
     """Return the real part."""
     return map_leaves(jnp.real, tree)
 
 
-def clip(tree: Any, min_value: Any = None, max_value: Any = None) -> Any:
+def clip(tree: _Tree, min_value: Any = None, max_value: Any = None) -> _Tree:
     """Return x with every entry moved into [`min_value`, `max_value`]; None leaves a side open."""
     return map_leaves(lambda x: jnp.clip(x, min_value, max_value), tree)
 
 
-def where(condition: Any, tree_x: Any, tree_y: Any) -> Any:
+def where(condition: Any, tree_x: _Tree, tree_y: Any) -> _Tree:
     """Return x where the condition holds, and y elsewhere.
 
     Args:

@@ -1,12 +1,14 @@
 """Trees that are differentiated in their own way."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
+_Tree = TypeVar("_Tree")
 
-def scale_gradient(inputs: Any, scale: Any) -> Any:
+
+def scale_gradient(inputs: _Tree, scale: Any) -> _Tree:
     """Return the tree as it is, with its derivative multiplied by `scale`: 0 stops the gradient, −1 turns it.
 
     Args:

@@ -1,6 +1,6 @@
 """Trees like another one: same structure, shapes and sharding, new values."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,10 @@ from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import placed_like
 
+_Tree = TypeVar("_Tree")
 
-def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
+
+def full_like(tree: _Tree, fill_value: Any, dtype: Any = None) -> _Tree:
     """Return a tree like `tree` filled with a value; each leaf keeps the sharding of its model, also under `jit`.
 
     Args:
@@ -24,12 +26,12 @@ def full_like(tree: Any, fill_value: Any, dtype: Any = None) -> Any:
     return jax.tree.map(lambda leaf: _full(leaf, fill_value, dtype), tree)
 
 
-def zeros_like(tree: Any, dtype: Any = None) -> Any:
+def zeros_like(tree: _Tree, dtype: Any = None) -> _Tree:
     """Return a tree of zeros like `tree`; see `full_like`."""
     return full_like(tree, 0, dtype)
 
 
-def ones_like(tree: Any, dtype: Any = None) -> Any:
+def ones_like(tree: _Tree, dtype: Any = None) -> _Tree:
     """Return a tree of ones like `tree`; see `full_like`."""
     return full_like(tree, 1, dtype)
 
@@ -45,7 +47,7 @@ def full_of_shape(model: jax.Array, shape: int | tuple[int, ...], fill_value: An
     return jnp.full_like(model, fill_value, shape=shape, device=_whole(model))
 
 
-def batch_shape(tree: Any, shape: tuple[int, ...] = ()) -> Any:
+def batch_shape(tree: _Tree, shape: tuple[int, ...] = ()) -> _Tree:
     """Return a tree whose leaves repeat those of `tree` along new leading axes.
 
     Args:

@@ -6,7 +6,7 @@ stays as it is.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from gradtx.numerics import abs_sq, debias
 from gradtx.tree.lift import lift
 
+_Tree = TypeVar("_Tree")
 
-def update_moment(updates: Any, moments: Any, decay: Any, order: int) -> Any:
+
+def update_moment(updates: Any, moments: _Tree, decay: Any, order: int) -> _Tree:
     """Return the average of powers of the updates, m ← decay·m + (1−decay)·gᵒʳᵈᵉʳ.
 
     Args:
@@ -27,7 +29,7 @@ def update_moment(updates: Any, moments: Any, decay: Any, order: int) -> Any:
     return _update_moment(order)(updates, moments, decay=decay, weight=1 - decay)[1]
 
 
-def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: int) -> Any:
+def update_moment_per_elem_norm(updates: Any, moments: _Tree, decay: Any, order: int) -> _Tree:
     """Return the average of powers of the moduli of the updates, m ← decay·m + (1−decay)·|g|ᵒʳᵈᵉʳ, which is real.
 
     Args:
@@ -39,7 +41,7 @@ def update_moment_per_elem_norm(updates: Any, moments: Any, decay: Any, order: i
     return _update_moment_per_elem_norm(order)(updates, moments, decay=decay, weight=1 - decay)[1]
 
 
-def update_infinity_moment(updates: Any, moments: Any, decay: Any, eps: Any) -> Any:
+def update_infinity_moment(updates: Any, moments: _Tree, decay: Any, eps: Any) -> _Tree:
     """Return the decaying maximum of the moduli of the updates, m ← max(decay·m, |g| + eps).
 
     Args:
@@ -51,7 +53,7 @@ def update_infinity_moment(updates: Any, moments: Any, decay: Any, eps: Any) -> 
     return _update_infinity_moment(updates, moments, decay=decay, eps=eps)[1]
 
 
-def bias_correction(moment: Any, decay: Any, count: Any) -> Any:
+def bias_correction(moment: _Tree, decay: Any, count: Any) -> _Tree:
     """Return m / (1 − decayᵗ): an average that began at zero, without the weight of that zero.
 
     Args:

@@ -18,6 +18,7 @@ from gradtx.core import (
     Params,
     Part,
     Schedule,
+    Transformation,
     Updates,
     at_step,
     factory,
@@ -45,9 +46,7 @@ class AdjustableState(NamedTuple):
 
 
 @factory
-def adjustable(
-    inner: GradientTransformation, schedules: Mapping[str, Schedule] | None = None
-) -> GradientTransformationExtraArgs:
+def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None = None) -> GradientTransformationExtraArgs:
     """Keep the hyperparameters of all that `inner` is made of in the state: to change them in a run, or to schedule them.
 
         tx = adjustable(chain(clip_by_global_norm(1.0), adamw(1e-3)), {"adamw.b1": linear_schedule(0.85, 0.95, 1000)})
@@ -140,7 +139,7 @@ def adjustable(
     return GradientTransformationExtraArgs(init, update)
 
 
-def _check(inner: GradientTransformation, given: Mapping[str, Any], schedules: Mapping[str, Any]) -> None:
+def _check(inner: Transformation, given: Mapping[str, Any], schedules: Mapping[str, Any]) -> None:
     if not given:
         raise ValueError(
             f"adjustable: nothing is known of the hyperparameters of {inner!r}; it must be made by functions of gradtx, or by "

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.compiled import compiled, run_if
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -31,7 +31,7 @@ class ApplyIfFiniteState(NamedTuple):
 
 @factory(max_consecutive_errors=require.NONNEGATIVE)
 def apply_if_finite(
-    inner: GradientTransformation, max_consecutive_errors: int, *, axis_name: str | tuple[str, ...] | None = None
+    inner: Transformation, max_consecutive_errors: int, *, axis_name: str | tuple[str, ...] | None = None
 ) -> GradientTransformationExtraArgs:
     """Leave out a step whose gradients hold an inf or a NaN: the update is zero and the inner state stays as it is.
 

@@ -8,11 +8,11 @@ from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
     ScalarOrSchedule,
+    Transformation,
     Updates,
     at_step,
     factory,
@@ -34,7 +34,7 @@ class AveragedState(NamedTuple):
 
 @factory(rate=Range(low=0, high=1), overwrite_every=AT_LEAST_ONE)
 def averaged(
-    inner: GradientTransformation,
+    inner: Transformation,
     rate: ScalarOrSchedule,
     *,
     overwrite_every: int | Callable[[Count], Any] | None = None,

@@ -5,7 +5,13 @@ from typing import Any
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, at_step, factory
+from gradtx.core import (
+    GradientTransformationExtraArgs,
+    ScalarOrSchedule,
+    Transformation,
+    at_step,
+    factory,
+)
 from gradtx.numerics import safe_increment
 from gradtx.require import AT_LEAST_ONE, NONNEGATIVE
 from gradtx.wrappers.averaged import averaged
@@ -13,7 +19,7 @@ from gradtx.wrappers.averaged import averaged
 
 @factory(begin=NONNEGATIVE)
 def exponentially_averaged(
-    inner: GradientTransformation,
+    inner: Transformation,
     decay: ScalarOrSchedule = 0.999,
     *,
     warmup: bool = True,
@@ -58,7 +64,7 @@ def exponentially_averaged(
 
 @factory(begin=NONNEGATIVE)
 def polyak_averaged(
-    inner: GradientTransformation, *, begin: int = 0, accumulator_dtype: DTypeLike | None = None
+    inner: Transformation, *, begin: int = 0, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformationExtraArgs:
     """Keep the mean of the parameters of all steps after the first `begin`, which `inner` moves as without it.
 
@@ -88,7 +94,7 @@ def polyak_averaged(
 
 @factory(begin=NONNEGATIVE, every=AT_LEAST_ONE)
 def stochastic_weight_averaged(
-    inner: GradientTransformation, every: int, *, begin: int = 0, accumulator_dtype: DTypeLike | None = None
+    inner: Transformation, every: int, *, begin: int = 0, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformationExtraArgs:
     """Keep the mean of the parameters after every so many steps, which `inner` moves as without it.
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from gradtx.compiled import compiled, run_if
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -41,7 +41,7 @@ class ConditionallyMaskState(NamedTuple):
 
 @factory
 def conditionally_transform(
-    inner: GradientTransformation, should_transform_fn: ConditionFn, forward_extra_args: bool = False
+    inner: Transformation, should_transform_fn: ConditionFn, forward_extra_args: bool = False
 ) -> GradientTransformationExtraArgs:
     """Apply `inner` in the steps that a function chooses; in all others updates pass as they are, and `inner` does not run.
 
@@ -55,7 +55,7 @@ def conditionally_transform(
 
 @factory
 def conditionally_mask(
-    inner: GradientTransformation, should_transform_fn: ConditionFn, forward_extra_args: bool = False
+    inner: Transformation, should_transform_fn: ConditionFn, forward_extra_args: bool = False
 ) -> GradientTransformationExtraArgs:
     """Apply `inner` in the steps that a function chooses; in all others updates are zero, and `inner` does not run.
 
@@ -74,7 +74,7 @@ def conditionally_mask(
 
 
 def _conditionally(
-    inner: GradientTransformation,
+    inner: Transformation,
     condition: ConditionFn,
     forward_extra_args: bool,
     otherwise: Callable[[Updates], Updates],

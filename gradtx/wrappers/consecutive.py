@@ -4,10 +4,10 @@ from typing import Any
 
 from gradtx import tree
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -18,7 +18,7 @@ from gradtx.update import apply_updates
 
 
 @factory
-def consecutive(first: GradientTransformation, second: GradientTransformation) -> GradientTransformationExtraArgs:
+def consecutive(first: Transformation, second: Transformation) -> GradientTransformationExtraArgs:
     """Let one optimizer move the parameters, and then another, from where the first has led.
 
         u = u₁(g, p) + u₂(g, p + u₁)

@@ -1,7 +1,7 @@
 """The parameters to evaluate a model at, where they are not those of training."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 
@@ -12,8 +12,10 @@ from gradtx.tree.search import is_namedtuple
 from gradtx.wrappers.lookahead import is_pair
 from gradtx.wrappers.schedule_free import average_of_iterates
 
+_Tree = TypeVar("_Tree")
 
-def eval_params(state: OptState, params: Params) -> Params:
+
+def eval_params(state: OptState, params: _Tree) -> _Tree:
     """Return the parameters at which to evaluate a model: their average, where the optimizer keeps one.
 
         accuracy(eval_params(state, params), batch)

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -23,7 +23,7 @@ from gradtx.tree.layout import gathered, typed_like
 
 
 @factory
-def flatten(inner: GradientTransformation) -> GradientTransformationExtraArgs:
+def flatten(inner: Transformation) -> GradientTransformationExtraArgs:
     """Join all leaves into one vector for `inner`, and split its updates again.
 
     What `inner` does to an array it does to all parameters together, such as to clip their root mean square. The vector has the

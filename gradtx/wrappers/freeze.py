@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, factory, set_to_zero
+from gradtx.core import GradientTransformationExtraArgs, Transformation, factory, set_to_zero
 from gradtx.tree.mask import Mask, check_mask, evaluate_mask
 from gradtx.wrappers.masked import masked
 from gradtx.wrappers.partition import partition
@@ -23,7 +23,7 @@ def freeze(mask: Mask) -> GradientTransformationExtraArgs:
 
 
 @factory
-def selective_transform(optimizer: GradientTransformation, *, freeze_mask: Mask) -> GradientTransformationExtraArgs:
+def selective_transform(optimizer: Transformation, *, freeze_mask: Mask) -> GradientTransformationExtraArgs:
     """Optimize where the mask is False; what is frozen has no moments, and its updates are zero.
 
     Args:

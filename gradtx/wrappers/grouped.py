@@ -18,6 +18,7 @@ from gradtx.core import (
     GradientTransformationExtraArgs,
     Params,
     ScalarOrSchedule,
+    Transformation,
     Updates,
     chain,
     factory,
@@ -54,7 +55,7 @@ class Group(Value):
     """
 
     pattern: Pattern
-    optimizer: GradientTransformation | None = None
+    optimizer: Transformation | None = None
     _: dataclasses.KW_ONLY
     name: str | None = None
     learning_rate_factor: float | jax.Array | None = None
@@ -83,7 +84,7 @@ Group.__init__ = hints.hinting(Group.__init__, "Group")
 
 @factory
 def grouped(
-    optimizer: GradientTransformation,
+    optimizer: Transformation,
     groups: Sequence[Group],
     *,
     mask_compatible_extra_args: bool = False,
@@ -122,7 +123,7 @@ def grouped(
     """
     _check_groups(groups)
     groups = tuple(groups)
-    members: dict[Hashable, GradientTransformation] = {group.label: _member(optimizer, group) for group in groups}
+    members: dict[Hashable, Transformation] = {group.label: _member(optimizer, group) for group in groups}
     rest = groups[-1] if groups and groups[-1].pattern == "**" else Group("**")
     is_free = rest in groups or rest.label not in members
     members.setdefault(rest.label, optimizer)
@@ -151,7 +152,7 @@ def _check_groups(groups: Sequence[Group]) -> None:
 # --- what a group does ------------------------------------------------------------------------------------------------
 
 
-def _member(optimizer: GradientTransformation, group: Group) -> GradientTransformation:
+def _member(optimizer: Transformation, group: Group) -> GradientTransformation:
     """The transformation of the parameters of one group."""
     if group.frozen:
         return set_to_zero()
@@ -161,7 +162,7 @@ def _member(optimizer: GradientTransformation, group: Group) -> GradientTransfor
     return own if group.learning_rate_factor is None else _with_factor(own, group.learning_rate_factor)
 
 
-def _with_weight_decay(optimizer: GradientTransformation, group: Group) -> GradientTransformation:
+def _with_weight_decay(optimizer: Transformation, group: Group) -> GradientTransformation:
     paths = [path for path in settings(optimizer) if _argument(path).endswith(("weight_decay", "weight_decay_rate"))]
     if not paths:
         raise ValueError(
@@ -171,7 +172,7 @@ def _with_weight_decay(optimizer: GradientTransformation, group: Group) -> Gradi
     return rebuilt(optimizer, dict.fromkeys(paths, group.weight_decay))
 
 
-def _with_factor(optimizer: GradientTransformation, factor: float | jax.Array) -> GradientTransformation:
+def _with_factor(optimizer: Transformation, factor: float | jax.Array) -> GradientTransformation:
     rates = {path: rate for path, rate in settings(optimizer).items() if _is_learning_rate(_argument(path))}
     if not rates:
         return chain(optimizer, scale_updates(factor))

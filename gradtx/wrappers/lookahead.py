@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from gradtx import tree
 from gradtx.compiled import compiled, keep_dtypes
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -44,7 +44,7 @@ class LookaheadState(NamedTuple):
 
 @factory(sync_period=AT_LEAST_ONE, slow_step_size=Range(low=0, high=1))
 def lookahead(
-    fast_optimizer: GradientTransformation, sync_period: int, slow_step_size: float, reset_state: bool = False
+    fast_optimizer: Transformation, sync_period: int, slow_step_size: float, reset_state: bool = False
 ) -> GradientTransformationExtraArgs:
     """Let fast parameters run ahead, and every few steps draw the slow ones towards them and start again from there.
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from gradtx import tree
 from gradtx.compiled import compiled, run_if
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -45,7 +45,7 @@ class DynamicLossScalingState(NamedTuple):
     min_scale=_SCALE,
 )
 def dynamic_loss_scaling(
-    inner: GradientTransformation,
+    inner: Transformation,
     init_scale: float = 2.0**16,
     growth_factor: float = 2.0,
     backoff_factor: float = 0.5,

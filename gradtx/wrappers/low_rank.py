@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from gradtx import tree
 from gradtx.compiled import compiled
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -40,7 +40,7 @@ class GaLoreState(NamedTuple):
 
 @factory(rank=AT_LEAST_ONE, update_proj_gap=AT_LEAST_ONE)
 def low_rank(
-    inner: GradientTransformation,
+    inner: Transformation,
     rank: int = 128,
     update_proj_gap: int = 200,
     scale: float = 1.0,

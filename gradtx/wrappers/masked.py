@@ -1,9 +1,9 @@
 """Apply a transformation to a part of the tree."""
 
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     Params,
+    Transformation,
     factory,
     forwards_to,
     with_extra_args_support,
@@ -12,9 +12,7 @@ from gradtx.tree.mask import Mask, evaluate_mask, mask_out, through_mask
 
 
 @factory
-def masked(
-    inner: GradientTransformation, mask: Mask, *, mask_compatible_extra_args: bool = False
-) -> GradientTransformationExtraArgs:
+def masked(inner: Transformation, mask: Mask, *, mask_compatible_extra_args: bool = False) -> GradientTransformationExtraArgs:
     """Apply `inner` where the mask is True; updates pass unchanged where it is False.
 
     There, `inner` sees a `MaskedNode` in place of params and updates, and its state has one too.

@@ -9,10 +9,10 @@ import numpy as np
 
 from gradtx import tree
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -38,7 +38,7 @@ class MechanicState(NamedTuple):
 
 @factory(eps=POSITIVE, s_init=POSITIVE, num_betas=AT_LEAST_ONE)
 def mechanize(
-    base_optimizer: GradientTransformation,
+    base_optimizer: Transformation,
     weight_decay: float = 1e-2,
     eps: float = 1e-8,
     s_init: float = 1e-6,

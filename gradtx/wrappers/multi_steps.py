@@ -14,10 +14,10 @@ from gradtx import hints, require, tree
 from gradtx.compiled import compiled, keep_dtypes, run_if
 from gradtx.core import (
     Contract,
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     at_step,
     forwards_to,
@@ -114,12 +114,12 @@ class MultiSteps(GradientTransformationExtraArgs):
       ValueError: `every_k_schedule` is less than 1.
     """
 
-    inner_opt: GradientTransformation
+    inner_opt: Transformation
 
     @functools.partial(hints.hinting, owner="MultiSteps")
     def __new__(
         cls,
-        opt: GradientTransformation,
+        opt: Transformation,
         every_k_schedule: int | Callable[[jax.Array], Any],
         use_grad_mean: bool = True,
         should_skip_update_fn: ShouldSkipUpdateFunction | None = None,
@@ -153,7 +153,7 @@ _CONTRACT = Contract("MultiSteps", inspect.signature(MultiSteps), {"every_k_sche
 
 
 def multi_steps(
-    opt: GradientTransformation,
+    opt: Transformation,
     every_k_schedule: int | Callable[[jax.Array], Any],
     use_grad_mean: bool,
     should_skip_update_fn: ShouldSkipUpdateFunction | None,

@@ -9,10 +9,10 @@ import jax
 from jax.tree_util import keystr
 
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     Params,
     Part,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -39,7 +39,7 @@ MultiTransformState = PartitionState
 
 @factory
 def partition(
-    transforms: Mapping[Hashable, GradientTransformation],
+    transforms: Mapping[Hashable, Transformation],
     param_labels: Labels,
     *,
     mask_compatible_extra_args: bool = False,
@@ -67,7 +67,7 @@ def partition(
 
 @factory
 def multi_transform(
-    transforms: Mapping[Hashable, GradientTransformation],
+    transforms: Mapping[Hashable, Transformation],
     param_labels: Labels,
     *,
     mask_compatible_extra_args: bool = False,
@@ -77,7 +77,7 @@ def multi_transform(
 
 
 def partitioned(
-    transforms: Mapping[Hashable, GradientTransformation],
+    transforms: Mapping[Hashable, Transformation],
     param_labels: Labels,
     mask_extra_args: bool = False,
     dispensable: Mapping[Hashable, Callable[[Params], bool]] = types.MappingProxyType({}),

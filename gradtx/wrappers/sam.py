@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.compiled import compiled, keep_dtypes
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -33,8 +33,8 @@ class SAMState(NamedTuple):
 
 @factory(sync_period=require.AT_LEAST_ONE)
 def sam(
-    optimizer: GradientTransformation,
-    adv_optimizer: GradientTransformation,
+    optimizer: Transformation,
+    adv_optimizer: Transformation,
     sync_period: int = 2,
     reset_state: bool = True,
     opaque_mode: bool = False,

@@ -8,11 +8,11 @@ from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
     ScalarOrSchedule,
+    Transformation,
     Updates,
     at_step,
     factory,
@@ -40,7 +40,7 @@ class ScheduleFreeState(NamedTuple):
 
 @factory(b1=Range(low=0, high=1, low_included=False, high_included=False))
 def schedule_free(
-    base_optimizer: GradientTransformation,
+    base_optimizer: Transformation,
     learning_rate: ScalarOrSchedule,
     b1: float = 0.9,
     weight_lr_power: float = 2.0,

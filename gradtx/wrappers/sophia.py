@@ -10,10 +10,10 @@ from jax.typing import DTypeLike
 from gradtx import require, tree
 from gradtx.compiled import compiled, keep_dtypes
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -38,7 +38,7 @@ class SophiaState(NamedTuple):
     print_win_rate_every_n_steps=require.NONNEGATIVE,
 )
 def scale_by_sophia(
-    hessian_diagonal_fn: GradientTransformation,
+    hessian_diagonal_fn: Transformation,
     b1: float = 0.965,
     b2: float = 0.99,
     eps: float = 1e-8,

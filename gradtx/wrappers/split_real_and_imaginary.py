@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Transformation,
     Updates,
     factory,
     forwards_to,
@@ -31,7 +31,7 @@ class SplitRealAndImaginaryState(NamedTuple):
 
 
 @factory
-def split_real_and_imaginary(inner: GradientTransformation) -> GradientTransformationExtraArgs:
+def split_real_and_imaginary(inner: Transformation) -> GradientTransformationExtraArgs:
     """Let `inner` see the real and the imaginary part of each complex array as two real arrays.
 
     Each part then has moments of its own, as in PyTorch; elsewhere in gradtx the second moment is that of |g|².

@@ -13,6 +13,7 @@ from gradtx.core import (
     OptState,
     Params,
     ScalarOrSchedule,
+    Transformation,
     Updates,
     at_step,
     chain,
@@ -129,7 +130,7 @@ def optimizer(**ranges: require.Range) -> Callable[[Callable[_P, _R]], Callable[
 
 
 def decaying(
-    descent: GradientTransformation, learning_rate: ScalarOrSchedule, weight_decay: float | None, mask: Mask | None
+    descent: Transformation, learning_rate: ScalarOrSchedule, weight_decay: float | None, mask: Mask | None
 ) -> GradientTransformation:
     """Let the parameters decay, and descend from there."""
     if weight_decay is None:
@@ -168,7 +169,7 @@ def _counting_gradients(tx: GradientTransformationExtraArgs) -> GradientTransfor
 
 
 def _averaged(
-    tx: GradientTransformation, momentum: float, overwrite_frequency: int | None, gathered: int
+    tx: Transformation, momentum: float, overwrite_frequency: int | None, gathered: int
 ) -> GradientTransformationExtraArgs:
     @schedule
     def rate(count):

@@ -12,6 +12,7 @@ from gradtx.core import (
     GradientTransformationExtraArgs,
     Params,
     ScalarOrSchedule,
+    Transformation,
     at_step,
     chain,
 )
@@ -105,7 +106,7 @@ def muon(
         def adam_rate(count):
             return at_step(rate, count) * adam_lr_ratio
 
-        matrices: GradientTransformation = chain(
+        matrices: Transformation = chain(
             scale_by_muon(
                 (muon_a, muon_b, muon_c),
                 ns_steps,
@@ -117,7 +118,7 @@ def muon(
             *([] if rms_rate is None else [scale_by_matrix_shape(consistent_rms=rms_rate)]),
             scale_by_learning_rate(rate),
         )
-        others: GradientTransformation = chain(
+        others: Transformation = chain(
             scale_by_adam(adam_beta_1, adam_beta_2, epsilon, debias_eps=True),
             scale_by_learning_rate(adam_rate if callable(rate) else rate * adam_lr_ratio),
         )

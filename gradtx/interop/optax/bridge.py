@@ -8,16 +8,16 @@ import jax.numpy as jnp
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from gradtx.core import (
-    GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
+    Transformation,
     factory,
     sealed,
     with_extra_args_support,
 )
 
 
-def to_optax(tx: GradientTransformation) -> Any:
+def to_optax(tx: Transformation) -> Any:
     """Return `tx` as an instance of Optax's own `GradientTransformationExtraArgs`.
 
     For code that asks for that class: numpyro's and gpjax's `isinstance` checks, and Optax's own `chain`, which drops the

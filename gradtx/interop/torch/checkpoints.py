@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.core import GradientTransformation, OptState, Params
+from gradtx.core import OptState, Params, Transformation
 from gradtx.interop.torch.entries import Entries, check_step, entries_of, same, step_of
 from gradtx.interop.torch.names import Names, Twin, twins_of
 from gradtx.interop.torch.param_groups import kind_of, optimizer_from_torch
@@ -19,7 +19,7 @@ def from_torch(
     state_dict: Mapping[str, Any],
     params: Params,
     names: Names,
-    tx: GradientTransformation | None = None,
+    tx: Transformation | None = None,
     *,
     step: int | None = None,
 ) -> OptState:

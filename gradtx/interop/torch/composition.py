@@ -6,14 +6,14 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, chain
+from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, Transformation, chain
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.wrappers.inject_hyperparams import inject_hyperparams
 
 
 def composed(
-    *direction: GradientTransformation,
+    *direction: Transformation,
     lr: ScalarOrSchedule,
     weight_decay: ScalarOrSchedule = 0.0,
     decoupled: bool = False,

@@ -10,6 +10,7 @@ from gradtx.core import (
     OptState,
     Params,
     ScalarOrSchedule,
+    Transformation,
     Updates,
     chain,
     describe,
@@ -97,7 +98,7 @@ def adafactor(
 
 
 @factory
-def _add_of_params(shrinking: GradientTransformation) -> GradientTransformation:
+def _add_of_params(shrinking: Transformation) -> GradientTransformation:
     """Add what a transformation makes of the parameters to the updates."""
 
     @tree.lift
