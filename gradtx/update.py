@@ -36,14 +36,14 @@ def apply_updates(params: _Tree, updates: Updates) -> _Tree:
     """
     _refuse_none("apply_updates", "updates", updates, params, "updates, state = tx.update(gradients, state, params)")
     floats = jax.tree.map(lambda u: None if _is_integer(u) else u, updates, is_leaf=tree.is_hole)
-    moved = _apply_updates(floats, params)[1]
+    moved = _apply_updates(floats, params)
     moved = jax.tree.map(_add_integers, updates, moved, is_leaf=tree.is_hole)
     return jax.tree.map(kept_like, params, moved)
 
 
-@tree.lift(advice="Updates are made for their params: updates, state = tx.update(gradients, state, params).")
+@tree.lift(like="params", advice="Updates are made for their params: updates, state = tx.update(gradients, state, params).")
 def _apply_updates(updates, params):
-    return updates, params + typed_like(params, updates)
+    return params + typed_like(params, updates)
 
 
 def _add_integers(u: Any, p: Any) -> Any:
@@ -76,13 +76,13 @@ def incremental_update(new_tensors: Any, old_tensors: _Tree, step_size: Any) -> 
       Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
     """
     _refuse_none("incremental_update", "new_tensors", new_tensors, old_tensors, "incremental_update(new, old, step_size)")
-    moved = _incremental_update(new_tensors, old_tensors, step_size=step_size)[1]
+    moved = _incremental_update(new_tensors, old_tensors, step_size=step_size)
     return jax.tree.map(kept_like, old_tensors, moved)
 
 
-@tree.lift(advice=_ALIKE)
+@tree.lift(like="old_tensors", advice=_ALIKE)
 def _incremental_update(new_tensors, old_tensors, *, step_size):
-    return new_tensors, step_size * typed_like(old_tensors, new_tensors) + (1 - step_size) * old_tensors
+    return step_size * typed_like(old_tensors, new_tensors) + (1 - step_size) * old_tensors
 
 
 def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_period: int) -> _Tree:

@@ -118,9 +118,9 @@ def track_per_element_mean_and_variance_with_ema(ema_decay: float | jax.Array = 
     """
     owner = "track_per_element_mean_and_variance_with_ema"
 
-    @tree.lift
+    @tree.lift(like="m v")
     def rule(g, m, v, s, *, decay, degrees):
-        return g, decay * m + (1 - decay) * g, decay * v + (1 - decay) * (s / degrees)
+        return decay * m + (1 - decay) * g, decay * v + (1 - decay) * (s / degrees)
 
     def init(params: Params) -> PerElementMeanAndVarianceEMAState:
         return PerElementMeanAndVarianceEMAState(
@@ -140,7 +140,7 @@ def track_per_element_mean_and_variance_with_ema(ema_decay: float | jax.Array = 
     ):
         count, decay, mean, variance = state
         degrees = jnp.maximum(jnp.asarray(sample_size) - 1, 1).astype(float)
-        updates, mean, variance = rule(updates, mean, variance, sum_sq_diff_grads, decay=decay, degrees=degrees)
+        mean, variance = rule(updates, mean, variance, sum_sq_diff_grads, decay=decay, degrees=degrees)
         return updates, PerElementMeanAndVarianceEMAState(safe_increment(count), decay, mean, variance)
 
     return GradientTransformation(init, update)

@@ -72,11 +72,11 @@ def prodigy(
     b1, b2 = betas
     decay = b2**0.5 if beta3 is None else beta3
 
-    @tree.lift
+    @tree.lift(like="m v s")
     def accumulate(g, m, v, s, *, estim_lr, weight):
         m = b1 * m + (1 - b1) * estim_lr * g
         v = b2 * v + (1 - b2) * abs_sq(estim_lr * g)
-        return g, m, v, decay * s + weight * g
+        return m, v, decay * s + weight * g
 
     @tree.lift
     def step(g, m, v, p, *, rate, least):
@@ -105,7 +105,7 @@ def prodigy(
             progress = -inner_product(updates, way, d.dtype)
         numerator = decay * state.numerator_weighted + growth * rate * progress
         weight = growth * (d if safeguard_warmup else rate)
-        updates, mu, nu, s = accumulate(updates, state.exp_avg, state.exp_avg_sq, state.grad_sum, estim_lr=d, weight=weight)
+        mu, nu, s = accumulate(updates, state.exp_avg, state.exp_avg_sq, state.grad_sum, estim_lr=d, weight=weight)
         d = raised(d, estim_lr_coef * numerator, tree.norm(s, ord=1).astype(d.dtype))
         updates = step(updates, mu, nu, _only(weight_decay_mask, params), rate=rate, least=d * eps)
         return updates, ProdigyState(mu, nu, s, state.params0, d, numerator, safe_increment(state.count))

@@ -36,7 +36,7 @@ def _centralize(g):
     return g - jnp.mean(g, axis=tuple(range(1, g.ndim)), keepdims=True) if g.ndim > 1 and g.size else g
 
 
-@tree.lift(same_shapes=False)
+@tree.lift(like="g found", same_shapes=False)
 def _zero_nans(g, found):
     nans = jnp.isnan(g)
     return jnp.where(nans, 0, g), jnp.any(nans)

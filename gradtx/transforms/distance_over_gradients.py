@@ -42,11 +42,11 @@ def scale_by_distance_over_gradients(
     """
     owner = "scale_by_distance_over_gradients"
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="g max_dist squares", same_shapes=False)
     def rule(g, max_dist, squares, start, p):
         max_dist = jnp.maximum(max_dist, tree.norm(p - start))
         size, total = root_of_sum(squares[0], tree.norm(g), eps)
-        return global_scale * max_dist * (g / jnp.where(size == 0, 1, size)), max_dist, total[None], start
+        return global_scale * max_dist * (g / jnp.where(size == 0, 1, size)), max_dist, total[None]
 
     def init(params: Params) -> ScaleByDistanceOverGradientsState:
         start = tree.copy_of(owner, params, param_dtype)

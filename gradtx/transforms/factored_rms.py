@@ -72,7 +72,7 @@ def scale_by_factored_rms(
     def axes(shape: tuple[int, ...]) -> tuple[int, int] | None:
         return _factored_axes(shape, min_dim_size_to_factor, last_axes) if factored else None
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="g v_row v_col v", same_shapes=False)
     def rule(g, v_row, v_col, v, *, weight):
         g = squarable(g)
         square = abs_sq(g) + epsilon

@@ -53,9 +53,9 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
     patterns = tuple(layers)
     check_pattern(_OWNER, patterns)
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="g", same_shapes=False)
     def scale_by_layer_decay(g, factor):
-        return factor * g, factor
+        return factor * g
 
     def factors(updates: Updates) -> Any:
         """A scalar for each leaf, which enters the rule as an array: it is traced once a shape, not once a layer."""
@@ -76,7 +76,7 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
         return EmptyState()
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
-        return scale_by_layer_decay(updates, factors(updates))[0], state
+        return scale_by_layer_decay(updates, factors(updates)), state
 
     return GradientTransformation(init, update)
 

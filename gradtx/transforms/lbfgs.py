@@ -54,9 +54,9 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         https://doi.org/10.1137/0916069
     """
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="w v s y", same_shapes=False)
     def remember(g, w, v, s, y, p, *, slot, known):
-        return g, p, g, s.at[slot].set(known * (p - w)), y.at[slot].set(known * (g - v))
+        return p, g, s.at[slot].set(known * (p - w)), y.at[slot].set(known * (g - v))
 
     @tree.lift
     def replace(g, u):
@@ -67,7 +67,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         slot = (state.count - 1) % memory_size
         known = (state.count > 0).astype(jnp.float32)
         kept = (state.params, state.updates, state.diff_params_memory, state.diff_updates_memory)
-        _, p, g, s, y = remember(updates, *kept, params, slot=slot, known=known)
+        p, g, s, y = remember(updates, *kept, params, slot=slot, known=known)
         newest_y = _at(y, slot)
         sy, yy = tree.vdot(newest_y, _at(s, slot)).real, tree.vdot(newest_y, newest_y).real
         counts = (sy > _LEAST_CURVATURE * yy) & (yy > 0) & jnp.isfinite(sy) & jnp.isfinite(1 / sy)

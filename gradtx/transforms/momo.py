@@ -65,9 +65,9 @@ def momo(
     """
     observe = _model(weight_decay, lower_bound, adapt_lower_bound)
 
-    @tree.lift
+    @tree.lift(like="d")
     def average(g, d, *, keep, rest):
-        return g, keep * d + rest * g
+        return keep * d + rest * g
 
     @tree.lift
     def step(g, d, p, *, tau, rate):
@@ -81,7 +81,7 @@ def momo(
         require.scalar("momo", "value", value)
         first = state.count == 0
         keep, rest = jnp.where(first, 0, beta), jnp.where(first, 1, 1 - beta)
-        exp_avg = average(updates, state.exp_avg, keep=keep, rest=rest)[1]
+        exp_avg = average(updates, state.exp_avg, keep=keep, rest=rest)
         rate = _rate(learning_rate, state)
         with mismatch.explaining("momo", g=updates, p=params):
             seen, seen_params = _where_moved(updates, exp_avg), _where_moved(updates, params)

@@ -99,12 +99,12 @@ def scale_by_muon(
         m = beta * m + (1 - beta) * g
         return debias_mean(g, m, beta, debias1, next_debias1, nesterov), m
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="m", same_shapes=False)
     def rule(m, *, coefficients):
         whole = gathered(m)
         u = orthogonalize(whole, coefficients, preconditioning, eps, ns_dtype, eps_as_floor).astype(whole.dtype)
         u = u * jnp.sum(jnp.real(jnp.conj(whole) * u), axis=(-2, -1), keepdims=True) if adaptive else u
-        return (typed_like(m, u),)
+        return typed_like(m, u)
 
     def init(params: Params) -> MuonState:
         mu = tree.moment_like("scale_by_muon", params, mu_dtype)
@@ -120,7 +120,7 @@ def scale_by_muon(
         means, mu = mean(wide, state.mu, **weights)
         coefficients = state.ns_coeffs if state.ns_coeffs.ndim == 2 else jnp.tile(state.ns_coeffs, (ns_steps, 1))
         numbers = numbers_of("scale_by_muon", weight_dimension_numbers, means, MuonDimensionNumbers())
-        (matrices,) = rule(as_matrices("scale_by_muon", means, numbers), coefficients=coefficients)
+        matrices = rule(as_matrices("scale_by_muon", means, numbers), coefficients=coefficients)
         return tree.cast_like(from_matrices(matrices, means, numbers), updates), MuonState(count, mu, state.ns_coeffs)
 
     return GradientTransformation(init, update)

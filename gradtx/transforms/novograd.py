@@ -50,7 +50,7 @@ def scale_by_novograd(
     tree.check_moment_dtype("scale_by_novograd", mu_dtype)
     decays = not (isinstance(weight_decay, int | float) and weight_decay == 0)
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="g m v", same_shapes=False)
     def rule(g, m, v, p, *, first):
         norm = tree.norm(g)
         square = jnp.square(squarable(norm))

@@ -41,7 +41,7 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
       Anil et al., Memory-Efficient Adaptive Optimization, 2019, https://arxiv.org/abs/1901.11150
     """
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="g mu m", same_shapes=False)
     def rule(g, mu, m):
         g = squarable(g)
         weight = jnp.where(b2 == 1, 1.0, 1 - b2)  # b2 may be traced

@@ -23,7 +23,9 @@ from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
 
 
-def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True, advice: str | None = None) -> Callable[..., Any]:
+def lift(
+    rule: Callable[..., Any] | None = None, *, like: str | None = None, same_shapes: bool = True, advice: str | None = None
+) -> Callable[..., Any]:
     """Carry a rule on arrays to trees: trees go in by position, scalars by keyword.
 
         @tree.lift
@@ -33,16 +35,19 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True, ad
 
         updates, trace = rule(updates, state.trace, decay=0.9)
 
-    All trees have the structure and the shapes of the first. The k-th result replaces the k-th tree: it has its structure
-    and its dtype. Where the first tree has a hole, every tree keeps what it has. A scalar is shared by all leaves: compute
-    it once, outside of the rule. A Python number that never changes is better closed over: the compiler can fold it in.
+    All trees have the structure and the shapes of the first. The k-th result replaces the k-th tree, or that which `like`
+    names: it has its structure and its dtype. Where the first tree has a hole, every tree keeps what it has. A scalar is
+    shared by all leaves: compute it once, outside of the rule. A Python number that never changes is better closed over: the
+    compiler can fold it in.
 
     Args:
-      rule: a pure function of arrays of one shape that returns an array, or a tuple of at most as many as it takes trees.
+      rule: a pure function of arrays of one shape that returns an array or a tuple of several.
         Its parameters are named by the paper's letters: `g` or `u` (updates), `p` (params), any other for a part of the
         state; the errors use them.
+      like: for each result the parameter of the rule that it is like, such as "g v" of `rule(g, m, v)`; by default the first
+        ones in their order.
       same_shapes: False lets the parts of the state differ from the updates: rows and columns, a number for each leaf, or
-        several arrays for each leaf. The rule then returns a tuple with what is like each of them, in place of all but `p`.
+        several arrays for each leaf. `like` then says what the results replace.
       advice: what the error adds when trees do not match, for a rule that is not a transformation's: its parameters are called
         by their names then. By default it is about the arguments of `update`.
 
@@ -54,9 +59,10 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True, ad
         floating-point or complex arrays.
     """
     if rule is None:
-        return functools.partial(lift, same_shapes=same_shapes, advice=advice)
+        return functools.partial(lift, like=like, same_shapes=same_shapes, advice=advice)
     owner = rule.__qualname__.split(".")[0].lstrip("_")
     names = signature_of(rule).positional
+    replaced = range(len(names)) if like is None else [names.index(name) for name in like.split()]
 
     def on_leaf(*leaf: Any, **scalars: jax.Array) -> Any:
         mismatch.refuse(leaf, names, same_shapes)
@@ -65,10 +71,11 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True, ad
         # All arrays have one precision here; what is left to promote is real with complex, which strict promotion refuses.
         with jax.numpy_dtype_promotion("standard"):
             results = rule(*wide_leaf, **wide_scalars)
-        replaced = list(zip(results, leaf, strict=False)) if isinstance(results, tuple) else [(results, leaf[0])]
-        mismatch.refuse_broadcast(*replaced)
-        cast = tuple(jax.tree.map(lambda new, old: _like(owner, new, old), *each) for each in replaced)
-        return cast if isinstance(results, tuple) else cast[0]
+        several = isinstance(results, tuple)
+        pairs = [(new, leaf[k]) for new, k in zip(results if several else [results], replaced, strict=False)]
+        mismatch.refuse_broadcast(leaf[0], pairs)
+        cast = tuple(jax.tree.map(lambda new, old: _like(owner, new, old), *each) for each in pairs)
+        return cast if several else cast[0]
 
     on_leaf.__name__ = owner  # the name that profilers and compiled code show
     compiled = jax.jit(on_leaf)
@@ -87,12 +94,12 @@ def lift(rule: Callable[..., Any] | None = None, *, same_shapes: bool = True, ad
         if sample is None:  # nothing but holes: how many results there would have been?
             sample = none_results(scalars)
         if not isinstance(sample, tuple):
-            return structure.unflatten(_filled(results, rows, 0, None))
-        return tuple(structure.unflatten(_filled(results, rows, k, k)) for k in range(len(sample)))
+            return structure.unflatten(_filled(results, rows, replaced[0], None))
+        return tuple(structure.unflatten(_filled(results, rows, replaced[k], k)) for k in range(len(sample)))
 
     def none_results(scalars: dict[str, Any]) -> Any:
-        if not same_shapes:
-            return tuple(name for name in names if name != "p")
+        if like is not None:
+            return like if len(replaced) == 1 else tuple(replaced)
         scalar = jax.ShapeDtypeStruct((), jnp.float32)
         return jax.eval_shape(compiled, *[scalar] * len(names), **scalars)
 

@@ -1,6 +1,6 @@
 """Say by path what is wrong with the trees that a rule was given."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -27,11 +27,18 @@ def refuse(leaf: Sequence[Any], names: Sequence[str], same_shapes: bool = True) 
         raise ValueError("leaves do not match")
 
 
-def refuse_broadcast(first: tuple[jax.Array, jax.Array], *others: tuple[Any, Any]) -> None:
-    """Raise if the result of a rule is larger than the updates, or is not of the shape of the part of the state it replaces."""
-    if first[0].size > first[1].size:
-        raise ValueError(f"Updates of shape {first[1].shape} would become {first[0].shape}.")
-    for new, old in others:
+def refuse_broadcast(first: jax.Array, results: Iterable[tuple[Any, Any]]) -> None:
+    """Raise if a result of a rule is larger than the updates, or is not of the shape of the part of the state it replaces.
+
+    Args:
+      first: the array of the first tree.
+      results: pairs of a result and what it replaces.
+    """
+    for new, old in results:
+        if old is first:
+            if new.size > old.size:
+                raise ValueError(f"Updates of shape {old.shape} would become {new.shape}.")
+            continue
         shapes, expected = jax.tree.map(np.shape, new), jax.tree.map(np.shape, old)
         if shapes != expected:
             raise ValueError(f"A part of the state of shape {expected} would become {shapes}.")

@@ -26,7 +26,7 @@ def update_moment(updates: Any, moments: _Tree, decay: Any, order: int) -> _Tree
       decay: weight of the averages until now.
       order: a Python number.
     """
-    return _update_moment(order)(updates, moments, decay=decay, weight=1 - decay)[1]
+    return _update_moment(order)(updates, moments, decay=decay, weight=1 - decay)
 
 
 def update_moment_per_elem_norm(updates: Any, moments: _Tree, decay: Any, order: int) -> _Tree:
@@ -38,7 +38,7 @@ def update_moment_per_elem_norm(updates: Any, moments: _Tree, decay: Any, order:
       decay: weight of the averages until now.
       order: a Python number.
     """
-    return _update_moment_per_elem_norm(order)(updates, moments, decay=decay, weight=1 - decay)[1]
+    return _update_moment_per_elem_norm(order)(updates, moments, decay=decay, weight=1 - decay)
 
 
 def update_infinity_moment(updates: Any, moments: _Tree, decay: Any, eps: Any) -> _Tree:
@@ -50,7 +50,7 @@ def update_infinity_moment(updates: Any, moments: _Tree, decay: Any, eps: Any) -
       decay: weight of the maxima until now.
       eps: added to every modulus.
     """
-    return _update_infinity_moment(updates, moments, decay=decay, eps=eps)[1]
+    return _update_infinity_moment(updates, moments, decay=decay, eps=eps)
 
 
 def bias_correction(moment: _Tree, decay: Any, count: Any) -> _Tree:
@@ -66,9 +66,9 @@ def bias_correction(moment: _Tree, decay: Any, count: Any) -> _Tree:
 
 @functools.lru_cache(maxsize=8)
 def _update_moment(order: int) -> Callable[..., Any]:
-    @lift
+    @lift(like="m")
     def rule(g, m, *, decay, weight):
-        return g, decay * m + weight * g**order
+        return decay * m + weight * g**order
 
     return rule
 
@@ -78,16 +78,16 @@ def _update_moment_per_elem_norm(order: int) -> Callable[..., Any]:
     def power(g: jax.Array) -> jax.Array:
         return abs_sq(g) ** (order // 2) if order % 2 == 0 else jnp.abs(g) ** order
 
-    @lift
+    @lift(like="m")
     def rule(g, m, *, decay, weight):
-        return g, decay * m + weight * power(g)
+        return decay * m + weight * power(g)
 
     return rule
 
 
-@lift
+@lift(like="m")
 def _update_infinity_moment(g, m, *, decay, eps):
-    return g, jnp.maximum(decay * m, jnp.abs(g) + eps)
+    return jnp.maximum(decay * m, jnp.abs(g) + eps)
 
 
 @lift

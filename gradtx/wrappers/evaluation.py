@@ -50,13 +50,13 @@ def _evaluated(state: OptState, params: Params) -> Params:
     return params
 
 
-@tree.lift
+@tree.lift(like="p")
 def _eval_params(average, p):
-    return average, average
+    return average
 
 
 def _of_averaged(state: Any, params: Params) -> Params:
-    return _eval_params(in_containers_of("eval_params", params, state.average), params)[1]
+    return _eval_params(in_containers_of("eval_params", params, state.average), params)
 
 
 def _of_lookahead(state: Any, params: Params) -> Params:

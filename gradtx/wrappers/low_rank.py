@@ -72,19 +72,19 @@ def low_rank(
     """
     inner = with_extra_args_support(inner)
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="projector", same_shapes=False)
     def directions(g, projector):
-        return g, jax.lax.stop_gradient(_directions(gathered(g), projector.shape[-1]))
+        return jax.lax.stop_gradient(_directions(gathered(g), projector.shape[-1]))
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="g", same_shapes=False)
     def project(g, projector):
         whole = gathered(g)
-        return (_adjoint(projector) @ whole if _is_tall(g.shape) else whole @ projector), projector
+        return _adjoint(projector) @ whole if _is_tall(g.shape) else whole @ projector
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="g", same_shapes=False)
     def lift_back(g, low, projector):
         u = projector @ low if _is_tall(g.shape) else low @ _adjoint(projector)
-        return typed_like(g, scale * u), low, projector
+        return typed_like(g, scale * u)
 
     def numbers_in(like: Any) -> list[DimensionNumbers | None]:
         numbers = weight_dimension_numbers
@@ -111,10 +111,10 @@ def low_rank(
         numbers = numbers_in(wide)
         own, matrices = _matrices(wide, numbers)
         due = state.count % update_proj_gap == 0
-        projector = jax.lax.cond(due, lambda: directions(matrices, state.projector)[1], lambda: state.projector)
-        low, _ = project(matrices, projector)
+        projector = jax.lax.cond(due, lambda: directions(matrices, state.projector), lambda: state.projector)
+        low = project(matrices, projector)
         steps, inner_state = inner.update(_filled(low, wide), state.base_optimizer_state, None, **extra_args)
-        back, _, _ = lift_back(matrices, _only(steps, numbers), projector)
+        back = lift_back(matrices, _only(steps, numbers), projector)
         arrays = from_matrices(back, own, [number for number in numbers if number is not None])
         new_updates = tree.cast_like(_filled(arrays, steps), updates)
         return new_updates, GaLoreState(safe_increment(state.count), inner_state, projector)

@@ -182,7 +182,7 @@ def multi_steps(
         mini_step = safe_increment(state.mini_step)
         gathered = jnp.where(skip, state.mini_step, mini_step)
         emit = (~skip & (state.mini_step >= every_k(state.gradient_step) - 1)) | (emit & (gathered > 0))
-        acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step)[1])
+        acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step))
 
         def step():
             new_updates, inner_state = inner.update(
@@ -233,15 +233,15 @@ def _skip_nothing(updates: Updates, gradient_step: Any, params: Params | None) -
     return jnp.zeros((), bool), ()
 
 
-@tree.lift
+@tree.lift(like="a")
 def _running_mean(g, a, *, count):
-    return g, a + (g - a) / count
+    return a + (g - a) / count
 
 
-@tree.lift
+@tree.lift(like="a")
 def _running_sum(g, a, *, count):
     del count
-    return g, a + g
+    return a + g
 
 
 @tree.lift

@@ -101,7 +101,7 @@ def schedule_free(
         weight = at_steps(max_lr ** jnp.asarray(weight_lr_power, dtype), 0)
         weight_sum = state.weight_sum + weight
         # While the rate is 0 nothing has a weight, and z stands where x does.
-        z = _moved(updates, state.z)[1]
+        z = _moved(updates, state.z)
         updates = rule(updates, z, state.z, params, c=weight / jnp.where(weight_sum > 0, weight_sum, 1))
         count = at_steps(safe_increment(state.step_count), state.step_count)
         return updates, ScheduleFreeState(jnp.asarray(b1, dtype), weight_sum, count, max_lr, inner_state, z)
@@ -130,14 +130,14 @@ def average_of_iterates(state: ScheduleFreeState, params: Params) -> Params:
     """Return x of a state of `schedule_free`, with the parameters as they are where it has holes."""
     z = in_containers_of("schedule_free", params, state.z)
     [b1] = jax.tree.leaves(state.b1)  # out of its box, if it is in one
-    return _schedule_free_eval_params(z, params, b1=b1)[1]
+    return _schedule_free_eval_params(z, params, b1=b1)
 
 
-@tree.lift
+@tree.lift(like="z")
 def _moved(u, z):
-    return u, z + u
+    return z + u
 
 
-@tree.lift
+@tree.lift(like="y")
 def _schedule_free_eval_params(z, y, *, b1):
-    return z, (y - (1 - b1) * z) / b1
+    return (y - (1 - b1) * z) / b1

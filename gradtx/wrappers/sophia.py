@@ -87,9 +87,9 @@ def scale_by_sophia(
         m = b1 * m + (1 - b1) * g
         return jnp.clip(ratio(m, h, debias1), -threshold, threshold), m
 
-    @tree.lift
+    @tree.lift(like="h")
     def average(estimate, h):
-        return estimate, b2 * h + (1 - b2) * estimate
+        return b2 * h + (1 - b2) * estimate
 
     @tree.lift
     def inside(m, h, *, debias1):
@@ -108,7 +108,7 @@ def scale_by_sophia(
     def update(updates: Updates, state: SophiaState, params: Params | None = None, **extra_args: Any):
         def estimate():
             diagonal, inner_state = hessian_diagonal_fn.update(updates, state.hessian_fn_state, params, **extra_args)
-            return average(diagonal, state.nu)[1], keep_dtypes(inner_state, state.hessian_fn_state)
+            return average(diagonal, state.nu), keep_dtypes(inner_state, state.hessian_fn_state)
 
         def keep():
             return state.nu, state.hessian_fn_state

@@ -132,7 +132,7 @@ def greedy_lr(
             jnp.where(resets, 0, values),
         )
 
-    @tree.lift(same_shapes=False)
+    @tree.lift(like="rate best good bad warm cool left steps count values", same_shapes=False)
     def observe(rate, best, good, bad, warm, cool, left, steps, count, values, *, value):
         old = (rate, best, good, bad, warm, cool, left, count, values)
         due = steps + 1 >= every
