@@ -55,6 +55,7 @@ def lift(
       A function of trees that returns a tree, or a tuple of trees.
 
     Raises:
+      TypeError: `same_shapes` is False and `like` is None.
       TypeError, ValueError: from the returned function, when the trees do not match or hold something other than
         floating-point or complex arrays.
     """
@@ -62,6 +63,8 @@ def lift(
         return functools.partial(lift, like=like, same_shapes=same_shapes, advice=advice)
     owner = rule.__qualname__.split(".")[0].lstrip("_")
     names = signature_of(rule).positional
+    if like is None and not same_shapes:
+        raise TypeError(f"lift: with same_shapes=False, {owner} must say what its results are like, such as like={names[0]!r}.")
     replaced = range(len(names)) if like is None else [names.index(name) for name in like.split()]
 
     def on_leaf(*leaf: Any, **scalars: jax.Array) -> Any:

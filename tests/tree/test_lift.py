@@ -280,7 +280,7 @@ def test_a_result_that_would_be_truncated_is_refused():
 # --- parts of other shapes --------------------------------------------------------------------------------------------
 
 
-@tree.lift(same_shapes=False)
+@tree.lift(like="g row several", same_shapes=False)
 def factored(g, row, several, p):
     row = row + jnp.mean(g, axis=-1)
     return g * p, row, [each + 1 for each in several]
@@ -289,6 +289,25 @@ def factored(g, row, several, p):
 def factored_arguments(hole=None):
     g = {"a": jnp.ones((2, 3)), "hole": hole}
     return g, {"a": jnp.zeros(2), "hole": hole}, {"a": [jnp.zeros(()), jnp.zeros(5, jnp.bfloat16)], "hole": hole}, g
+
+
+def test_parts_of_other_shapes_need_to_be_told():
+    with pytest.raises(TypeError, match=r"with same_shapes=False, rule must say what its results are like, such as like='g'"):
+
+        @tree.lift(same_shapes=False)
+        def rule(g, v):
+            return g, v
+
+
+def test_a_result_is_like_what_is_named():
+    @tree.lift(like="m")
+    def rule(g, m):
+        return m + g
+
+    g, m = {"a": jnp.ones(2, jnp.float16), "hole": None}, {"a": jnp.ones(2), "hole": jnp.zeros(3)}
+    total = rule(g, m)
+    assert total["a"].dtype == jnp.float32
+    assert total["hole"] is m["hole"]
 
 
 def test_parts_of_the_state_may_have_shapes_of_their_own():
