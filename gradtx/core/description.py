@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import jax.numpy as jnp
 
@@ -26,7 +26,7 @@ class Part(NamedTuple):
     """A transformation inside of another, its name there, if it has one, and its part of the state."""
 
     name: Any
-    tx: Transformation
+    tx: GradientTransformation
     state: OptState
 
 
@@ -157,8 +157,8 @@ def forwards_to(
 
 
 def supported(tx: Transformation) -> GradientTransformation:
-    """What was given to `with_extra_args_support`."""
-    return description(tx).stands_for or tx
+    """What was given to `with_extra_args_support`. It may be of another library: ask before it is taken for a value."""
+    return cast("GradientTransformation", description(tx).stands_for or tx)
 
 
 def with_extra_args_support(tx: Transformation) -> GradientTransformationExtraArgs:

@@ -82,7 +82,7 @@ def _as_value(made: Any, build: Callable[..., Any]) -> Value:
 def sealed(tx: Transformation, name: str) -> GradientTransformationExtraArgs:
     """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already gets the name alone."""
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
-    own_init, own_update = description(tx).own or tx
+    own_init, own_update = description(tx).own or (tx.init, tx.update)
     told = description(tx)
     signature = signature_of(own_update)
     needed = signature.required & (signature.keyword_only | {"params"})

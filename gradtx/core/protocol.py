@@ -87,8 +87,8 @@ class GradientTransformationExtraArgs(GradientTransformation):
 
     if TYPE_CHECKING:
 
-        @property
-        def update(self) -> TransformUpdateExtraArgsFn: ...
+        @property  # a narrower type of the field
+        def update(self) -> TransformUpdateExtraArgsFn: ...  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class Function(Value):

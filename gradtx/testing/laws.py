@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeAlias
 
 import jax
 
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, Params, Transformation
+from gradtx.core import GradientTransformationExtraArgs, Params, Transformation
 
 ExtraArgs: TypeAlias = Mapping[str, Any] | Callable[[Params], Mapping[str, Any]] | None
 """Extra arguments that `update` requires, or a function of the parameters that makes them."""
@@ -24,7 +24,7 @@ LAWS: dict[str, Law] = {}
 """Every law by its name."""
 
 
-def law(check: Callable[[GradientTransformation, Params], None]) -> Law:
+def law(check: Callable[[Transformation, Params], None]) -> Law:
     """Make a law of a check: it enters the list, takes extra arguments, and any exception breaks it."""
 
     def checked(tx: Transformation, params: Params, extra_args: ExtraArgs = None) -> None:
@@ -41,7 +41,7 @@ def law(check: Callable[[GradientTransformation, Params], None]) -> Law:
     return checked
 
 
-def _given(tx: Transformation, extra_args: ExtraArgs) -> GradientTransformation:
+def _given(tx: Transformation, extra_args: ExtraArgs) -> Transformation:
     """`tx` with its required extra arguments filled in, so that a law need not know of them."""
     if extra_args is None:
         return tx

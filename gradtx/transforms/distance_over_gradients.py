@@ -58,7 +58,7 @@ def scale_by_distance_over_gradients(
         )
 
     def update(updates: Updates, state: ScaleByDistanceOverGradientsState, params: Params):
-        updates, *parts = rule(updates, *state, params)
-        return updates, ScaleByDistanceOverGradientsState(*parts)
+        updates, max_dist, squares = rule(updates, *state, params)
+        return updates, state._replace(max_dist=max_dist, grad_sum_of_squares=squares)
 
     return GradientTransformation(init, update)

@@ -152,7 +152,7 @@ def _check_groups(groups: Sequence[Group]) -> None:
 # --- what a group does ------------------------------------------------------------------------------------------------
 
 
-def _member(optimizer: Transformation, group: Group) -> GradientTransformation:
+def _member(optimizer: Transformation, group: Group) -> Transformation:
     """The transformation of the parameters of one group."""
     if group.frozen:
         return set_to_zero()

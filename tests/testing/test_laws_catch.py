@@ -15,7 +15,7 @@ from jax.core import Tracer
 
 import gradtx
 from gradtx import testing
-from gradtx.core import EmptyState, GradientTransformationExtraArgs
+from gradtx.core import Description, EmptyState, GradientTransformationExtraArgs, describe
 
 PARAMS = testing.sample_params()
 
@@ -197,7 +197,7 @@ def claims_to_know_its_arguments():
     def update(updates, state, params=None, **extra):
         return updates, state
 
-    vars(update)["extra_args"] = frozenset()
+    describe(update, Description(name="claims_to_know_its_arguments"))
     return GradientTransformationExtraArgs(lambda params: EmptyState(), update)
 
 

@@ -48,7 +48,7 @@ def test_the_parameters_are_required_with_a_mask_too(mask):
     with pytest.raises(ValueError, match="add_decayed_weights reads the parameters: call update"):
         tx.update(ZEROS, tx.init(PARAMS))
     with pytest.raises(TypeError, match="add_decayed_weights: nothing here reads the extra argument 'valeu'"):
-        tx.update(ZEROS, tx.init(PARAMS), PARAMS, valeu=1)
+        tx.update(ZEROS, tx.init(PARAMS), PARAMS, valeu=1)  # pyright: ignore[reportCallIssue]
 
 
 def test_a_mask_that_does_not_match_is_refused_by_path():

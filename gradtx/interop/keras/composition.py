@@ -130,7 +130,7 @@ def optimizer(**ranges: require.Range) -> Callable[[Callable[_P, _R]], Callable[
 
 
 def decaying(
-    descent: Transformation, learning_rate: ScalarOrSchedule, weight_decay: float | None, mask: Mask | None
+    descent: GradientTransformation, learning_rate: ScalarOrSchedule, weight_decay: float | None, mask: Mask | None
 ) -> GradientTransformation:
     """Let the parameters decay, and descend from there."""
     if weight_decay is None:
