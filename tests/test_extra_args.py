@@ -278,3 +278,15 @@ def test_optax_injects_hyperparameters_into_gradtx():
     with jax.numpy_dtype_promotion("standard"):
         tx = foreign.inject_hyperparams(gradtx.adam)(learning_rate=0.1)
         chex.assert_trees_all_close(updated(tx), updated(gradtx.adam(0.1)), rtol=1e-5)
+
+
+def test_the_first_member_that_reads_an_argument_asks_for_it():
+    tx = gradtx.chain(gradtx.identity(), gradtx.add_decayed_weights(0.1), gradtx.scale_by_trust_ratio())
+    params = jnp.ones(2)
+    with pytest.raises(ValueError, match="add_decayed_weights reads the parameters: call update"):
+        tx.update(params, tx.init(params))
+
+
+def test_an_update_is_called_as_its_factory():
+    assert gradtx.adamw(0.1).update.__qualname__ == "adamw.update"
+    assert gradtx.adamw(0.1).init.__qualname__ == "adamw.init"

@@ -96,7 +96,9 @@ def _runs(members: Iterable[Transformation]) -> list[Run]:
 
 
 def _requires_what_is_required_by(members: Iterable[Transformation]) -> Callable[[_R], _R]:
-    required = {keyword: owner for member in members for keyword, owner in reversed(description(member).requires)}
+    required: dict[str, str] = {}
+    for member in members:
+        required = dict(description(member).requires) | required  # the first that reads it is named
 
     def mark(update: Any) -> Any:
         return describe(update, description_of(update)._replace(requires=tuple(required.items())))

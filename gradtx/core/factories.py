@@ -82,8 +82,8 @@ def _as_value(made: Any, build: Callable[..., Any]) -> Value:
 def sealed(tx: Transformation, name: str) -> GradientTransformationExtraArgs:
     """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already gets the name alone."""
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
-    own_init, own_update = description(tx).own or (tx.init, tx.update)
     told = description(tx)
+    own_init, own_update = told.own or (tx.init, tx.update)
     signature = signature_of(own_update)
     needed = signature.required & (signature.keyword_only | {"params"})
     requires = dict(told.requires) | dict.fromkeys(needed, name)
