@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
-class Signature(NamedTuple):
+class Arguments(NamedTuple):
     """The arguments of a function, by their names."""
 
     positional: tuple[str, ...]
@@ -18,8 +18,8 @@ class Signature(NamedTuple):
     any_keyword: bool  # whether it takes **others
 
 
-def signature_of(function: Callable[..., Any]) -> Signature:
-    """Return the signature of a function, seen through `functools.wraps`."""
+def arguments_of(function: Callable[..., Any]) -> Arguments:
+    """Return the arguments of a function, seen through `functools.wraps`."""
     function = inspect.unwrap(function)
     if not isinstance(function, types.FunctionType) or hasattr(function, "__signature__"):
         return _of_other_callable(function)
@@ -27,7 +27,7 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     several = code.co_argcount + code.co_kwonlyargcount
     positional, keyword_only = code.co_varnames[: code.co_argcount], code.co_varnames[code.co_argcount : several]
     with_default = {*positional[len(positional) - len(function.__defaults__ or ()) :], *(function.__kwdefaults__ or ())}
-    return Signature(
+    return Arguments(
         positional,
         frozenset(keyword_only),
         frozenset({*positional, *keyword_only} - with_default),
@@ -35,9 +35,9 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     )
 
 
-def _of_other_callable(function: Callable[..., Any]) -> Signature:
+def _of_other_callable(function: Callable[..., Any]) -> Arguments:
     parameters = inspect.signature(function).parameters.values()
-    return Signature(
+    return Arguments(
         tuple(p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)),
         frozenset(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
         frozenset(p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)),

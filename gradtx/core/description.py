@@ -17,7 +17,7 @@ from gradtx.core.protocol import (
     Updates,
 )
 from gradtx.errors import named
-from gradtx.signatures import signature_of
+from gradtx.signatures import arguments_of
 
 _R = TypeVar("_R")
 
@@ -149,7 +149,7 @@ def forwards_to(
         return [Part(name, supported(inner), each) for inner, (name, each) in zip(inners, named, strict=True)]
 
     def mark(update: Any) -> Any:
-        names = signature_of(update).keyword_only.union(extra_args, *(declared_extra_args(inner.update) for inner in inners))
+        names = arguments_of(update).keyword_only.union(extra_args, *(declared_extra_args(inner.update) for inner in inners))
         told = Description(extra_args=names, parts=parts or parts_by_state, seen=seen, count=count, steps=steps, adjust=adjust)
         return describe(update, told)
 
@@ -178,7 +178,7 @@ def with_extra_args_support(tx: Transformation) -> GradientTransformationExtraAr
         return foreign_update(updates, state, params, **only(names, extra_args))
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
-        return foreign_update(updates, state, params, **only(names, extra_args))
+        return run(updates, state, params, extra_args)
 
     describe(update, Description(extra_args=names, run=run, stands_for=tx))
     return GradientTransformationExtraArgs(tx.init, update)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gradtx.core.protocol import PROTOCOL_EXTRA_ARGS
-from gradtx.signatures import signature_of
+from gradtx.signatures import arguments_of
 
 ANYTHING = "**"
 """Stands among the names for a function that takes any keyword (`**extra`)."""
@@ -15,8 +15,8 @@ _LONG = 5
 
 def keywords(function: Callable[..., Any], after: int) -> frozenset[str]:
     """Return the names of the arguments of `function` that follow its first `after`, and `ANYTHING` if it takes any."""
-    signature = signature_of(function)
-    return signature.keyword_only.union(signature.positional[after:], [ANYTHING] if signature.any_keyword else ())
+    arguments = arguments_of(function)
+    return arguments.keyword_only.union(arguments.positional[after:], [ANYTHING] if arguments.any_keyword else ())
 
 
 def only(names: frozenset[str], extra_args: dict[str, Any]) -> dict[str, Any]:

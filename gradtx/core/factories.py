@@ -21,7 +21,7 @@ from gradtx.core.protocol import (
     Updates,
 )
 from gradtx.recipe import Recipe, Value, mark_factory
-from gradtx.signatures import signature_of
+from gradtx.signatures import arguments_of
 from gradtx.tree import mistakes
 
 _P = ParamSpec("_P")
@@ -84,9 +84,10 @@ def sealed(tx: Transformation, name: str) -> GradientTransformationExtraArgs:
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
     told = description(tx)
     own_init, own_update = told.own or (tx.init, tx.update)
-    signature = signature_of(own_update)
-    needed = signature.required & (signature.keyword_only | {"params"})
-    requires = dict(told.requires) | dict.fromkeys(needed, name)
+    arguments = arguments_of(own_update)
+    needed = arguments.required & (arguments.keyword_only | {"params"})
+    # Frozen, as all that a closure here holds: some libraries hash transformations by what their closures hold.
+    requires = tuple((dict(told.requires) | dict.fromkeys(needed, name)).items())
     reads = told.extra_args
 
     def run(updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any], /):
@@ -120,13 +121,13 @@ def sealed(tx: Transformation, name: str) -> GradientTransformationExtraArgs:
             raise
 
     init.__qualname__, update.__qualname__ = f"{name}.init", f"{name}.update"
-    describe(update, told._replace(name=name, requires=tuple(requires.items()), run=run, own=(own_init, own_update)))
+    describe(update, told._replace(name=name, requires=requires, run=run, own=(own_init, own_update)))
     return kind._make((init, update))
 
 
-def _refuse_missing(requires: dict[str, str], params: Params | None, extra_args: dict[str, Any]) -> None:
+def _refuse_missing(requires: tuple[tuple[str, str], ...], params: Params | None, extra_args: dict[str, Any]) -> None:
     """Raise, naming what reads it, if an argument is missing."""
-    for keyword, owner in requires.items():
+    for keyword, owner in requires:
         if keyword == "params":
             if params is None:
                 raise ValueError(f"{owner} reads the parameters: call {_CALL}, not update(updates, state).")

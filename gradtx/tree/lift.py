@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.errors import named
-from gradtx.signatures import signature_of
+from gradtx.signatures import arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
@@ -62,7 +62,7 @@ def lift(
     if rule is None:
         return functools.partial(lift, like=like, same_shapes=same_shapes, advice=advice)
     owner = rule.__qualname__.split(".")[0].lstrip("_")
-    names = signature_of(rule).positional
+    names = arguments_of(rule).positional
     if like is None and not same_shapes:
         raise TypeError(f"lift: with same_shapes=False, {owner} must say what its results are like, such as like={names[0]!r}.")
     replaced = range(len(names)) if like is None else [names.index(name) for name in like.split()]
