@@ -288,5 +288,5 @@ def test_the_first_member_that_reads_an_argument_asks_for_it():
 
 
 def test_an_update_is_called_as_its_factory():
-    assert gradtx.adamw(0.1).update.__qualname__ == "adamw.update"
-    assert gradtx.adamw(0.1).init.__qualname__ == "adamw.init"
+    init, update = gradtx.adamw(0.1)
+    assert (init.__qualname__, update.__qualname__) == ("adamw.init", "adamw.update")  # pyright: ignore[reportAttributeAccessIssue]
