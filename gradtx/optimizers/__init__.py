@@ -1,1 +1,1 @@
-"""Optimizers: chains of transformations, a few lines each, with their formula and paper."""
+"""Optimizers, one paper a file: its state, its rule, `scale_by_x`, `x` and `xw`."""

@@ -1,10 +1,62 @@
 """ACProp (Zhuang et al. 2021)."""
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.acprop import scale_by_acprop
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+)
+from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
+from gradtx.optimizers.adabelief import ScaleByBeliefState
+from gradtx.optimizers.adam import init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.mask import Mask
+
+
+@factory
+def scale_by_acprop(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_root: float = 1e-16) -> GradientTransformation:
+    """Divide the gradient by its deviation from its mean, as both were before it was seen.
+
+        u = g / (√v̂ + eps)                           v̂ = v / (1−b2ᵗ⁻¹), and 1 at the first step
+        v ← b2·v + (1−b2)·|g − m|² + eps_root
+        m ← b1·m + (1−b1)·g
+
+    Being independent of the gradient they divide, the v of the past do not bend its direction.
+
+    Args:
+      b1: decay of the mean of the gradient.
+      b2: decay of the mean square of its deviation.
+      eps: added outside of the root.
+      eps_root: added to v at every step, and kept.
+
+    References:
+      Zhuang et al., Momentum Centering and Asynchronous Update for Adaptive Gradient Methods, 2021,
+        https://arxiv.org/abs/2110.05454
+    """
+
+    @tree.lift
+    def rule(g, m, v, *, first, debias2):
+        g = squarable(g)
+        root = jnp.where(first, 1, safe_sqrt(v / debias2))
+        return g / (root + eps), b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * abs_sq(g - m) + eps_root
+
+    def init(params: Params) -> ScaleByBeliefState:
+        return ScaleByBeliefState(*init_adam_state("scale_by_acprop", params))
+
+    def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
+        first = state.count == 0
+        debias2 = jnp.where(first, 1, debias(b2, state.count))
+        updates, mu, nu = rule(updates, state.mu, state.nu, first=first, debias2=debias2)
+        return updates, ScaleByBeliefState(safe_increment(state.count), mu, nu)
+
+    return GradientTransformation(init, update)
 
 
 @factory

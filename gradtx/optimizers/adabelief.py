@@ -1,10 +1,70 @@
 """AdaBelief (Zhuang et al. 2020)."""
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.adabelief import scale_by_belief
+from typing import NamedTuple
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+)
+from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
+from gradtx.optimizers.adam import debias_mean, gathered_weights, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.mask import Mask
+
+
+class ScaleByBeliefState(NamedTuple):
+    """Steps taken, mean of the gradient, mean of the square of its deviation from that mean."""
+
+    count: Count
+    mu: Updates
+    nu: Updates
+
+
+@factory
+def scale_by_belief(
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_root: float = 1e-16, *, nesterov: bool = False
+) -> GradientTransformation:
+    """Divide the mean of the gradient by its deviation from what was expected: long steps where it was foreseen.
+
+        m ← b1·m + (1−b1)·g                          m̂ = m / (1−b1ᵗ)
+        v ← b2·v + (1−b2)·|g − m|² + eps_root        v̂ = v / (1−b2ᵗ)
+        u = m̂ / (√v̂ + eps)
+
+    Args:
+      b1: decay of the mean of the gradient.
+      b2: decay of the mean square of its deviation.
+      eps: added outside of the root.
+      eps_root: added to v at every step, and kept.
+      nesterov: whether to use Nesterov's momentum, as in `scale_by_adam`.
+
+    References:
+      Zhuang et al., AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients, 2020,
+        https://arxiv.org/abs/2010.07468
+    """
+
+    @tree.lift
+    def rule(g, m, v, *, debias1, next_debias1, debias2):
+        g = squarable(g)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * abs_sq(g - m) + eps_root
+        return debias_mean(g, m, b1, debias1, next_debias1, nesterov) / (safe_sqrt(v / debias2) + eps), m, v
+
+    def init(params: Params) -> ScaleByBeliefState:
+        return ScaleByBeliefState(*init_adam_state("scale_by_belief", params))
+
+    def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
+        count = safe_increment(state.count)
+        updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count))
+        return updates, ScaleByBeliefState(count, mu, nu)
+
+    return GradientTransformation(init, update)
 
 
 @factory

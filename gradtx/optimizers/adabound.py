@@ -1,16 +1,121 @@
-"""AdaBound and AMSBound (Luo et al. 2019): from Adam to SGD by closing bounds."""
+"""AdaBound and AMSBound (Luo et al. 2019): Adam whose steps are squeezed towards those of SGD."""
 
 from typing import Any
 
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from gradtx import require
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain, factory
-from gradtx.transforms.adabound import scale_by_adabound, scale_by_amsbound
+from gradtx import require, tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    at_step,
+    chain,
+    factory,
+)
+from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
+from gradtx.optimizers.adam import ScaleByAdamState, init_adam_state
+from gradtx.optimizers.amsgrad import ScaleByAmsgradState, init_amsgrad_state
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.mask import Mask
+
+
+@factory(gamma=require.POSITIVE, final_scale=require.POSITIVE)
+def scale_by_adabound(
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, *, final_scale: float = 100.0, gamma: float = 1e-3
+) -> GradientTransformation:
+    """Rescale as Adam, with each coordinate's factor clipped between bounds that close in on one number.
+
+        m ← b1·m + (1−b1)·g
+        v ← b2·v + (1−b2)·|g|²
+        u = clip( √(1−b2ᵗ)/(1−b1ᵗ) / (√v + eps), lower, upper ) · m
+        lower = final_scale·(1 − 1/(gamma·t + 1))        upper = final_scale·(1 + 1/(gamma·t))
+
+    Args:
+      b1: decay of the mean of the gradient.
+      b2: decay of the mean of its square.
+      eps: added to the root of v as it is, before its bias is corrected.
+      final_scale: the number the bounds close in on: the final learning rate (of SGD) over the learning rate (of Adam).
+      gamma: how fast they do; after 1/gamma steps they are at ½ and 2 of it.
+
+    References:
+      Luo, Xiong, Liu and Sun, Adaptive Gradient Methods with Dynamic Bound of Learning Rate, 2019,
+        https://arxiv.org/abs/1902.09843; the formula is that of the authors' code, which corrects the bias of the means
+        and, unlike the text, does not divide the step by √t.
+    """
+
+    @tree.lift
+    def rule(g, m, v, *, correction, lower, upper):
+        g = squarable(g)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * abs_sq(g)
+        return jnp.clip(correction / (safe_sqrt(v) + eps), lower, upper) * m, m, v
+
+    def init(params: Params) -> ScaleByAdamState:
+        return init_adam_state("scale_by_adabound", params)
+
+    def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
+        count = safe_increment(state.count)
+        scalars = _bounds(b1, b2, final_scale, gamma, count)
+        updates, mu, nu = rule(updates, state.mu, state.nu, **scalars)
+        return updates, ScaleByAdamState(count, mu, nu)
+
+    return GradientTransformation(init, update)
+
+
+@factory(gamma=require.POSITIVE, final_scale=require.POSITIVE)
+def scale_by_amsbound(
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, *, final_scale: float = 100.0, gamma: float = 1e-3
+) -> GradientTransformation:
+    """Rescale as `scale_by_adabound`, with the largest v so far in the place of v.
+
+        w ← max(w, v)
+        u = clip( √(1−b2ᵗ)/(1−b1ᵗ) / (√w + eps), lower, upper ) · m
+
+    Args:
+      b1: decay of the mean of the gradient.
+      b2: decay of the mean of its square.
+      eps: added to the root of w.
+      final_scale: the number the bounds close in on.
+      gamma: how fast they do.
+
+    References:
+      Luo, Xiong, Liu and Sun, 2019, https://arxiv.org/abs/1902.09843
+    """
+
+    @tree.lift
+    def rule(g, m, v, v_max, *, correction, lower, upper):
+        g = squarable(g)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * abs_sq(g)
+        v_max = jnp.maximum(v_max, v)
+        return jnp.clip(correction / (safe_sqrt(v_max) + eps), lower, upper) * m, m, v, v_max
+
+    def init(params: Params) -> ScaleByAmsgradState:
+        return init_amsgrad_state("scale_by_amsbound", params)
+
+    def update(updates: Updates, state: ScaleByAmsgradState, params: Params | None = None):
+        count = safe_increment(state.count)
+        scalars = _bounds(b1, b2, final_scale, gamma, count)
+        updates, mu, nu, nu_max = rule(updates, state.mu, state.nu, state.nu_max, **scalars)
+        return updates, ScaleByAmsgradState(count, mu, nu, nu_max)
+
+    return GradientTransformation(init, update)
+
+
+def _bounds(b1, b2, final_scale, gamma, count):
+    steps = count.astype(float)
+    final_scale, gamma = (jnp.asarray(x).astype(steps.dtype) for x in (final_scale, gamma))
+    steps = gamma * steps
+    return {
+        "correction": jnp.sqrt(debias(b2, count)) / debias(b1, count),
+        "lower": final_scale * (steps / (steps + 1)),
+        "upper": final_scale * (1 + 1 / steps),
+    }
 
 
 @factory(final_learning_rate=require.POSITIVE, base_learning_rate=require.POSITIVE)

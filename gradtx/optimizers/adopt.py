@@ -3,11 +3,78 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.adopt import scale_by_adopt
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    at_step,
+    chain,
+    factory,
+)
+from gradtx.numerics import abs_sq, safe_increment, safe_sqrt, squarable
+from gradtx.optimizers.adam import ScaleByAdamState, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
+
+
+@factory
+def scale_by_adopt(
+    b1: float = 0.9,
+    b2: float = 0.9999,
+    eps: float = 1e-6,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    nesterov: bool = False,
+    use_clipping: bool = True,
+    clip_value_fn: Callable[[jax.Array], jax.Array] = lambda x: x**0.25,
+) -> GradientTransformation:
+    """Take the mean of gradients that were divided by the root of the mean square before them.
+
+        c = clip(g / max(√v, eps), −t^¼, t^¼)        t = 0 at the first step, which only looks: v = |g|², u = 0
+        m ← b1·m + (1−b1)·c
+        v ← b2·v + (1−b2)·|g|²
+        u = m
+
+    With v independent of the gradient it divides, it converges for any b2.
+
+    Args:
+      b1: decay of the mean of the divided gradient.
+      b2: decay of the mean square of the gradient.
+      eps: the least denominator.
+      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+      nesterov: whether to look one step ahead, u = b1·m + (1−b1)·c.
+      use_clipping: whether to clip the divided gradient.
+      clip_value_fn: the bound, a function of t.
+
+    References:
+      Taniguchi et al., ADOPT: Modified Adam Can Converge with Any β₂ with the Optimal Rate, 2024,
+        https://arxiv.org/abs/2411.02853
+    """
+    tree.check_moment_dtype("scale_by_adopt", mu_dtype)
+
+    @tree.lift
+    def rule(g, m, v, *, first, bound):
+        g = squarable(g)
+        c = jnp.where(first, 0, g / jnp.maximum(safe_sqrt(v), eps))
+        c = jnp.clip(c, -bound, bound) if use_clipping else c
+        m = b1 * m + (1 - b1) * c
+        v = jnp.where(first, abs_sq(g), b2 * v + (1 - b2) * abs_sq(g))
+        return b1 * m + (1 - b1) * c if nesterov else m, m, v
+
+    def init(params: Params) -> ScaleByAdamState:
+        return init_adam_state("scale_by_adopt", params, mu_dtype)
+
+    def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
+        bound = at_step(clip_value_fn, state.count.astype(float)) if use_clipping else None
+        updates, mu, nu = rule(updates, state.mu, state.nu, first=state.count == 0, bound=bound)
+        return updates, ScaleByAdamState(safe_increment(state.count), mu, nu)
+
+    return GradientTransformation(init, update)
 
 
 @factory

@@ -1,11 +1,163 @@
-"""DoG (Ivgi et al. 2023) and DoWG (Khaled et al. 2023): gradient descent without a learning rate to tune."""
+"""DoG (Ivgi et al. 2023) and DoWG (Khaled et al. 2023): the learning rate is the distance gone over the gradients met."""
 
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory, identity
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+    identity,
+)
+from gradtx.numerics import largest_squarable, safe_sqrt, saturated
 from gradtx.require import POSITIVE
-from gradtx.transforms.dog import InitStep, scale_by_dog, scale_by_dowg
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
+from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.mask import Mask
+
+
+class DoGState(NamedTuple):
+    """Whether no step was taken, the start, the largest distance from it, and the sum of squares of all gradients."""
+
+    is_init_step: jax.Array
+    init_params: Params
+    max_dist: jax.Array
+    sum_sq_norm_grads: jax.Array
+
+
+class DoWGState(NamedTuple):
+    """The start, the sum of squares of all gradients by the square of the distance, and the square of the largest distance."""
+
+    init_params: Params
+    weighted_sq_norm_grads: jax.Array
+    estim_sq_dist: jax.Array
+
+
+InitStep = tuple[Literal["distance", "learning_rate", "heuristic"], Any]
+
+
+@factory
+def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -> GradientTransformation:
+    """Scale the updates by the largest distance from the start over the root of the sum of squares of all gradients.
+
+        r ← max(r, ‖p − p₀‖)
+        G ← G + ‖g‖²
+        u = r / √(G + eps) · g
+
+    A gradient whose norm is above 1.2e18 in float32 moves by r, and is left out of G, which would never forget it.
+
+    Args:
+      init_step: what the first step is made of, a word and a number c: "distance", r = c at the start; "heuristic",
+        r = c·(1 + ‖p₀‖); "learning_rate", u = c·g in the first step.
+      eps: added to G.
+
+    Raises:
+      ValueError: the word is another one.
+
+    References:
+      Ivgi, Hinder and Carmon, DoG is SGD's Best Friend: A Parameter-Free Dynamic Step Size Schedule, 2023,
+        https://arxiv.org/abs/2302.12022
+    """
+    kind, start = init_step
+
+    @tree.lift
+    def rule(g, p, *, factor):
+        del p  # updates that are unlike it would be scaled without a word
+        return factor * g
+
+    def init(params: Params) -> DoGState:
+        dtype = working_dtype(jax.tree.leaves(params))
+        first = jnp.zeros((), dtype) if kind == "learning_rate" else jnp.asarray(start, dtype)
+        return DoGState(
+            is_init_step=jnp.ones((), bool),
+            init_params=tree.copy_of("scale_by_dog", params),
+            max_dist=first * (1 + tree.norm(params).astype(dtype)) if kind == "heuristic" else first,
+            sum_sq_norm_grads=jnp.zeros((), dtype),
+        )
+
+    def update(updates: Updates, state: DoGState, params: Params):
+        dtype = state.max_dist.dtype
+        max_dist = jnp.maximum(state.max_dist, _distance(params, state.init_params, dtype))
+        root, total = root_of_sum(state.sum_sq_norm_grads, tree.norm(updates).astype(dtype), eps)
+        factor = max_dist / root
+        if kind == "learning_rate":
+            factor = jnp.where(state.is_init_step, jnp.asarray(start, dtype), factor)
+        return rule(updates, params, factor=factor), DoGState(jnp.zeros((), bool), state.init_params, max_dist, total)
+
+    return GradientTransformation(init, update)
+
+
+@factory(init_estim_sq_dist=POSITIVE)
+def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) -> GradientTransformation:
+    """Scale the updates as `scale_by_dog`, with gradients that weigh by the distance where they were met.
+
+        r² ← max(r², ‖p − p₀‖²)
+        v ← v + r²·‖g‖²
+        u = r² / (√v + eps) · g
+
+    Args:
+      init_estim_sq_dist: r² at the start; by default eps.
+      eps: added to the root of v.
+
+    References:
+      Khaled, Mishchenko and Jin, DoWG Unleashed: An Efficient Universal Parameter-Free Gradient Descent Method, 2023,
+        https://arxiv.org/abs/2305.16284
+    """
+    start = eps if init_estim_sq_dist is None else init_estim_sq_dist
+
+    @tree.lift
+    def rule(g, p, *, factor):
+        del p
+        return factor * g
+
+    def init(params: Params) -> DoWGState:
+        dtype = working_dtype(jax.tree.leaves(params))
+        return DoWGState(
+            init_params=tree.copy_of("scale_by_dowg", params),
+            weighted_sq_norm_grads=jnp.zeros((), dtype),
+            estim_sq_dist=jnp.array(start, dtype),
+        )
+
+    def update(updates: Updates, state: DoWGState, params: Params):
+        dtype = state.estim_sq_dist.dtype
+        sq_dist = jnp.maximum(state.estim_sq_dist, _distance(params, state.init_params, dtype, squared=True))
+        weighted = safe_sqrt(sq_dist) * tree.norm(updates).astype(dtype)
+        root, total = root_of_sum(state.weighted_sq_norm_grads, weighted)
+        factor = sq_dist / (root + jnp.asarray(eps, dtype))
+        return rule(updates, params, factor=factor), DoWGState(state.init_params, total, sq_dist)
+
+    return GradientTransformation(init, update)
+
+
+def _distance(params: Params, start: Params, dtype: Any, squared: bool = False) -> jax.Array:
+    return tree.norm(way_from_start(start, params), squared=squared).astype(dtype)
+
+
+def root_of_sum(total: jax.Array, x: jax.Array, eps: float = 0.0) -> tuple[jax.Array, jax.Array]:
+    """Return √(total + x² + eps) for x ≥ 0, and the sum to keep, total + x².
+
+    An x above 1.2e18 (in float32) counts in the root, so that the step is short, and is left out of the sum, which would never
+    forget it.
+    """
+    bound = largest_squarable(total.dtype)
+    left_out = x > bound
+    new_total = saturated(total + jnp.square(jnp.minimum(x, bound)))
+    root = safe_sqrt(new_total + jnp.asarray(eps, total.dtype))
+    return jnp.where(left_out, jnp.maximum(root, x), root), jnp.where(left_out, total, new_total)
+
+
+@tree.lift
+def way_from_start(x0, p):
+    """The parameters as seen from where they started."""
+    return p - x0
 
 
 @factory

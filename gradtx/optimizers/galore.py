@@ -11,8 +11,8 @@ from gradtx.core import (
     chain,
     factory,
 )
+from gradtx.optimizers.adam import scale_by_adam
 from gradtx.require import AT_LEAST_ONE
-from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.mask import Mask

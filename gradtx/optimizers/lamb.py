@@ -1,7 +1,7 @@
 """LAMB (You et al. 2020)."""
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.adam import scale_by_adam
+from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.trust_ratio import scale_by_trust_ratio
 from gradtx.transforms.weight_decay import add_decayed_weights

@@ -1,12 +1,89 @@
 """Lion (Chen et al. 2023)."""
 
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.lion import scale_by_lion
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+)
+from gradtx.numerics import Count, safe_increment, without_infinity
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.mask import Mask
+
+
+class ScaleByLionState(NamedTuple):
+    """Steps taken, mean of the gradient."""
+
+    count: Count
+    mu: Updates
+
+
+@factory
+def scale_by_lion(
+    b1: float = 0.9,
+    b2: float = 0.99,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    mode: Literal["hard", "smooth", "refined"] = "hard",
+    smooth_beta: float = 1.0,
+) -> GradientTransformation:
+    """Take the sign of a mean of the gradient: every coordinate moves by the same amount.
+
+        c = b1·m + (1−b1)·g
+        m ← b2·m + (1−b2)·g
+        u = sign(c)
+
+    Args:
+      b1: weight of the past in the direction.
+      b2: decay of the mean that is kept.
+      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+      mode: in place of sign(c), "smooth" takes tanh(smooth_beta·c), and "refined" takes c where |c| < 1.
+      smooth_beta: steepness of "smooth".
+
+    Raises:
+      ValueError: `mode` is not one of the three.
+
+    References:
+      Chen et al., Symbolic Discovery of Optimization Algorithms, 2023, https://arxiv.org/abs/2302.06675
+    """
+    tree.check_moment_dtype("scale_by_lion", mu_dtype)
+    sign = _sign(mode, smooth_beta)
+
+    @tree.lift
+    def rule(g, m):
+        return sign(without_infinity(b1 * m + (1 - b1) * g)), b2 * m + (1 - b2) * g
+
+    def init(params: Params) -> ScaleByLionState:
+        return ScaleByLionState(jnp.zeros((), jnp.int32), tree.moment_like("scale_by_lion", params, mu_dtype))
+
+    def update(updates: Updates, state: ScaleByLionState, params: Params | None = None):
+        updates, mu = rule(updates, state.mu)
+        return updates, ScaleByLionState(safe_increment(state.count), mu)
+
+    return GradientTransformation(init, update)
+
+
+def _sign(mode: str, smooth_beta: float) -> Callable[[jax.Array], jax.Array]:
+    signs = {
+        "hard": jnp.sign,
+        "smooth": lambda c: jnp.tanh(smooth_beta * c),
+        "refined": lambda c: jnp.where(jnp.abs(c) < 1, c, jnp.sign(c)),
+    }
+    if mode not in signs:
+        raise ValueError(f"scale_by_lion: mode must be one of {', '.join(signs)}, got {mode!r}")
+    return signs[mode]
 
 
 @factory

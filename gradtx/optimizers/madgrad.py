@@ -1,8 +1,86 @@
 """MADGRAD (Defazio & Jelassi 2021)."""
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.madgrad import scale_by_madgrad
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    at_step,
+    chain,
+    factory,
+)
+from gradtx.numerics import Count, abs_sq, safe_increment, saturated, squarable
 from gradtx.transforms.weight_decay import add_decayed_weights
+
+
+class MadgradState(NamedTuple):
+    """Steps taken, weighted sums of the square of the gradient and of the gradient, and the parameters at the start."""
+
+    count: Count
+    grad_sum_sq: Updates
+    s: Updates
+    x0: Params
+
+
+@factory
+def scale_by_madgrad(learning_rate: ScalarOrSchedule, momentum: float = 0.9, eps: float = 1e-6) -> GradientTransformation:
+    """Step towards a point that is found from the start by the sum of all gradients over the cube root of their squares.
+
+        λ = (η + eps)·√t
+        s ← s + λ·g
+        v ← v + λ·|g|²
+        z = x₀ − s / (∛v + eps)
+        u = (1−momentum)·(z − p)
+
+    The updates are steps: the learning rate is a weight of the gradients and must not be applied again.
+
+    Args:
+      learning_rate: η, a number or a schedule.
+      momentum: how much of the way to z is left.
+      eps: added to the cube root, and to the learning rate, as in the authors' code.
+
+    References:
+      Defazio and Jelassi, Adaptivity without Compromise: A Momentumized, Adaptive, Dual Averaged Gradient Method for
+        Stochastic Optimization, 2021, https://arxiv.org/abs/2101.11075
+    """
+
+    @tree.lift
+    def rule(g, v, s, x0, p, *, weight):
+        g = squarable(g)
+        v = saturated(v + weight * abs_sq(g))
+        s = s + weight * g
+        z = x0 - s / (_safe_cbrt(v) + eps)
+        return (1 - momentum) * (z - p), v, s
+
+    def init(params: Params) -> MadgradState:
+        return MadgradState(
+            count=jnp.zeros((), jnp.int32),
+            grad_sum_sq=tree.moment_like("scale_by_madgrad", params, real=True),
+            s=tree.moment_like("scale_by_madgrad", params),
+            x0=tree.copy_of("scale_by_madgrad", params),
+        )
+
+    def update(updates: Updates, state: MadgradState, params: Params):
+        count = safe_increment(state.count)
+        root = jnp.sqrt(count.astype(float))
+        weight = (jnp.asarray(at_step(learning_rate, state.count), root.dtype) + eps) * root
+        updates, grad_sum_sq, s = rule(updates, state.grad_sum_sq, state.s, state.x0, params, weight=weight)
+        return updates, MadgradState(count, grad_sum_sq, s, state.x0)
+
+    return GradientTransformation(init, update)
+
+
+def _safe_cbrt(x: jax.Array) -> jax.Array:
+    """∛x with derivative 0 at 0, where the true one is infinite."""
+    zero = x == 0
+    return jnp.where(zero, 0, jnp.cbrt(jnp.where(zero, 1, x)))
 
 
 @factory

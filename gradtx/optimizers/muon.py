@@ -1,28 +1,191 @@
 """Muon (Jordan et al. 2024), with Adam for what is no matrix."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
+from gradtx import tree
 from gradtx.core import (
+    EmptyState,
+    GradientTransformation,
     GradientTransformationExtraArgs,
     Params,
     ScalarOrSchedule,
     Transformation,
+    Updates,
     chain,
     factory,
+    init_empty_state,
 )
-from gradtx.linalg import Preconditioning
+from gradtx.linalg import Preconditioning, orthogonalize
+from gradtx.numerics import Count, debias, safe_increment
+from gradtx.optimizers.adam import debias_mean, scale_by_adam
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
-from gradtx.transforms.adam import scale_by_adam
-from gradtx.transforms.muon import Coefficients, MuonDimensionNumbers, scale_by_matrix_shape, scale_by_muon
-from gradtx.transforms.scale import scale_by_learning_rate
+from gradtx.transforms.scale import scale_by_learning_rate, scaling
 from gradtx.transforms.weight_decay import add_decayed_weights
+from gradtx.tree.dtypes import at_least_float32
+from gradtx.tree.layout import gathered, typed_like
 from gradtx.tree.mask import Mask, is_function
-from gradtx.tree.matrices import for_each_leaf, is_numbers
+from gradtx.tree.matrices import DimensionNumbers, as_matrices, for_each_leaf, from_matrices, is_numbers, numbers_of, sizes
 from gradtx.wrappers.partition import partition
+
+Row: TypeAlias = tuple[float, float, float]
+Coefficients: TypeAlias = Literal["standard", "muon", "dion"] | Row | Sequence[Row] | jax.Array
+
+_STANDARD = (3.4445, -4.775, 2.0315)
+# Of the code of Dion (Ahn et al. 2025, https://arxiv.org/abs/2504.05295): one row for each iteration.
+_DION = (
+    (4.0848, -6.8946, 2.9270),
+    (3.9505, -6.3029, 2.6377),
+    (3.7418, -5.5913, 2.3037),
+    (2.8769, -3.1427, 1.2046),
+    (2.8366, -3.0525, 1.2012),
+)
+_PRESETS = {"standard": _STANDARD, "muon": _STANDARD, "dion": _DION}
+
+
+class MuonDimensionNumbers(DimensionNumbers):
+    """Which axes of an array are the rows (inputs) and the columns (outputs) of its matrices; all others count matrices."""
+
+
+class MuonState(NamedTuple):
+    """Steps taken, mean of the gradient, coefficients of the iterations."""
+
+    count: Count
+    mu: Updates
+    ns_coeffs: jax.Array
+
+
+@factory(beta=DECAY, ns_steps=AT_LEAST_ONE)
+def scale_by_muon(
+    ns_coeffs: Coefficients = _STANDARD,
+    ns_steps: int = 5,
+    beta: float = 0.95,
+    eps: float = 1e-8,
+    mu_dtype: DTypeLike | None = None,
+    *,
+    nesterov: bool = True,
+    adaptive: bool = False,
+    preconditioning: Preconditioning = "frobenius",
+    weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
+    bias_correction: bool = True,
+    ns_dtype: DTypeLike | None = None,
+    eps_as_floor: bool = False,
+) -> GradientTransformation:
+    """Replace the mean of the gradient by the nearest matrix whose singular values are all 1.
+
+        m ← beta·m + (1−beta)·g       m̂ = m / (1−betaᵗ), or with `nesterov` the mean of one step ahead
+        u = UVᵀ of m̂ = UΣVᵀ           by `orthogonalize`
+
+    Args:
+      ns_coeffs: the coefficients (a, b, c) of all Newton-Schulz iterations, or a row of them for each iteration, or a preset,
+        "standard" (also called "muon") or "dion".
+      ns_steps: number of iterations; given rows, it is their number.
+      beta: decay of the mean.
+      eps: added to what is divided by before the iterations; see `orthogonalize`.
+      mu_dtype: dtype in which the mean is kept; by default that of the parameters, float32 at least.
+      nesterov: whether to use Nesterov's momentum.
+      adaptive: whether to multiply each matrix u by the sum of the singular values of its m̂ (their inner product).
+      preconditioning: how to scale before the iterations; see `orthogonalize`.
+      weight_dimension_numbers: a tree like the parameters of `MuonDimensionNumbers`, or a function that makes one of them; by
+        default each array is a matrix (inputs, outputs).
+      bias_correction: whether to divide the mean by the weight gathered so far. The direction of m is the same without; that of
+        Nesterov's momentum is not.
+      ns_dtype: dtype of the iterations, such as bfloat16; by default that of the mean.
+      eps_as_floor: whether eps is the least that is divided by, and not added to it.
+
+    Raises:
+      ValueError: the coefficients are not of this form, a word is unknown, or an array has other axes than said.
+
+    References:
+      Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024, https://kellerjordan.github.io/posts/muon/
+      Bernstein and Newhouse, Old Optimizer, New Norm: An Anthology, 2024, https://arxiv.org/abs/2409.20325
+    """
+    rows = _rows(ns_coeffs)
+    tree.check_moment_dtype("scale_by_muon", mu_dtype)
+
+    @tree.lift
+    def mean(g, m, *, debias1, next_debias1):
+        m = beta * m + (1 - beta) * g
+        return debias_mean(g, m, beta, debias1, next_debias1, nesterov), m
+
+    @tree.lift(like="m", same_shapes=False)
+    def rule(m, *, coefficients):
+        whole = gathered(m)
+        u = orthogonalize(whole, coefficients, preconditioning, eps, ns_dtype, eps_as_floor).astype(whole.dtype)
+        u = u * jnp.sum(jnp.real(jnp.conj(whole) * u), axis=(-2, -1), keepdims=True) if adaptive else u
+        return typed_like(m, u)
+
+    def init(params: Params) -> MuonState:
+        mu = tree.moment_like("scale_by_muon", params, mu_dtype)
+        numbers_of("scale_by_muon", weight_dimension_numbers, mu, MuonDimensionNumbers())  # raises if they do not fit
+        return MuonState(jnp.zeros((), jnp.int32), mu, jnp.array(rows, float))
+
+    def update(updates: Updates, state: MuonState, params: Params | None = None):
+        count = safe_increment(state.count)
+        weights = {"debias1": 1.0, "next_debias1": 1.0}
+        if bias_correction:
+            weights = {"debias1": debias(beta, count), "next_debias1": debias(beta, safe_increment(count))}
+        wide = tree.map_leaves(lambda g: g.astype(at_least_float32(g.dtype)), updates)
+        means, mu = mean(wide, state.mu, **weights)
+        coefficients = state.ns_coeffs if state.ns_coeffs.ndim == 2 else jnp.tile(state.ns_coeffs, (ns_steps, 1))
+        numbers = numbers_of("scale_by_muon", weight_dimension_numbers, means, MuonDimensionNumbers())
+        matrices = rule(as_matrices("scale_by_muon", means, numbers), coefficients=coefficients)
+        return tree.cast_like(from_matrices(matrices, means, numbers), updates), MuonState(count, mu, state.ns_coeffs)
+
+    return GradientTransformation(init, update)
+
+
+@factory(consistent_rms=NONNEGATIVE)
+def scale_by_matrix_shape(
+    weight_dimension_numbers: Any | Callable[[Params], Any] | None = None, consistent_rms: float | None = None
+) -> GradientTransformation:
+    """Multiply the update of each matrix by √max(1, outputs/inputs), or by consistent_rms·√max(inputs, outputs).
+
+    Applied to orthogonal matrices, the first keeps what a step changes in the outputs of a layer the same for layers of all
+    widths; the second makes the root mean square of every update `consistent_rms`.
+
+    Args:
+      weight_dimension_numbers: which axes are inputs and outputs; see `scale_by_muon`.
+      consistent_rms: None for the first factor; 0.2 is usual for the second, about the root mean square of Adam's updates.
+
+    Raises:
+      ValueError: a parameter has no dimension numbers, or other axes than they say.
+
+    References:
+      Bernstein and Newhouse, Old Optimizer, New Norm: An Anthology, 2024, https://arxiv.org/abs/2409.20325
+      Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982
+    """
+
+    rule = scaling("scale_by_matrix_shape")
+
+    def factor(shape: tuple[int, ...], number: Any) -> Any:
+        inputs, outputs = sizes(shape, number)
+        if consistent_rms is None:
+            return max(1, outputs / max(1, inputs)) ** 0.5
+        return max(inputs, outputs) ** 0.5 * consistent_rms
+
+    def update(updates: Updates, state: EmptyState, params: Params | None = None):
+        leaves, structure = jax.tree.flatten(updates)
+        numbers = numbers_of("scale_by_matrix_shape", weight_dimension_numbers, updates, MuonDimensionNumbers())
+        scaled = (rule(g, factor=factor(g.shape, number)) for g, number in zip(leaves, numbers, strict=True))
+        return structure.unflatten(scaled), state
+
+    return GradientTransformation(init_empty_state, update)
+
+
+def _rows(ns_coeffs: Any) -> np.ndarray:
+    """The coefficients as an array of shape (3,) or (iterations, 3)."""
+    if isinstance(ns_coeffs, str):
+        ns_coeffs = _PRESETS[ns_coeffs]
+    shape = np.shape(ns_coeffs)
+    if shape != (3,) and (len(shape) != 2 or shape[0] == 0 or shape[1] != 3):
+        raise ValueError(f"scale_by_muon: ns_coeffs must have the shape (3,) or (iterations, 3), got {shape}.")
+    return np.asarray(ns_coeffs)  # known when it is built, as the state holds them from the start
 
 
 @factory(

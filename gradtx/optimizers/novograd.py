@@ -1,8 +1,87 @@
 """NovoGrad (Ginsburg et al. 2019)."""
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.novograd import scale_by_novograd
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+)
+from gradtx.numerics import Count, largest_squarable, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.scale import scale_by_learning_rate
+
+
+class ScaleByNovogradState(NamedTuple):
+    """Steps taken, sum of the normalized gradients, mean square of the norm of each leaf."""
+
+    count: Count
+    mu: Updates
+    nu: Updates
+
+
+@factory
+def scale_by_novograd(
+    b1: float = 0.9,
+    b2: float = 0.25,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    weight_decay: float = 0.0,
+    mu_dtype: DTypeLike | None = None,
+) -> GradientTransformation:
+    """Divide each gradient by the root mean square of its norm, layer by layer, and sum up.
+
+        v ← b2·v + (1−b2)·‖g‖²   (‖g‖² at the first step)
+        m ← b1·m + g / (√(v + eps_root) + eps) + weight_decay·p
+        u = m
+
+    The second moment is one number a leaf: half of the memory of Adam.
+
+    Args:
+      b1: decay of the sum.
+      b2: decay of the mean square.
+      eps: added outside of the root.
+      eps_root: added inside of the root.
+      weight_decay: decay that enters the sum; unless it is 0 the parameters are read.
+      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+
+    References:
+      Ginsburg et al., Stochastic Gradient Methods with Layer-wise Adaptive Moments for Training of Deep Networks, 2019,
+        https://arxiv.org/abs/1905.11286
+    """
+    tree.check_moment_dtype("scale_by_novograd", mu_dtype)
+    decays = not (isinstance(weight_decay, int | float) and weight_decay == 0)
+
+    @tree.lift(like="g m v", same_shapes=False)
+    def rule(g, m, v, p, *, first):
+        norm = tree.norm(g)
+        square = jnp.square(squarable(norm))
+        g = g / jnp.maximum(1, norm / largest_squarable(norm.dtype))
+        v = jnp.where(first, square, b2 * v + (1 - b2) * square)
+        m = b1 * m + g / (safe_sqrt(v + eps_root) + eps)
+        m = m + weight_decay * p if decays else m
+        return m, m, v
+
+    def init(params: Params) -> ScaleByNovogradState:
+        mu = tree.moment_like("scale_by_novograd", params, mu_dtype)
+        nu = tree.map_leaves(lambda m: tree.full_of_shape(m.real, ()), tree.moment_like("scale_by_novograd", params))
+        return ScaleByNovogradState(jnp.zeros((), jnp.int32), mu, nu)
+
+    def update(updates: Updates, state: ScaleByNovogradState, params: Params):
+        updates, mu, nu = rule(updates, state.mu, state.nu, params, first=state.count == 0)
+        return updates, ScaleByNovogradState(safe_increment(state.count), mu, nu)
+
+    def update_without_params(updates: Updates, state: ScaleByNovogradState, params: Params | None = None):
+        return update(updates, state, updates)
+
+    return GradientTransformation(init, update if decays else update_without_params)
 
 
 @factory

@@ -1,13 +1,60 @@
 """Optimistic gradient descent (Mokhtari et al. 2019) and optimistic Adam (Daskalakis et al. 2018)."""
 
 import warnings
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.adam import scale_by_adam
-from gradtx.transforms.optimistic_gradient import scale_by_optimistic_gradient
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+)
+from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale, scale_by_learning_rate
+
+
+class ScaleByOptimisticGradientState(NamedTuple):
+    """Whether no step was taken, and the last gradient."""
+
+    is_initial_step: jax.Array
+    previous_gradient: Updates
+
+
+@factory
+def scale_by_optimistic_gradient(alpha: float = 1.0, beta: float = 1.0) -> GradientTransformation:
+    """Look ahead by the change of the gradient, which keeps games between players from circling.
+
+        u = (alpha + beta)·gₜ − beta·gₜ₋₁   (alpha·g at the first step)
+
+    Args:
+      alpha: weight of the gradient.
+      beta: weight of its change.
+
+    References:
+      Mokhtari et al., A Unified Analysis of Extra-gradient and Optimistic Gradient Methods for Saddle Point Problems, 2019,
+        https://arxiv.org/abs/1901.08511
+    """
+
+    @tree.lift
+    def rule(g, previous, *, first):
+        return alpha * g + beta * jnp.where(first, 0, g - previous), g
+
+    def init(params: Params) -> ScaleByOptimisticGradientState:
+        return ScaleByOptimisticGradientState(jnp.array(True), tree.moment_like("scale_by_optimistic_gradient", params))
+
+    def update(updates: Updates, state: ScaleByOptimisticGradientState, params: Params | None = None):
+        updates, previous = rule(updates, state.previous_gradient, first=state.is_initial_step)
+        return updates, ScaleByOptimisticGradientState(jnp.array(False), previous)
+
+    return GradientTransformation(init, update)
 
 
 @factory

@@ -9,7 +9,7 @@ from gradtx import require, tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, factory
 from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt
 from gradtx.optimizers.dadapt import adapted_rate, check_betas, inner_product, raised, squarable_updates
-from gradtx.transforms.dog import way_from_start
+from gradtx.optimizers.dog import way_from_start
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.mask import Mask, check_mask, evaluate_mask, fill_masked

@@ -1,8 +1,89 @@
 """RAdam, rectified Adam (Liu et al. 2020)."""
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.transforms.radam import scale_by_radam
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+)
+from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
+from gradtx.optimizers.adam import ScaleByAdamState, debias_mean, gathered_weights, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
+
+
+@factory
+def scale_by_radam(
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    eps_root: float = 0.0,
+    threshold: float = 5.0,
+    *,
+    nesterov: bool = False,
+    debias_eps: bool = False,
+) -> GradientTransformation:
+    """Rescale as Adam, with the step shortened while the mean square rests on few samples.
+
+        m ← b1·m + (1−b1)·g              m̂ = m / (1−b1ᵗ)
+        v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
+        ρ∞ = 2/(1−b2) − 1                ρ = ρ∞ − 2t·b2ᵗ/(1−b2ᵗ)
+        u = r·m̂ / (√(v̂ + eps_root) + eps)     where ρ ≥ threshold, with r² = (ρ−4)(ρ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρ)
+        u = m̂                                 before that: the gradient's mean, not rescaled
+
+    Args:
+      b1: decay of the mean of the gradient.
+      b2: decay of the mean of its square.
+      eps: added outside of the root.
+      eps_root: added inside of the root.
+      threshold: the ρ (an effective number of samples) from which on the mean square is trusted.
+      nesterov: whether to use Nesterov's momentum, as in `scale_by_adam`.
+      debias_eps: whether the bias correction covers eps too, as in PyTorch; see `scale_by_adam`.
+
+    References:
+      Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020, https://arxiv.org/abs/1908.03265
+    """
+
+    @tree.lift
+    def rule(g, m, v, *, debias1, next_debias1, debias2, trusted, rectification):
+        g = squarable(g)
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * abs_sq(g)
+        rescaling = rectification / (safe_sqrt(v / debias2 + eps_root) + eps)
+        return debias_mean(g, m, b1, debias1, next_debias1, nesterov) * jnp.where(trusted, rescaling, 1), m, v
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def rectify(count, dtype):
+        """Whether v is trusted, and the factor r, in float64: ρ is a small difference of large numbers."""
+        with jax.enable_x64(True):
+            weight = debias(b2, count)
+            rho_inf = 2 / (1 - jnp.asarray(b2).astype(float)) - 1
+            rho = rho_inf - 2 * count.astype(float) * (1 - weight) / weight
+            safe = jnp.where(rho > 4, rho, 5)  # the root of a negative number would be NaN, also in the branch not taken
+            factor = (safe - 4) * (safe - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * safe)
+            return rho >= jnp.asarray(threshold).astype(float), jnp.sqrt(factor).astype(dtype)  # which is above 0
+
+    def init(params: Params) -> ScaleByAdamState:
+        return init_adam_state("scale_by_radam", params)
+
+    def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
+        count = safe_increment(state.count)
+        weights = gathered_weights(b1, b2, count)
+        trusted, rectification = rectify(count, weights["debias2"].dtype)
+        if debias_eps:
+            rectification, weights["debias2"] = rectification * safe_sqrt(weights["debias2"]), 1.0
+        updates, mu, nu = rule(updates, state.mu, state.nu, **weights, trusted=trusted, rectification=rectification)
+        return updates, ScaleByAdamState(count, mu, nu)
+
+    return GradientTransformation(init, update)
 
 
 @factory

@@ -3,10 +3,10 @@
 from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain, factory
+from gradtx.optimizers.rmsprop import scale_by_rms
 from gradtx.optimizers.sgd import sgd
 from gradtx.schedules.formula import STEPS, schedule
 from gradtx.schedules.warmup import warmup_constant_schedule
-from gradtx.transforms.rmsprop import scale_by_rms
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.wrappers.schedule_free import schedule_free

@@ -1,12 +1,42 @@
-"""SignSGD and Signum (Bernstein et al. 2018)."""
+"""The sign of the gradient (Bernstein et al. 2018)."""
 
+import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
+from gradtx import tree
+from gradtx.core import (
+    EmptyState,
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+    init_empty_state,
+)
 from gradtx.require import DECAY
 from gradtx.transforms.momentum import ema
 from gradtx.transforms.scale import scale_by_learning_rate
-from gradtx.transforms.sign import scale_by_sign
+
+
+@tree.lift
+def _scale_by_sign(g):
+    return jnp.sign(g)
+
+
+@factory
+def scale_by_sign() -> GradientTransformation:
+    """Replace each number by its sign: u = sign(g), for complex numbers g/|g|.
+
+    References:
+      Bernstein et al., signSGD: Compressed Optimisation for Non-Convex Problems, 2018, https://arxiv.org/abs/1802.04434
+    """
+
+    def update(updates: Updates, state: EmptyState, params: Params | None = None):
+        return _scale_by_sign(updates), state
+
+    return GradientTransformation(init_empty_state, update)
 
 
 @factory

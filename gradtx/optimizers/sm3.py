@@ -1,9 +1,97 @@
 """SM3, AdaGrad in little memory (Anil et al. 2019)."""
 
-from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain, factory
-from gradtx.require import DECAY
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    chain,
+    factory,
+)
+from gradtx.numerics import abs_sq, extreme, safe_sqrt, saturated, squarable
+from gradtx.require import DECAY, Range
 from gradtx.transforms.scale import scale_by_learning_rate
-from gradtx.transforms.sm3 import scale_by_sm3
+
+_UP_TO_ONE = Range(low=0, high=1)
+
+
+class ScaleBySM3State(NamedTuple):
+    """For each leaf a vector for each axis with the greatest sums of squares, and the mean of the updates."""
+
+    mu: Updates
+    nu: Updates
+
+
+@factory(b2=_UP_TO_ONE)
+def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> GradientTransformation:
+    """Divide the gradient by a bound of AdaGrad's root of a sum, kept in one vector for each axis.
+
+        S = min over the axes of μᵣ + |g|²
+        μᵣ ← max of S over all other axes, for each axis r
+        m ← b1·m + (1−b1)·g / √(S + eps)
+        u = m
+
+    With b2 < 1 the sum becomes a mean, S = b2·min μᵣ + (1−b2)·|g|². A scalar keeps its own sum.
+
+    Args:
+      b1: decay of the mean of the updates.
+      b2: decay of the squares, 1 for a sum.
+      eps: added inside of the root.
+
+    References:
+      Anil et al., Memory-Efficient Adaptive Optimization, 2019, https://arxiv.org/abs/1901.11150
+    """
+
+    @tree.lift(like="g mu m", same_shapes=False)
+    def rule(g, mu, m):
+        g = squarable(g)
+        weight = jnp.where(b2 == 1, 1.0, 1 - b2)  # b2 may be traced
+        square = saturated(b2 * _least(mu, g.ndim) + weight * abs_sq(g))
+        root = safe_sqrt(square + eps)
+        m = b1 * m + (1 - b1) * g / jnp.where(root == 0, 1, root)
+        return m, _greatest(square), m
+
+    def init(params: Params) -> ScaleBySM3State:
+        nu = tree.moment_like("scale_by_sm3", params)
+        return ScaleBySM3State(tree.map_leaves(_covers, nu), nu)
+
+    def update(updates: Updates, state: ScaleBySM3State, params: Params | None = None):
+        updates, mu, nu = rule(updates, state.mu, state.nu)
+        return updates, ScaleBySM3State(mu, nu)
+
+    return GradientTransformation(init, update)
+
+
+def _covers(like: jax.Array) -> tuple[jax.Array, ...]:
+    """A vector for each axis; a scalar is covered by itself."""
+    return tuple(tree.full_of_shape(like.real, size) for size in (like.shape or ((),)))
+
+
+def _least(mu: tuple[Any, ...], ndim: int) -> jax.Array:
+    """The least of the vectors of all axes, at each place."""
+    if ndim == 0:
+        return mu[0]
+    spread = [jnp.expand_dims(vector, [other for other in range(ndim) if other != axis]) for axis, vector in enumerate(mu)]
+    least = spread[0]
+    for each in spread[1:]:
+        least = jnp.minimum(least, each)
+    return least
+
+
+def _greatest(square: jax.Array) -> tuple[jax.Array, ...]:
+    """The greatest number in each slice along each axis."""
+    if square.ndim == 0:
+        return (square,)
+    others = [[other for other in range(square.ndim) if other != axis] for axis in range(square.ndim)]
+    return tuple(extreme(jnp.max, square, axis=axes, initial=0 if math.prod(square.shape) == 0 else None) for axes in others)
 
 
 @factory(momentum=DECAY)

@@ -1,1 +1,1 @@
-"""Transformations: a gradient in, a better one out. One theme or one paper a file."""
+"""Transformations of no paper in particular: a gradient in, a better one out. One theme a file."""

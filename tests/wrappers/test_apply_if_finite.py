@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from gradtx.core import EmptyState, GradientTransformation, GradientTransformationExtraArgs, chain
-from gradtx.transforms.adam import scale_by_adam
+from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale
 from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState, apply_if_finite
 

@@ -15,9 +15,9 @@ import pytest
 from gradtx import tree
 from gradtx.composition.hyperparams import hyperparams
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, Schedule, chain, factory
+from gradtx.optimizers.adam import scale_by_adam
 from gradtx.require import is_zero
 from gradtx.schedules import linear_schedule
-from gradtx.transforms.adam import scale_by_adam
 from gradtx.transforms.clipping import clip_by_global_norm
 from gradtx.transforms.momentum import trace
 from gradtx.transforms.scale import scale_by_learning_rate

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from gradtx.core import GradientTransformation, chain
-from gradtx.transforms.adam import scale_by_adam
+from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale
 from gradtx.tree import MaskedNode
 from gradtx.tree.mask import MaskedState, evaluate_mask, fill_masked, mask_out

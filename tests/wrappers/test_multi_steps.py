@@ -13,7 +13,7 @@ import pytest
 
 import gradtx
 from gradtx.core import EmptyState, GradientTransformation, GradientTransformationExtraArgs, chain
-from gradtx.transforms.adam import scale_by_adam
+from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale
 from gradtx.tree import full_like
 from gradtx.wrappers.multi_steps import MultiSteps, MultiStepsState, skip_large_updates, skip_not_finite

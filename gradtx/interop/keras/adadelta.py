@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain
 from gradtx.interop.keras.composition import Options, composed, optimizer
-from gradtx.transforms.adadelta import scale_by_adadelta
+from gradtx.optimizers.adadelta import scale_by_adadelta
 from gradtx.transforms.scale import scale_by_learning_rate
 
 

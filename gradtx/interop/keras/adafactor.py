@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from gradtx import require
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain
 from gradtx.interop.keras.composition import Options, composed, optimizer
+from gradtx.optimizers.adafactor import scale_by_factored_rms
 from gradtx.schedules.formula import schedule
 from gradtx.transforms.clipping import clip_by_block_rms
-from gradtx.transforms.factored_rms import scale_by_factored_rms
 from gradtx.transforms.param_block import scale_by_param_block_rms
 from gradtx.transforms.scale import scale_by_learning_rate
 

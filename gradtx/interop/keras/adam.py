@@ -4,8 +4,8 @@ from typing import Unpack
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain
 from gradtx.interop.keras.composition import Options, composed, optimizer
-from gradtx.transforms.adam import scale_by_adam
-from gradtx.transforms.amsgrad import scale_by_amsgrad
+from gradtx.optimizers.adam import scale_by_adam
+from gradtx.optimizers.amsgrad import scale_by_amsgrad
 from gradtx.transforms.scale import scale_by_learning_rate
 
 

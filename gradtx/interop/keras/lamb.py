@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain
 from gradtx.interop.keras.composition import Options, composed, optimizer
-from gradtx.transforms.adam import scale_by_adam
+from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.trust_ratio import scale_by_trust_ratio
 

@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain
 from gradtx.interop.keras.composition import Options, composed, optimizer
-from gradtx.transforms.lion import scale_by_lion
+from gradtx.optimizers.lion import scale_by_lion
 from gradtx.transforms.scale import scale_by_learning_rate
 
 

@@ -17,10 +17,10 @@ from gradtx.core import (
     chain,
 )
 from gradtx.interop.keras.composition import Options, composed, decaying, optimizer
+from gradtx.optimizers.adam import scale_by_adam
+from gradtx.optimizers.muon import scale_by_matrix_shape, scale_by_muon
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.schedules.formula import schedule
-from gradtx.transforms.adam import scale_by_adam
-from gradtx.transforms.muon import scale_by_matrix_shape, scale_by_muon
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.wrappers.partition import partition
 

@@ -4,7 +4,7 @@ from typing import Unpack
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, chain
 from gradtx.interop.keras.composition import Options, composed, optimizer
-from gradtx.transforms.nadam import scale_by_nadam
+from gradtx.optimizers.nadam import scale_by_nadam
 from gradtx.transforms.scale import scale_by_learning_rate
 
 

@@ -17,9 +17,9 @@ from gradtx import multi_normal
 from gradtx.core import PROTOCOL_EXTRA_ARGS as PROTOCOL_EXTRA_ARGS
 from gradtx.interop.optax.missing import missing
 from gradtx.linalg import Preconditioning, orthogonalize
+from gradtx.optimizers.lbfgs import multiply_by_inverse_hessian
+from gradtx.optimizers.muon import MuonDimensionNumbers
 from gradtx.transforms import zoom_linesearch
-from gradtx.transforms.lbfgs import multiply_by_inverse_hessian
-from gradtx.transforms.muon import MuonDimensionNumbers
 from gradtx.tree.matrices import as_matrices, from_matrices
 
 MultiNormalDiagFromLogScale = multi_normal

@@ -2,8 +2,8 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import composed
+from gradtx.optimizers.adadelta import scale_by_adadelta
 from gradtx.require import DECAY
-from gradtx.transforms.adadelta import scale_by_adadelta
 
 
 @factory(rho=DECAY)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, chain, factory
+from gradtx.optimizers.adafactor import scale_by_factored_rms
 from gradtx.require import NONNEGATIVE, Range, is_zero
 from gradtx.schedules.formula import schedule
 from gradtx.transforms.clipping import clip_by_block_rms
-from gradtx.transforms.factored_rms import scale_by_factored_rms
 from gradtx.transforms.param_block import scale_by_param_block_rms
 from gradtx.transforms.scale import scale, scale_by_schedule
 from gradtx.transforms.weight_decay import add_decayed_weights

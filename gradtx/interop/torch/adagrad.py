@@ -2,9 +2,9 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, at_step, factory
 from gradtx.interop.torch.composition import composed
+from gradtx.optimizers.adagrad import scale_by_rss
 from gradtx.require import NONNEGATIVE, is_zero
 from gradtx.schedules.formula import schedule
-from gradtx.transforms.adagrad import scale_by_rss
 
 
 @factory(lr_decay=NONNEGATIVE)

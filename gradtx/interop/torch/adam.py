@@ -2,8 +2,8 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import b1_and_b2, composed, scheduled
-from gradtx.transforms.adam import scale_by_adam
-from gradtx.transforms.amsgrad import scale_by_amsgrad
+from gradtx.optimizers.adam import scale_by_adam
+from gradtx.optimizers.amsgrad import scale_by_amsgrad
 
 
 @factory

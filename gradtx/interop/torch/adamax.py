@@ -2,7 +2,7 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import b1_and_b2, composed, scheduled
-from gradtx.transforms.adamax import scale_by_adamax
+from gradtx.optimizers.adamax import scale_by_adamax
 
 
 @factory

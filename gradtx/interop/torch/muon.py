@@ -10,8 +10,8 @@ from jax.typing import DTypeLike
 
 from gradtx.core import GradientTransformationExtraArgs, Params, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import composed
+from gradtx.optimizers.muon import MuonDimensionNumbers, scale_by_matrix_shape, scale_by_muon
 from gradtx.require import DECAY, Range
-from gradtx.transforms.muon import MuonDimensionNumbers, scale_by_matrix_shape, scale_by_muon
 
 
 def _outputs_by_inputs(params: Params) -> Any:

@@ -2,7 +2,7 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import b1_and_b2, composed, scheduled
-from gradtx.transforms.nadam import scale_by_nadam
+from gradtx.optimizers.nadam import scale_by_nadam
 
 
 @factory

@@ -2,7 +2,7 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import b1_and_b2, composed, scheduled
-from gradtx.transforms.radam import scale_by_radam
+from gradtx.optimizers.radam import scale_by_radam
 
 
 @factory

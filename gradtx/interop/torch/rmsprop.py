@@ -2,9 +2,9 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import composed, scheduled
+from gradtx.optimizers.rmsprop import scale_by_rms, scale_by_stddev
 from gradtx.require import DECAY, Range, is_zero
 from gradtx.transforms.momentum import trace
-from gradtx.transforms.rmsprop import scale_by_rms, scale_by_stddev
 
 
 @factory(alpha=DECAY, momentum=Range(low=0, high=1))

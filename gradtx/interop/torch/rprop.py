@@ -2,7 +2,7 @@
 
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, factory
 from gradtx.interop.torch.composition import composed
-from gradtx.transforms.rprop import scale_by_rprop
+from gradtx.optimizers.rprop import scale_by_rprop
 
 
 @factory

@@ -17,10 +17,10 @@ from gradtx.core import (
     description,
     factory,
 )
+from gradtx.optimizers.adafactor import scale_by_factored_rms
 from gradtx.require import DECAY, LIMIT, NONNEGATIVE, Range, is_zero
 from gradtx.schedules.formula import schedule
 from gradtx.transforms.clipping import clip_by_block_rms
-from gradtx.transforms.factored_rms import scale_by_factored_rms
 from gradtx.transforms.momentum import ema
 from gradtx.transforms.param_block import scale_by_param_block_rms
 from gradtx.transforms.scale import scale, scale_by_learning_rate

@@ -7,8 +7,8 @@ from jax.typing import DTypeLike
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.optimizers.dog import root_of_sum
 from gradtx.require import NONNEGATIVE, POSITIVE
-from gradtx.transforms.dog import root_of_sum
 
 
 class ScaleByDistanceOverGradientsState(NamedTuple):
