@@ -5,6 +5,7 @@ static arguments of `jax.jit`, and neither could be pickled. A value that rememb
 these troubles.
 """
 
+import functools
 import inspect
 import weakref
 from collections.abc import Callable, Hashable, Mapping
@@ -35,11 +36,26 @@ class Recipe:
 
     def __init__(self, factory: Callable[..., Any], bound: inspect.BoundArguments):
         self.factory = factory
-        self.args = bound.args
-        self.kwargs = bound.kwargs
-        bound.apply_defaults()
-        self.arguments: Mapping[str, Any] = bound.arguments  # defaults included
+        self._bound = bound
         self._key: Hashable = None
+
+    # Made on first use, as all below: most transformations are built and never compared or printed.
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """The positional arguments of the call."""
+        return self._bound.args
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Its keyword arguments."""
+        return self._bound.kwargs
+
+    @functools.cached_property
+    def arguments(self) -> Mapping[str, Any]:
+        """All arguments by name, with the defaults of those that were not given."""
+        whole = inspect.BoundArguments(self._bound.signature, self._bound.arguments.copy())
+        whole.apply_defaults()
+        return whole.arguments
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ from gradtx.core.protocol import (
     Updates,
 )
 from gradtx.recipe import Recipe, Value, mark_factory
-from gradtx.signatures import arguments_of
+from gradtx.signatures import Binder, arguments_of
 from gradtx.tree import mistakes
 
 _P = ParamSpec("_P")
@@ -48,24 +48,27 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
     """
     if build is None:
         return functools.partial(factory, **ranges)
-    signature = inspect.signature(build)
-    made_kind = signature.return_annotation
-    steerable = isinstance(made_kind, type) and issubclass(made_kind, GradientTransformation)
-    contract = Contract(build.__name__, signature, ranges, steerable=steerable)
+
+    @functools.cache  # read at the first call: a program calls few of the factories that it imports
+    def terms() -> tuple[Binder, Contract]:
+        signature = inspect.signature(build)
+        makes = signature.return_annotation
+        steerable = isinstance(makes, type) and issubclass(makes, GradientTransformation)
+        return Binder(build, signature), Contract(build.__name__, signature, ranges, steerable=steerable)
 
     @functools.wraps(build)
     def remembering(*args: Any, **kwargs: Any) -> Any:
+        binder, contract = terms()
         try:
-            bound = signature.bind(*args, **kwargs)
+            bound = binder.bind(args, kwargs)
         except TypeError:
-            hints.refuse_unknown_keywords(build.__name__, signature.parameters, kwargs)
+            hints.refuse_unknown_keywords(build.__name__, binder.signature.parameters, kwargs)
             build(*args, **kwargs)  # raises Python's own message, which names the function
             raise
         contract.keep(bound.arguments)
-        recipe = Recipe(remembering, bound)
         with errors.naming(build.__name__):
-            made = _as_value(build(*bound.args, **bound.kwargs), build)
-        made.recipe = recipe
+            made = _as_value(binder.call(bound), build)
+        made.recipe = Recipe(remembering, bound)
         return made
 
     return mark_factory(remembering)
