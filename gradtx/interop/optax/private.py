@@ -6,6 +6,7 @@ for, this one answers, with all of Optax's public names and the few others that 
 
 import sys
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ import gradtx.interop.optax as public
 from gradtx import WrappedScheduleState as WrappedScheduleState
 from gradtx import multi_normal
 from gradtx.core import PROTOCOL_EXTRA_ARGS as PROTOCOL_EXTRA_ARGS
-from gradtx.interop.optax.missing import missing
+from gradtx.interop.optax.layout import HOMES, missing
 from gradtx.linalg import Preconditioning, orthogonalize
 from gradtx.optimizers.lbfgs import multiply_by_inverse_hessian
 from gradtx.optimizers.muon import MuonDimensionNumbers
@@ -43,6 +44,7 @@ MODULES = """
     _regression _sam _schedule _schedule_free _segmentation _self_supervised _smoothing _sophia _state_utils _tree_math
 """
 _refuse = missing("optax._src")
+_SEARCHED = ("contrib", "transforms", "tree_utils", *HOMES)  # for a name that `optax` itself does not have
 
 
 def canonicalize_dtype(dtype: Any) -> Any:
@@ -125,10 +127,7 @@ def is_module(name: str) -> bool:
 
 
 def __getattr__(name: str) -> Any:
-    for module in (
-        *(public, public.contrib, public.transforms, public.tree_utils, public.losses, public.schedules, public.projections),
-        *(public.assignment, public.perturbations, public.microbatching, public.second_order, public.experimental.aggregating),
-    ):
+    for module in (public, *(attrgetter(each)(public) for each in _SEARCHED)):
         if name in vars(module):
             return vars(module)[name]
     return sys.modules[__name__] if is_module(name) else _refuse(name)
