@@ -3,350 +3,316 @@
 Every optimizer is a chain of small pure `(init, update)` pairs; this is the one list of what is public.
 """
 
+__version__ = "0.1.0"
+
 import typing as _typing
 
-from gradtx import aggregating as aggregating
-from gradtx import assignment as assignment
-from gradtx import microbatching as microbatching
-from gradtx import perturbations as perturbations
-from gradtx import projections as projections
-from gradtx import schedules as schedules
-from gradtx import second_order as second_order
-from gradtx import tree as tree
-from gradtx.composition.hyperparams import hyperparams as hyperparams
-from gradtx.composition.hyperparams import set_hyperparams as set_hyperparams
-from gradtx.core import EmptyState as EmptyState
-from gradtx.core import GradientTransformation as GradientTransformation
-from gradtx.core import GradientTransformationExtraArgs as GradientTransformationExtraArgs
-from gradtx.core import OptState as OptState
-from gradtx.core import Params as Params
-from gradtx.core import ScalarOrSchedule as ScalarOrSchedule
-from gradtx.core import Schedule as Schedule
-from gradtx.core import Transformation as Transformation
-from gradtx.core import TransformInitFn as TransformInitFn
-from gradtx.core import TransformUpdateExtraArgsFn as TransformUpdateExtraArgsFn
-from gradtx.core import TransformUpdateFn as TransformUpdateFn
-from gradtx.core import Updates as Updates
-from gradtx.core import chain as chain
-from gradtx.core import factory as factory
-from gradtx.core import forwards_to as forwards_to
-from gradtx.core import identity as identity
-from gradtx.core import init_empty_state as init_empty_state
-from gradtx.core import named_chain as named_chain
-from gradtx.core import set_to_zero as set_to_zero
-from gradtx.core import stateless as stateless
-from gradtx.core import stateless_with_tree_map as stateless_with_tree_map
-from gradtx.core import with_extra_args_support as with_extra_args_support
-from gradtx.diagnostics import summary as summary
-from gradtx.microbatching import microbatch as microbatch
-from gradtx.numerics import safe_increment as safe_increment
-from gradtx.numerics import safe_int32_increment as safe_int32_increment
-from gradtx.numerics import safe_norm as safe_norm
-from gradtx.numerics import safe_root_mean_squares as safe_root_mean_squares
-from gradtx.optimizers.acprop import acprop as acprop
-from gradtx.optimizers.acprop import scale_by_acprop as scale_by_acprop
-from gradtx.optimizers.adabelief import ScaleByBeliefState as ScaleByBeliefState
-from gradtx.optimizers.adabelief import adabelief as adabelief
-from gradtx.optimizers.adabelief import scale_by_belief as scale_by_belief
-from gradtx.optimizers.adabound import adabound as adabound
-from gradtx.optimizers.adabound import amsbound as amsbound
-from gradtx.optimizers.adabound import scale_by_adabound as scale_by_adabound
-from gradtx.optimizers.adabound import scale_by_amsbound as scale_by_amsbound
-from gradtx.optimizers.adagrad import ScaleByRssState as ScaleByRssState
-from gradtx.optimizers.adagrad import adagrad as adagrad
-from gradtx.optimizers.adagrad import scale_by_rss as scale_by_rss
-from gradtx.optimizers.adam import ScaleByAdamState as ScaleByAdamState
-from gradtx.optimizers.adam import adam as adam
-from gradtx.optimizers.adam import adamw as adamw
-from gradtx.optimizers.adam import scale_by_adam as scale_by_adam
-from gradtx.optimizers.adamax import adamax as adamax
-from gradtx.optimizers.adamax import adamaxw as adamaxw
-from gradtx.optimizers.adamax import scale_by_adamax as scale_by_adamax
-from gradtx.optimizers.ademamix import ScaleByAdemamixState as ScaleByAdemamixState
-from gradtx.optimizers.ademamix import ScaleBySimplifiedAdEMAMixState as ScaleBySimplifiedAdEMAMixState
-from gradtx.optimizers.ademamix import ademamix as ademamix
-from gradtx.optimizers.ademamix import scale_by_ademamix as scale_by_ademamix
-from gradtx.optimizers.ademamix import scale_by_simplified_ademamix as scale_by_simplified_ademamix
-from gradtx.optimizers.ademamix import simplified_ademamix as simplified_ademamix
-from gradtx.optimizers.adopt import adopt as adopt
-from gradtx.optimizers.adopt import scale_by_adopt as scale_by_adopt
-from gradtx.optimizers.amsgrad import ScaleByAmsgradState as ScaleByAmsgradState
-from gradtx.optimizers.amsgrad import amsgrad as amsgrad
-from gradtx.optimizers.amsgrad import scale_by_amsgrad as scale_by_amsgrad
-from gradtx.optimizers.cocob import COCOBState as COCOBState
-from gradtx.optimizers.cocob import cocob as cocob
-from gradtx.optimizers.cocob import scale_by_cocob as scale_by_cocob
-from gradtx.optimizers.dadapt import DAdaptAdamWState as DAdaptAdamWState
-from gradtx.optimizers.dadapt import dadapt_adamw as dadapt_adamw
-from gradtx.optimizers.dog import DoGState as DoGState
-from gradtx.optimizers.dog import DoWGState as DoWGState
-from gradtx.optimizers.dog import dog as dog
-from gradtx.optimizers.dog import dowg as dowg
-from gradtx.optimizers.dog import scale_by_dog as scale_by_dog
-from gradtx.optimizers.dog import scale_by_dowg as scale_by_dowg
-from gradtx.optimizers.lbfgs import ScaleByLBFGSState as ScaleByLBFGSState
-from gradtx.optimizers.lbfgs import scale_by_lbfgs as scale_by_lbfgs
-from gradtx.optimizers.lion import ScaleByLionState as ScaleByLionState
-from gradtx.optimizers.lion import lion as lion
-from gradtx.optimizers.lion import scale_by_lion as scale_by_lion
-from gradtx.optimizers.madgrad import MadgradState as MadgradState
-from gradtx.optimizers.madgrad import madgrad as madgrad
-from gradtx.optimizers.madgrad import scale_by_madgrad as scale_by_madgrad
-from gradtx.optimizers.momo import MomoAdamState as MomoAdamState
-from gradtx.optimizers.momo import MomoState as MomoState
-from gradtx.optimizers.momo import momo as momo
-from gradtx.optimizers.momo import momo_adam as momo_adam
-from gradtx.optimizers.nadam import nadam as nadam
-from gradtx.optimizers.nadam import nadamw as nadamw
-from gradtx.optimizers.prodigy import ProdigyState as ProdigyState
-from gradtx.optimizers.prodigy import prodigy as prodigy
-from gradtx.optimizers.radam import radam as radam
-from gradtx.optimizers.radam import scale_by_radam as scale_by_radam
-from gradtx.optimizers.rmsprop import ScaleByRmsState as ScaleByRmsState
-from gradtx.optimizers.rmsprop import ScaleByRmsWithCountState as ScaleByRmsWithCountState
-from gradtx.optimizers.rmsprop import ScaleByRStdDevState as ScaleByRStdDevState
-from gradtx.optimizers.rmsprop import ScaleByRStdDevWithCountState as ScaleByRStdDevWithCountState
-from gradtx.optimizers.rmsprop import rmsprop as rmsprop
-from gradtx.optimizers.rmsprop import scale_by_rms as scale_by_rms
-from gradtx.optimizers.rmsprop import scale_by_stddev as scale_by_stddev
-from gradtx.optimizers.schedule_free import schedule_free_adamw as schedule_free_adamw
-from gradtx.optimizers.schedule_free import schedule_free_sgd as schedule_free_sgd
-from gradtx.optimizers.sgd import noisy_sgd as noisy_sgd
-from gradtx.optimizers.sgd import sgd as sgd
-from gradtx.optimizers.sophia import HutchinsonState as HutchinsonState
-from gradtx.optimizers.sophia import SophiaState as SophiaState
-from gradtx.optimizers.sophia import hutchinson_estimator_diag_hessian as hutchinson_estimator_diag_hessian
-from gradtx.optimizers.sophia import scale_by_sophia as scale_by_sophia
-from gradtx.optimizers.sophia import sophia as sophia
-from gradtx.optimizers.yogi import scale_by_yogi as scale_by_yogi
-from gradtx.optimizers.yogi import yogi as yogi
-from gradtx.schedules import constant_schedule as constant_schedule
-from gradtx.schedules import cosine_decay_schedule as cosine_decay_schedule
-from gradtx.schedules import cosine_onecycle_schedule as cosine_onecycle_schedule
-from gradtx.schedules import exponential_decay as exponential_decay
-from gradtx.schedules import join_schedules as join_schedules
-from gradtx.schedules import linear_onecycle_schedule as linear_onecycle_schedule
-from gradtx.schedules import linear_schedule as linear_schedule
-from gradtx.schedules import multi_step_decay_schedule as multi_step_decay_schedule
-from gradtx.schedules import piecewise_constant_schedule as piecewise_constant_schedule
-from gradtx.schedules import piecewise_interpolate_schedule as piecewise_interpolate_schedule
-from gradtx.schedules import polynomial_schedule as polynomial_schedule
-from gradtx.schedules import sgdr_schedule as sgdr_schedule
-from gradtx.schedules import step_decay_schedule as step_decay_schedule
-from gradtx.schedules import warmup_constant_schedule as warmup_constant_schedule
-from gradtx.schedules import warmup_cosine_decay_schedule as warmup_cosine_decay_schedule
-from gradtx.schedules import warmup_exponential_decay_schedule as warmup_exponential_decay_schedule
-from gradtx.transfer import TransferReport as TransferReport
-from gradtx.transfer import reset_state as reset_state
-from gradtx.transfer import transfer_state as transfer_state
-from gradtx.transforms.clipping import AdaptiveGradClipState as AdaptiveGradClipState
-from gradtx.transforms.clipping import ClipByGlobalNormState as ClipByGlobalNormState
-from gradtx.transforms.clipping import ClipState as ClipState
-from gradtx.transforms.clipping import adaptive_grad_clip as adaptive_grad_clip
-from gradtx.transforms.clipping import clip as clip
-from gradtx.transforms.clipping import clip_by_block_norm as clip_by_block_norm
-from gradtx.transforms.clipping import clip_by_block_rms as clip_by_block_rms
-from gradtx.transforms.clipping import clip_by_global_norm as clip_by_global_norm
-from gradtx.transforms.clipping import unitwise_clip as unitwise_clip
-from gradtx.transforms.clipping import unitwise_norm as unitwise_norm
-from gradtx.transforms.momentum import EmaState as EmaState
-from gradtx.transforms.momentum import TraceState as TraceState
-from gradtx.transforms.momentum import ema as ema
-from gradtx.transforms.momentum import trace as trace
-from gradtx.transforms.noise import AddNoiseState as AddNoiseState
-from gradtx.transforms.noise import add_noise as add_noise
-from gradtx.transforms.plateau import ReduceLROnPlateauState as ReduceLROnPlateauState
-from gradtx.transforms.plateau import reduce_on_plateau as reduce_on_plateau
-from gradtx.transforms.scale import ScaleByScheduleState as ScaleByScheduleState
-from gradtx.transforms.scale import ScaleState as ScaleState
-from gradtx.transforms.scale import scale as scale
-from gradtx.transforms.scale import scale_by_learning_rate as scale_by_learning_rate
-from gradtx.transforms.scale import scale_by_schedule as scale_by_schedule
-from gradtx.transforms.weight_decay import AddDecayedWeightsState as AddDecayedWeightsState
-from gradtx.transforms.weight_decay import WeightDecaySchedule as WeightDecaySchedule
-from gradtx.transforms.weight_decay import add_decayed_weights as add_decayed_weights
-from gradtx.tree import MaskedNode as MaskedNode
-from gradtx.tree import bias_correction as bias_correction
-from gradtx.tree import global_norm as global_norm
+from gradtx import (
+    aggregating,
+    assignment,
+    linalg,
+    losses,
+    microbatching,
+    perturbations,
+    projections,
+    schedules,
+    second_order,
+    tree,
+)
+from gradtx.composition.hyperparams import hyperparams, set_hyperparams
+from gradtx.core import (
+    EmptyState,
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    ScalarOrSchedule,
+    Schedule,
+    Transformation,
+    TransformInitFn,
+    TransformUpdateExtraArgsFn,
+    TransformUpdateFn,
+    Updates,
+    chain,
+    factory,
+    forwards_to,
+    identity,
+    init_empty_state,
+    named_chain,
+    set_to_zero,
+    stateless,
+    stateless_with_tree_map,
+    with_extra_args_support,
+)
+from gradtx.diagnostics import summary
+from gradtx.linalg import matrix_inverse_pth_root, nnls, power_iteration
+from gradtx.losses import (
+    convex_kl_divergence,
+    cosine_distance,
+    cosine_similarity,
+    ctc_loss,
+    ctc_loss_with_forward_probs,
+    generalized_kl_divergence,
+    hinge_loss,
+    huber_loss,
+    kl_divergence,
+    l2_loss,
+    log_cosh,
+    ntxent,
+    safe_softmax_cross_entropy,
+    sigmoid_binary_cross_entropy,
+    sigmoid_focal_loss,
+    smooth_labels,
+    softmax_cross_entropy,
+    softmax_cross_entropy_with_integer_labels,
+    squared_error,
+)
+from gradtx.masks import matching, not_matching
+from gradtx.microbatching import microbatch
+from gradtx.minimize import MinimizeResult, MinimizeStatus, minimize
+from gradtx.numerics import safe_increment, safe_int32_increment, safe_norm, safe_root_mean_squares
+from gradtx.optimizers.acprop import acprop, scale_by_acprop
+from gradtx.optimizers.adabelief import ScaleByBeliefState, adabelief, scale_by_belief
+from gradtx.optimizers.adabound import adabound, amsbound, scale_by_adabound, scale_by_amsbound
+from gradtx.optimizers.adadelta import ScaleByAdaDeltaState, adadelta, scale_by_adadelta
+from gradtx.optimizers.adafactor import FactoredState, adafactor, scale_by_factored_rms
+from gradtx.optimizers.adagrad import ScaleByRssState, adagrad, scale_by_rss
+from gradtx.optimizers.adam import ScaleByAdamState, adam, adamw, scale_by_adam
+from gradtx.optimizers.adamax import adamax, adamaxw, scale_by_adamax
+from gradtx.optimizers.adan import ScaleByAdanState, adan, scale_by_adan
+from gradtx.optimizers.ademamix import (
+    ScaleByAdemamixState,
+    ScaleBySimplifiedAdEMAMixState,
+    ademamix,
+    scale_by_ademamix,
+    scale_by_simplified_ademamix,
+    simplified_ademamix,
+)
+from gradtx.optimizers.adopt import adopt, scale_by_adopt
+from gradtx.optimizers.amsgrad import ScaleByAmsgradState, amsgrad, scale_by_amsgrad
+from gradtx.optimizers.cocob import COCOBState, cocob, scale_by_cocob
+from gradtx.optimizers.dadapt import DAdaptAdamWState, dadapt_adamw
+from gradtx.optimizers.distance_over_gradients import ScaleByDistanceOverGradientsState, scale_by_distance_over_gradients
+from gradtx.optimizers.dog import DoGState, DoWGState, dog, dowg, scale_by_dog, scale_by_dowg
+from gradtx.optimizers.dpsgd import (
+    DifferentiallyPrivateAggregateState,
+    differentially_private_aggregate,
+    dpsgd,
+    per_example_global_norm_clip,
+    per_example_layer_norm_clip,
+)
+from gradtx.optimizers.fromage import fromage
+from gradtx.optimizers.ftrl import ScaleByFtrlState, ftrl, scale_by_ftrl
+from gradtx.optimizers.galore import galore, scale_by_galore
+from gradtx.optimizers.lamb import lamb
+from gradtx.optimizers.lars import lars
+from gradtx.optimizers.lbfgs import ScaleByLBFGSState, lbfgs, scale_by_lbfgs
+from gradtx.optimizers.lion import ScaleByLionState, lion, scale_by_lion
+from gradtx.optimizers.madgrad import MadgradState, madgrad, scale_by_madgrad
+from gradtx.optimizers.momo import MomoAdamState, MomoState, momo, momo_adam
+from gradtx.optimizers.muon import MuonDimensionNumbers, MuonState, muon, scale_by_matrix_shape, scale_by_muon
+from gradtx.optimizers.nadam import ScaleByNadamState, nadam, nadamw, scale_by_nadam
+from gradtx.optimizers.novograd import ScaleByNovogradState, novograd, scale_by_novograd
+from gradtx.optimizers.optimistic_gradient import (
+    ScaleByOptimisticGradientState,
+    optimistic_adam,
+    optimistic_adam_v2,
+    optimistic_gradient_descent,
+    scale_by_optimistic_gradient,
+)
+from gradtx.optimizers.polyak import polyak_sgd, scale_by_polyak
+from gradtx.optimizers.prodigy import ProdigyState, prodigy
+from gradtx.optimizers.radam import radam, scale_by_radam
+from gradtx.optimizers.rmsprop import (
+    ScaleByRmsState,
+    ScaleByRmsWithCountState,
+    ScaleByRStdDevState,
+    ScaleByRStdDevWithCountState,
+    rmsprop,
+    scale_by_rms,
+    scale_by_stddev,
+)
+from gradtx.optimizers.rprop import ScaleByRpropState, rprop, scale_by_rprop
+from gradtx.optimizers.schedule_free import schedule_free_adamw, schedule_free_sgd
+from gradtx.optimizers.sgd import noisy_sgd, sgd
+from gradtx.optimizers.sign_sgd import scale_by_sign, sign_sgd, signum
+from gradtx.optimizers.sm3 import ScaleBySM3State, scale_by_sm3, sm3
+from gradtx.optimizers.sophia import HutchinsonState, SophiaState, hutchinson_estimator_diag_hessian, scale_by_sophia, sophia
+from gradtx.optimizers.yogi import scale_by_yogi, yogi
+from gradtx.perturbations import multi_normal
+from gradtx.schedules import (
+    constant_schedule,
+    cosine_decay_schedule,
+    cosine_onecycle_schedule,
+    exponential_decay,
+    join_schedules,
+    linear_onecycle_schedule,
+    linear_schedule,
+    multi_step_decay_schedule,
+    piecewise_constant_schedule,
+    piecewise_interpolate_schedule,
+    polynomial_schedule,
+    sgdr_schedule,
+    step_decay_schedule,
+    warmup_constant_schedule,
+    warmup_cosine_decay_schedule,
+    warmup_exponential_decay_schedule,
+)
+from gradtx.schedules.scaled import scaled_schedule
+from gradtx.transfer import TransferReport, reset_state, transfer_state
+from gradtx.transforms.apply_every import ApplyEvery, apply_every
+from gradtx.transforms.backtracking_linesearch import (
+    BacktrackingLinesearchInfo,
+    ScaleByBacktrackingLinesearchState,
+    scale_by_backtracking_linesearch,
+)
+from gradtx.transforms.clipping import (
+    AdaptiveGradClipState,
+    ClipByGlobalNormState,
+    ClipState,
+    adaptive_grad_clip,
+    clip,
+    clip_by_block_norm,
+    clip_by_block_rms,
+    clip_by_global_norm,
+    unitwise_clip,
+    unitwise_norm,
+)
+from gradtx.transforms.constraining import (
+    NonNegativeParamsState,
+    NormalizeState,
+    ZeroNansState,
+    centralize,
+    keep_params_nonnegative,
+    normalize,
+    normalize_by_update_norm,
+    zero_nans,
+)
+from gradtx.transforms.layerwise import scale_by_layer_decay
+from gradtx.transforms.linesearch import value_and_grad_from_state
+from gradtx.transforms.momentum import EmaState, TraceState, TraceWithCountState, ema, trace
+from gradtx.transforms.monitoring import MonitorState, SnapshotState, measure_with_ema, monitor, snapshot
+from gradtx.transforms.noise import AddNoiseState, add_noise
+from gradtx.transforms.param_block import scale_by_param_block_norm, scale_by_param_block_rms
+from gradtx.transforms.plateau import ReduceLROnPlateauState, reduce_on_plateau
+from gradtx.transforms.scale import ScaleByScheduleState, ScaleState, scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.transforms.trust_ratio import ScaleByTrustRatioState, scale_by_trust_ratio
+from gradtx.transforms.weight_decay import AddDecayedWeightsState, WeightDecaySchedule, add_decayed_weights
+from gradtx.transforms.zoom_linesearch import ScaleByZoomLinesearchState, ZoomLinesearchInfo, scale_by_zoom_linesearch
+from gradtx.tree import (
+    MaskedNode,
+    bias_correction,
+    global_norm,
+    update_infinity_moment,
+    update_moment,
+    update_moment_per_elem_norm,
+)
 from gradtx.tree import map_params as tree_map_params
-from gradtx.tree import update_infinity_moment as update_infinity_moment
-from gradtx.tree import update_moment as update_moment
-from gradtx.tree import update_moment_per_elem_norm as update_moment_per_elem_norm
-from gradtx.tree.mask import MaskedState as MaskedState
-from gradtx.update import apply_updates as apply_updates
-from gradtx.update import incremental_update as incremental_update
-from gradtx.update import periodic_update as periodic_update
-from gradtx.wrappers.adjustable import AdjustableState as AdjustableState
-from gradtx.wrappers.adjustable import OverrideState as OverrideState
-from gradtx.wrappers.adjustable import adjustable as adjustable
-from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState as ApplyIfFiniteState
-from gradtx.wrappers.apply_if_finite import apply_if_finite as apply_if_finite
-from gradtx.wrappers.inject_hyperparams import InjectHyperparamsState as InjectHyperparamsState
-from gradtx.wrappers.inject_hyperparams import InjectStatefulHyperparamsState as InjectStatefulHyperparamsState
-from gradtx.wrappers.inject_hyperparams import StatefulSchedule as StatefulSchedule
-from gradtx.wrappers.inject_hyperparams import WrappedSchedule as WrappedSchedule
-from gradtx.wrappers.inject_hyperparams import WrappedScheduleState as WrappedScheduleState
-from gradtx.wrappers.inject_hyperparams import inject_hyperparams as inject_hyperparams
-from gradtx.wrappers.masked import masked as masked
-from gradtx.wrappers.mechanize import MechanicState as MechanicState
-from gradtx.wrappers.mechanize import mechanize as mechanize
-from gradtx.wrappers.multi_steps import MultiSteps as MultiSteps
-from gradtx.wrappers.multi_steps import MultiStepsState as MultiStepsState
-from gradtx.wrappers.multi_steps import ShouldSkipUpdateFunction as ShouldSkipUpdateFunction
-from gradtx.wrappers.multi_steps import skip_large_updates as skip_large_updates
-from gradtx.wrappers.multi_steps import skip_not_finite as skip_not_finite
-from gradtx.wrappers.sam import SAMState as SAMState
-from gradtx.wrappers.sam import sam as sam
-from gradtx.wrappers.schedule_free import ScheduleFreeState as ScheduleFreeState
-from gradtx.wrappers.schedule_free import schedule_free as schedule_free
-from gradtx.wrappers.schedule_free import schedule_free_eval_params as schedule_free_eval_params
-
-__version__ = "0.1.0"
-from gradtx import linalg as linalg
-from gradtx import losses as losses
-from gradtx.linalg import matrix_inverse_pth_root as matrix_inverse_pth_root
-from gradtx.linalg import nnls as nnls
-from gradtx.linalg import power_iteration as power_iteration
-from gradtx.losses import convex_kl_divergence as convex_kl_divergence
-from gradtx.losses import cosine_distance as cosine_distance
-from gradtx.losses import cosine_similarity as cosine_similarity
-from gradtx.losses import ctc_loss as ctc_loss
-from gradtx.losses import ctc_loss_with_forward_probs as ctc_loss_with_forward_probs
-from gradtx.losses import generalized_kl_divergence as generalized_kl_divergence
-from gradtx.losses import hinge_loss as hinge_loss
-from gradtx.losses import huber_loss as huber_loss
-from gradtx.losses import kl_divergence as kl_divergence
-from gradtx.losses import l2_loss as l2_loss
-from gradtx.losses import log_cosh as log_cosh
-from gradtx.losses import ntxent as ntxent
-from gradtx.losses import safe_softmax_cross_entropy as safe_softmax_cross_entropy
-from gradtx.losses import sigmoid_binary_cross_entropy as sigmoid_binary_cross_entropy
-from gradtx.losses import sigmoid_focal_loss as sigmoid_focal_loss
-from gradtx.losses import smooth_labels as smooth_labels
-from gradtx.losses import softmax_cross_entropy as softmax_cross_entropy
-from gradtx.losses import softmax_cross_entropy_with_integer_labels as softmax_cross_entropy_with_integer_labels
-from gradtx.losses import squared_error as squared_error
-from gradtx.masks import matching as matching
-from gradtx.masks import not_matching as not_matching
-from gradtx.minimize import MinimizeResult as MinimizeResult
-from gradtx.minimize import MinimizeStatus as MinimizeStatus
-from gradtx.minimize import minimize as minimize
-from gradtx.optimizers.adadelta import ScaleByAdaDeltaState as ScaleByAdaDeltaState
-from gradtx.optimizers.adadelta import adadelta as adadelta
-from gradtx.optimizers.adadelta import scale_by_adadelta as scale_by_adadelta
-from gradtx.optimizers.adafactor import FactoredState as FactoredState
-from gradtx.optimizers.adafactor import adafactor as adafactor
-from gradtx.optimizers.adafactor import scale_by_factored_rms as scale_by_factored_rms
-from gradtx.optimizers.adan import ScaleByAdanState as ScaleByAdanState
-from gradtx.optimizers.adan import adan as adan
-from gradtx.optimizers.adan import scale_by_adan as scale_by_adan
-from gradtx.optimizers.distance_over_gradients import ScaleByDistanceOverGradientsState as ScaleByDistanceOverGradientsState
-from gradtx.optimizers.distance_over_gradients import scale_by_distance_over_gradients as scale_by_distance_over_gradients
-from gradtx.optimizers.dpsgd import DifferentiallyPrivateAggregateState as DifferentiallyPrivateAggregateState
-from gradtx.optimizers.dpsgd import differentially_private_aggregate as differentially_private_aggregate
-from gradtx.optimizers.dpsgd import dpsgd as dpsgd
-from gradtx.optimizers.dpsgd import per_example_global_norm_clip as per_example_global_norm_clip
-from gradtx.optimizers.dpsgd import per_example_layer_norm_clip as per_example_layer_norm_clip
-from gradtx.optimizers.fromage import fromage as fromage
-from gradtx.optimizers.ftrl import ScaleByFtrlState as ScaleByFtrlState
-from gradtx.optimizers.ftrl import ftrl as ftrl
-from gradtx.optimizers.ftrl import scale_by_ftrl as scale_by_ftrl
-from gradtx.optimizers.galore import galore as galore
-from gradtx.optimizers.galore import scale_by_galore as scale_by_galore
-from gradtx.optimizers.lamb import lamb as lamb
-from gradtx.optimizers.lars import lars as lars
-from gradtx.optimizers.lbfgs import lbfgs as lbfgs
-from gradtx.optimizers.muon import MuonDimensionNumbers as MuonDimensionNumbers
-from gradtx.optimizers.muon import MuonState as MuonState
-from gradtx.optimizers.muon import muon as muon
-from gradtx.optimizers.muon import scale_by_matrix_shape as scale_by_matrix_shape
-from gradtx.optimizers.muon import scale_by_muon as scale_by_muon
-from gradtx.optimizers.nadam import ScaleByNadamState as ScaleByNadamState
-from gradtx.optimizers.nadam import scale_by_nadam as scale_by_nadam
-from gradtx.optimizers.novograd import ScaleByNovogradState as ScaleByNovogradState
-from gradtx.optimizers.novograd import novograd as novograd
-from gradtx.optimizers.novograd import scale_by_novograd as scale_by_novograd
-from gradtx.optimizers.optimistic_gradient import ScaleByOptimisticGradientState as ScaleByOptimisticGradientState
-from gradtx.optimizers.optimistic_gradient import optimistic_adam as optimistic_adam
-from gradtx.optimizers.optimistic_gradient import optimistic_adam_v2 as optimistic_adam_v2
-from gradtx.optimizers.optimistic_gradient import optimistic_gradient_descent as optimistic_gradient_descent
-from gradtx.optimizers.optimistic_gradient import scale_by_optimistic_gradient as scale_by_optimistic_gradient
-from gradtx.optimizers.polyak import polyak_sgd as polyak_sgd
-from gradtx.optimizers.polyak import scale_by_polyak as scale_by_polyak
-from gradtx.optimizers.rprop import ScaleByRpropState as ScaleByRpropState
-from gradtx.optimizers.rprop import rprop as rprop
-from gradtx.optimizers.rprop import scale_by_rprop as scale_by_rprop
-from gradtx.optimizers.sign_sgd import scale_by_sign as scale_by_sign
-from gradtx.optimizers.sign_sgd import sign_sgd as sign_sgd
-from gradtx.optimizers.sign_sgd import signum as signum
-from gradtx.optimizers.sm3 import ScaleBySM3State as ScaleBySM3State
-from gradtx.optimizers.sm3 import scale_by_sm3 as scale_by_sm3
-from gradtx.optimizers.sm3 import sm3 as sm3
-from gradtx.perturbations import multi_normal as multi_normal
-from gradtx.schedules.scaled import scaled_schedule as scaled_schedule
-from gradtx.transforms.apply_every import ApplyEvery as ApplyEvery
-from gradtx.transforms.apply_every import apply_every as apply_every
-from gradtx.transforms.backtracking_linesearch import BacktrackingLinesearchInfo as BacktrackingLinesearchInfo
-from gradtx.transforms.backtracking_linesearch import ScaleByBacktrackingLinesearchState as ScaleByBacktrackingLinesearchState
-from gradtx.transforms.backtracking_linesearch import scale_by_backtracking_linesearch as scale_by_backtracking_linesearch
-from gradtx.transforms.constraining import NonNegativeParamsState as NonNegativeParamsState
-from gradtx.transforms.constraining import NormalizeState as NormalizeState
-from gradtx.transforms.constraining import ZeroNansState as ZeroNansState
-from gradtx.transforms.constraining import centralize as centralize
-from gradtx.transforms.constraining import keep_params_nonnegative as keep_params_nonnegative
-from gradtx.transforms.constraining import normalize as normalize
-from gradtx.transforms.constraining import normalize_by_update_norm as normalize_by_update_norm
-from gradtx.transforms.constraining import zero_nans as zero_nans
-from gradtx.transforms.layerwise import scale_by_layer_decay as scale_by_layer_decay
-from gradtx.transforms.linesearch import value_and_grad_from_state as value_and_grad_from_state
-from gradtx.transforms.momentum import TraceWithCountState as TraceWithCountState
-from gradtx.transforms.monitoring import MonitorState as MonitorState
-from gradtx.transforms.monitoring import SnapshotState as SnapshotState
-from gradtx.transforms.monitoring import measure_with_ema as measure_with_ema
-from gradtx.transforms.monitoring import monitor as monitor
-from gradtx.transforms.monitoring import snapshot as snapshot
-from gradtx.transforms.param_block import scale_by_param_block_norm as scale_by_param_block_norm
-from gradtx.transforms.param_block import scale_by_param_block_rms as scale_by_param_block_rms
-from gradtx.transforms.trust_ratio import ScaleByTrustRatioState as ScaleByTrustRatioState
-from gradtx.transforms.trust_ratio import scale_by_trust_ratio as scale_by_trust_ratio
-from gradtx.transforms.zoom_linesearch import ScaleByZoomLinesearchState as ScaleByZoomLinesearchState
-from gradtx.transforms.zoom_linesearch import ZoomLinesearchInfo as ZoomLinesearchInfo
-from gradtx.transforms.zoom_linesearch import scale_by_zoom_linesearch as scale_by_zoom_linesearch
-from gradtx.tree.gradient import scale_gradient as scale_gradient
+from gradtx.tree.gradient import scale_gradient
 from gradtx.tree.mask import Mask as MaskOrFn
-from gradtx.wrappers.averaged import AveragedState as AveragedState
-from gradtx.wrappers.averaged import averaged as averaged
-from gradtx.wrappers.averages import exponentially_averaged as exponentially_averaged
-from gradtx.wrappers.averages import polyak_averaged as polyak_averaged
-from gradtx.wrappers.averages import stochastic_weight_averaged as stochastic_weight_averaged
-from gradtx.wrappers.conditionally import ConditionallyMaskState as ConditionallyMaskState
-from gradtx.wrappers.conditionally import ConditionallyTransformState as ConditionallyTransformState
-from gradtx.wrappers.conditionally import ConditionFn as ConditionFn
-from gradtx.wrappers.conditionally import conditionally_mask as conditionally_mask
-from gradtx.wrappers.conditionally import conditionally_transform as conditionally_transform
-from gradtx.wrappers.consecutive import consecutive as consecutive
-from gradtx.wrappers.evaluation import eval_params as eval_params
-from gradtx.wrappers.flatten import flatten as flatten
-from gradtx.wrappers.freeze import freeze as freeze
-from gradtx.wrappers.freeze import selective_transform as selective_transform
-from gradtx.wrappers.grouped import Group as Group
-from gradtx.wrappers.grouped import grouped as grouped
-from gradtx.wrappers.inject_hyperparams import inject_stateful_hyperparams as inject_stateful_hyperparams
-from gradtx.wrappers.lookahead import LookaheadParams as LookaheadParams
-from gradtx.wrappers.lookahead import LookaheadState as LookaheadState
-from gradtx.wrappers.lookahead import lookahead as lookahead
-from gradtx.wrappers.loss_scaling import DynamicLossScalingState as DynamicLossScalingState
-from gradtx.wrappers.loss_scaling import dynamic_loss_scaling as dynamic_loss_scaling
-from gradtx.wrappers.loss_scaling import scale_loss as scale_loss
-from gradtx.wrappers.low_rank import GaLoreDimensionNumbers as GaLoreDimensionNumbers
-from gradtx.wrappers.low_rank import GaLoreState as GaLoreState
-from gradtx.wrappers.low_rank import low_rank as low_rank
-from gradtx.wrappers.partition import MultiTransformState as MultiTransformState
-from gradtx.wrappers.partition import PartitionState as PartitionState
-from gradtx.wrappers.partition import multi_transform as multi_transform
-from gradtx.wrappers.partition import partition as partition
-from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState as SplitRealAndImaginaryState
-from gradtx.wrappers.split_real_and_imaginary import split_real_and_imaginary as split_real_and_imaginary
+from gradtx.tree.mask import MaskedState
+from gradtx.update import apply_updates, incremental_update, periodic_update
+from gradtx.wrappers.adjustable import AdjustableState, OverrideState, adjustable
+from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState, apply_if_finite
+from gradtx.wrappers.averaged import AveragedState, averaged
+from gradtx.wrappers.averages import exponentially_averaged, polyak_averaged, stochastic_weight_averaged
+from gradtx.wrappers.conditionally import (
+    ConditionallyMaskState,
+    ConditionallyTransformState,
+    ConditionFn,
+    conditionally_mask,
+    conditionally_transform,
+)
+from gradtx.wrappers.consecutive import consecutive
+from gradtx.wrappers.evaluation import eval_params
+from gradtx.wrappers.flatten import flatten
+from gradtx.wrappers.freeze import freeze, selective_transform
+from gradtx.wrappers.grouped import Group, grouped
+from gradtx.wrappers.inject_hyperparams import (
+    InjectHyperparamsState,
+    InjectStatefulHyperparamsState,
+    StatefulSchedule,
+    WrappedSchedule,
+    WrappedScheduleState,
+    inject_hyperparams,
+    inject_stateful_hyperparams,
+)
+from gradtx.wrappers.lookahead import LookaheadParams, LookaheadState, lookahead
+from gradtx.wrappers.loss_scaling import DynamicLossScalingState, dynamic_loss_scaling, scale_loss
+from gradtx.wrappers.low_rank import GaLoreDimensionNumbers, GaLoreState, low_rank
+from gradtx.wrappers.masked import masked
+from gradtx.wrappers.mechanize import MechanicState, mechanize
+from gradtx.wrappers.multi_steps import (
+    MultiSteps,
+    MultiStepsState,
+    ShouldSkipUpdateFunction,
+    skip_large_updates,
+    skip_not_finite,
+)
+from gradtx.wrappers.partition import MultiTransformState, PartitionState, multi_transform, partition
+from gradtx.wrappers.sam import SAMState, sam
+from gradtx.wrappers.schedule_free import ScheduleFreeState, schedule_free, schedule_free_eval_params
+from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState, split_real_and_imaginary
+
+# fmt: off
+__all__ = [
+    "AdaptiveGradClipState", "AddDecayedWeightsState", "AddNoiseState", "AdjustableState", "ApplyEvery", "ApplyIfFiniteState",
+    "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "ClipByGlobalNormState", "ClipState", "ConditionFn",
+    "ConditionallyMaskState", "ConditionallyTransformState", "DAdaptAdamWState", "DifferentiallyPrivateAggregateState",
+    "DoGState", "DoWGState", "DynamicLossScalingState", "EmaState", "EmptyState", "FactoredState", "GaLoreDimensionNumbers",
+    "GaLoreState", "GradientTransformation", "GradientTransformationExtraArgs", "Group", "HutchinsonState",
+    "InjectHyperparamsState", "InjectStatefulHyperparamsState", "LookaheadParams", "LookaheadState", "MadgradState", "MaskOrFn",
+    "MaskedNode", "MaskedState", "MechanicState", "MinimizeResult", "MinimizeStatus", "MomoAdamState", "MomoState",
+    "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState", "MuonDimensionNumbers", "MuonState",
+    "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params", "PartitionState", "ProdigyState",
+    "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule", "ScaleByAdaDeltaState", "ScaleByAdamState", "ScaleByAdanState",
+    "ScaleByAdemamixState", "ScaleByAmsgradState", "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState",
+    "ScaleByDistanceOverGradientsState", "ScaleByFtrlState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState",
+    "ScaleByNovogradState", "ScaleByOptimisticGradientState", "ScaleByRStdDevState", "ScaleByRStdDevWithCountState",
+    "ScaleByRmsState", "ScaleByRmsWithCountState", "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State",
+    "ScaleByScheduleState", "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState", "ScaleByZoomLinesearchState",
+    "ScaleState", "Schedule", "ScheduleFreeState", "ShouldSkipUpdateFunction", "SnapshotState", "SophiaState",
+    "SplitRealAndImaginaryState", "StatefulSchedule", "TraceState", "TraceWithCountState", "TransferReport", "TransformInitFn",
+    "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Transformation", "Updates", "WeightDecaySchedule", "WrappedSchedule",
+    "WrappedScheduleState", "ZeroNansState", "ZoomLinesearchInfo", "acprop", "adabelief", "adabound", "adadelta", "adafactor",
+    "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise",
+    "ademamix", "adjustable", "adopt", "aggregating", "amsbound", "amsgrad", "apply_every", "apply_if_finite", "apply_updates",
+    "assignment", "averaged", "bias_correction", "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms",
+    "clip_by_global_norm", "cocob", "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule",
+    "convex_kl_divergence", "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity",
+    "ctc_loss", "ctc_loss_with_forward_probs", "dadapt_adamw", "differentially_private_aggregate", "dog", "dowg", "dpsgd",
+    "dynamic_loss_scaling", "ema", "eval_params", "exponential_decay", "exponentially_averaged", "factory", "flatten",
+    "forwards_to", "freeze", "fromage", "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grouped", "hinge_loss",
+    "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "incremental_update", "init_empty_state",
+    "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules", "keep_params_nonnegative", "kl_divergence",
+    "l2_loss", "lamb", "lars", "lbfgs", "linalg", "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh",
+    "lookahead", "losses", "low_rank", "madgrad", "masked", "matching", "matrix_inverse_pth_root", "measure_with_ema",
+    "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor", "multi_normal",
+    "multi_step_decay_schedule", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nnls", "noisy_sgd", "normalize",
+    "normalize_by_update_norm", "not_matching", "novograd", "ntxent", "optimistic_adam", "optimistic_adam_v2",
+    "optimistic_gradient_descent", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip",
+    "periodic_update", "perturbations", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "polyak_averaged",
+    "polyak_sgd", "polynomial_schedule", "power_iteration", "prodigy", "projections", "radam", "reduce_on_plateau",
+    "reset_state", "rmsprop", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares",
+    "safe_softmax_cross_entropy", "sam", "scale", "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam",
+    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad",
+    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog",
+    "scale_by_dowg", "scale_by_factored_rms", "scale_by_ftrl", "scale_by_galore", "scale_by_layer_decay", "scale_by_lbfgs",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon", "scale_by_nadam",
+    "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms",
+    "scale_by_polyak", "scale_by_radam", "scale_by_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_sign",
+    "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio",
+    "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss", "scaled_schedule", "schedule_free",
+    "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "schedules", "second_order", "selective_transform",
+    "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd",
+    "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "smooth_labels", "snapshot",
+    "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "squared_error",
+    "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged", "summary", "trace",
+    "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
+    "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule", "with_extra_args_support", "yogi", "zero_nans",
+]
+# fmt: on
 
 if _typing.TYPE_CHECKING:
     from gradtx import interop as interop

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
@@ -48,7 +49,7 @@ def gathered_weights(b1: Any, b2: Any, count: Count, debias_eps: bool = False) -
     return {"debias1": debias1 / root, "next_debias1": next_debias1 / root, "debias2": 1.0}
 
 
-def debias_mean(g, m, b1, debias1, next_debias1, nesterov: bool):
+def debias_mean(g: jax.Array, m: jax.Array, b1: Any, debias1: Any, next_debias1: Any, nesterov: bool) -> jax.Array:
     """Return m̂ = m / (1−b1ᵗ), or with `nesterov` b1·m/(1−b1ᵗ⁺¹) + (1−b1)·g/(1−b1ᵗ), which looks one step ahead."""
     return b1 * m / next_debias1 + (1 - b1) * g / debias1 if nesterov else m / debias1
 

@@ -8,11 +8,6 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec, reshard
 
-try:
-    from gradtx.tree.sharding_groups import laid_out_together
-except (ImportError, AttributeError):  # in a JAX to come
-    laid_out_together = None
-
 
 def placed_like(model: Any, array: jax.Array) -> jax.Array:
     """Return a fresh `array` with the sharding of `model`, an array of its shape; under `jit` only the compiler knows it."""
@@ -21,7 +16,15 @@ def placed_like(model: Any, array: jax.Array) -> jax.Array:
 
 def kept_like(model: Any, array: jax.Array) -> jax.Array:
     """Return `array`, which replaces `model`, with the sharding of `model`, whatever the sharding of what it was made of."""
-    return _placed(model, array, laid_out_together or _chosen_over)  # which follows any model but a replicated one
+    return _placed(model, array, _laid_out_together)
+
+
+def _laid_out_together(model: jax.Array, array: jax.Array) -> jax.Array:
+    try:  # imported here, as it opens half of `jax.extend`
+        from gradtx.tree.sharding_groups import laid_out_together
+    except (ImportError, AttributeError):  # in a JAX to come
+        return _chosen_over(model, array)  # which follows any model but a replicated one
+    return laid_out_together(model, array)
 
 
 def _placed(model: Any, array: jax.Array, tie: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:

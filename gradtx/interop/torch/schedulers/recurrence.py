@@ -41,7 +41,11 @@ class Scheduler(Function):
 
     def __init__(self, name: str, lr: Rate, begin: Found, run: Run, restart: Found | None = None, **traits: Any):
         super().__init__(schedule(lambda count: run(begin(jnp.asarray(lr, float)), 0, count)))
-        self.name, self.lr, self.begin, self.run, self.restart = name, lr, begin, run, restart or begin
+        self.name: str = name
+        self.lr: Rate = lr
+        self.begin: Found = begin
+        self.restart: Found = restart or begin
+        self.run: Run = run
         self.base: Rate = traits.get("base", lr)
         self.kind: str | None = traits.get("kind")
         self.settled: float = traits.get("settled", math.inf)
