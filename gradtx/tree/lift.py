@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from gradtx.errors import named
 from gradtx.signatures import arguments_of
 from gradtx.tree import mismatch
+from gradtx.tree.batches import on_rows
 from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
 
@@ -82,11 +83,13 @@ def lift(
 
     on_leaf.__name__ = owner  # the name that profilers and compiled code show
     compiled = jax.jit(on_leaf)
+    on_leaves = on_rows(compiled)
 
     def lifted(*trees: Any, **scalars: Any) -> Any:
         try:
             structure, rows = aligned(trees)
-            results = [None if is_hole(row[0]) else compiled(*row, **scalars) for row in rows]
+            computed = iter(on_leaves([row for row in rows if not is_hole(row[0])], **scalars))
+            results = [None if is_hole(row[0]) else next(computed) for row in rows]
         except Exception as error:
             mismatch.explain(owner, names, trees, same_shapes, advice)  # raises if the trees are to blame
             if not same_shapes and isinstance(error, TypeError | ValueError):  # as those of shapes that do not match are

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx.numerics import extreme
+from gradtx.tree.batches import on_rows
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.layout import varying_axes
 
@@ -58,10 +59,10 @@ def _norm(leaves: Sequence[Any], ord: Any, squared: bool, axes: _Axes) -> jax.Ar
     leaves = [_floating(leaf) for leaf in leaves]
     if ord in (None, 2):
         leaves = [part for x in leaves for part in _real_and_imaginary(x)]
-        return _total(_sum_of_squares, leaves, axes) if squared else _euclidean(leaves, axes)
+        return _total(_sums_of_squares, leaves, axes) if squared else _euclidean(leaves, axes)
     leaves = [jnp.abs(x) for x in leaves]
     if ord == 1:
-        result = _total(_sum, leaves, axes)
+        result = _total(_sums, leaves, axes)
     else:
         result = _largest(leaves, axes) if ord in (math.inf, "inf") else _of_order(ord, leaves, axes)
     return jnp.square(result) if squared else result
@@ -72,7 +73,7 @@ def _norm(leaves: Sequence[Any], ord: Any, squared: bool, axes: _Axes) -> jax.Ar
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _euclidean(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
-    return _total(_sum_of_squares, leaves, axes, root=True)
+    return _total(_sums_of_squares, leaves, axes, root=True)
 
 
 @_euclidean.defjvp
@@ -81,7 +82,7 @@ def _euclidean_jvp(axes: _Axes, primals: tuple[Any], tangents: tuple[Any]) -> tu
     leaves, changes = primals[0], tangents[0]
     result = _euclidean(leaves, axes)
     with jax.enable_x64(True):
-        slopes = _sum_over([_sum_of_products(x, dx) for x, dx in zip(leaves, changes, strict=True)], leaves, axes)
+        slopes = _sum_over(_sums_of_products(list(zip(leaves, changes, strict=True))), leaves, axes)
         slope = slopes / jnp.where(result == 0, 1, result).astype(slopes.dtype)
         return result, slope.astype(result.dtype)
 
@@ -96,23 +97,27 @@ def _of_order(p: float, leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
     """(Σ|x|ᵖ)^(1/p), with powers of what no power makes overflow: an entry over the largest one."""
     largest = lax.stop_gradient(_largest(leaves, axes))
     unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    total = _total(functools.partial(_sum_of_powers, p, unit), leaves, axes)
+    total = _total(lambda rows: [_sum_of_powers(p, unit, *row) for row in rows], leaves, axes)
     zero = total == 0
     result = unit * jnp.where(zero, 0, jnp.where(zero, 1, total) ** (1 / p))
     return jnp.where(jnp.isfinite(largest), jnp.minimum(result, jnp.finfo(result.dtype).max), result)
 
 
 def _total(
-    measure: Callable[[jax.Array], jax.Array], leaves: Sequence[jax.Array], axes: _Axes, *, root: bool = False
+    measures: Callable[[list[tuple[jax.Array]]], list[jax.Array]],
+    leaves: Sequence[jax.Array],
+    axes: _Axes,
+    *,
+    root: bool = False,
 ) -> jax.Array:
-    """Add up `measure` over leaves and devices in float64, which no square of a float32 leaves, large or small.
+    """Add up the `measures` of all leaves, and devices, in float64, which no square of a float32 leaves, large or small.
 
     The other way, to look for the largest entry first and to compute in units of it, reads all leaves twice. (A TPU emulates
     float64 by pairs of float32, with the range of these: there, a norm above 1.8e19 is inf.)
     """
     dtype = working_dtype(leaves)
     with jax.enable_x64(True):
-        total = _sum_over([measure(x) for x in leaves], leaves, axes)
+        total = _sum_over(measures([(x,) for x in leaves]), leaves, axes)
         total = jnp.sqrt(total) if root else total
         largest = float(jnp.finfo(dtype).max)
         # Not jnp.minimum: the derivative of that, taken outside of this context, asks for a float64 (JAX 0.11 and 0.12).
@@ -145,6 +150,9 @@ def _sum_of_products(x: jax.Array, dx: jax.Array) -> jax.Array:
 @jax.jit
 def _max(x: jax.Array) -> jax.Array:
     return extreme(jnp.max, x, initial=0)
+
+
+_sums, _sums_of_squares, _sums_of_products = on_rows(_sum), on_rows(_sum_of_squares), on_rows(_sum_of_products)
 
 
 def _floating(leaf: Any) -> jax.Array:
