@@ -86,6 +86,20 @@ def recipe_of(factory: Callable[..., Any], **arguments: Any) -> Recipe:
     return Recipe(factory, signature.bind(**chosen))
 
 
+class Keyed:
+    """A thing that equals another one of the same key: what a cache is asked with, which is to find the first of them."""
+
+    def __init__(self, thing: Any, key: Hashable):
+        self.thing: Any = thing
+        self.key: Hashable = key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keyed) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
 class Value:
     """Mix-in: what carries a recipe is compared, hashed, pickled and printed by it."""
 

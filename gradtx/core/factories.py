@@ -10,6 +10,7 @@ from gradtx.core.bystanders import without_bystanders
 from gradtx.core.contracts import Contract
 from gradtx.core.description import describe, description
 from gradtx.core.extra_args import only, refuse_misspelt
+from gradtx.core.programs import are_arrays, program_of
 from gradtx.core.protocol import (
     Function,
     GradientTransformation,
@@ -66,24 +67,28 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
             build(*args, **kwargs)  # raises Python's own message, which names the function
             raise
         contract.keep(bound.arguments)
+        recipe = Recipe(remembering, bound)
         with errors.naming(build.__name__):
-            made = _as_value(binder.call(bound), build)
-        made.recipe = Recipe(remembering, bound)
+            made = _as_value(binder.call(bound), build, recipe)
+        made.recipe = recipe
         return made
 
     return mark_factory(remembering)
 
 
-def _as_value(made: Any, build: Callable[..., Any]) -> Value:
+def _as_value(made: Any, build: Callable[..., Any], recipe: Recipe) -> Value:
     """What `build` has made, as something that can be given a recipe and is shared with nobody."""
     if isinstance(made, GradientTransformation):
-        return sealed(made, build.__name__)
+        return sealed(made, build.__name__, recipe)
     fresh = isinstance(made, Value) and made.recipe is None
     return made if fresh else Function(cast("Schedule", made), build)
 
 
-def sealed(tx: Transformation, name: str) -> GradientTransformationExtraArgs:
-    """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already gets the name alone."""
+def sealed(tx: Transformation, name: str, recipe: Recipe | None = None) -> GradientTransformationExtraArgs:
+    """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already gets the name alone.
+
+    With a `recipe` that says all, an update outside of `jit` is one compiled program.
+    """
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
     told = description(tx)
     own_init, own_update = told.own or (tx.init, tx.update)
@@ -111,6 +116,9 @@ def sealed(tx: Transformation, name: str) -> GradientTransformationExtraArgs:
                 _refuse_missing(requires, params, extra_args)
             if params is not None:
                 params, extra_args = without_bystanders(updates, params, extra_args)
+            program = program_of(recipe, own_update)
+            if program is not None and are_arrays((updates, state, params, extra_args)):
+                return program(updates, state, params, extra_args)
             return own_update(updates, state, params, **extra_args)
         except Exception as error:
             mistakes.explain_update(name, error, own_init, updates, state, params)
