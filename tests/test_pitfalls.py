@@ -215,9 +215,8 @@ def test_the_variance_of_one_gradient_is_not_below_zero(decay):
 # --- memory and devices -----------------------------------------------------------------------------------------------
 
 
-def test_clipping_before_an_optimizer_needs_no_copy_of_the_gradients():
-    tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-3))
-    params = [jax.ShapeDtypeStruct((1024, 1024), jnp.float32)] * 4
+def temporaries(tx, params):
+    """Bytes of temporaries of a compiled step, in units of those of the parameters."""
 
     def step(params, state, gradients):
         updates, state = tx.update(gradients, state, params)
@@ -226,7 +225,18 @@ def test_clipping_before_an_optimizer_needs_no_copy_of_the_gradients():
     compiled = jax.jit(step, donate_argnums=(0, 1)).lower(params, jax.eval_shape(tx.init, params), params).compile()
     analysis = compiled.memory_analysis()
     assert analysis is not None
-    assert analysis.temp_size_in_bytes < 0.05 * 4 * 1024**2 * 4
+    return analysis.temp_size_in_bytes / sum(4 * p.size for p in params)
+
+
+def test_clipping_before_an_optimizer_needs_no_copy_of_the_gradients():
+    tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-3))
+    assert temporaries(tx, [jax.ShapeDtypeStruct((1024, 1024), jnp.float32)] * 4) < 0.05
+
+
+def test_lbfgs_needs_no_copy_of_its_memory():
+    params = [jax.ShapeDtypeStruct((256, 256), jnp.float32)] * 4
+    few, many = (temporaries(gradtx.scale_by_lbfgs(memory_size), params) for memory_size in (2, 12))
+    assert many < few + 0.1
 
 
 def test_within_shard_map_clipping_knows_the_norm_of_the_whole():

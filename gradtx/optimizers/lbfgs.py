@@ -66,9 +66,10 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         https://doi.org/10.1137/0916069
     """
 
-    @tree.lift(like="w v s y", same_shapes=False)
+    @tree.lift(like="w v s y w v", same_shapes=False)
     def remember(g, w, v, s, y, p, *, slot, known):
-        return p, g, s.at[slot].set(known * (p - w)), y.at[slot].set(known * (g - v))
+        newest_s, newest_y = known * (p - w), known * (g - v)
+        return p, g, s.at[slot].set(newest_s), y.at[slot].set(newest_y), newest_s, newest_y
 
     @tree.lift
     def replace(g, u):
@@ -79,14 +80,14 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         slot = (state.count - 1) % memory_size
         known = (state.count > 0).astype(jnp.float32)
         kept = (state.params, state.updates, state.diff_params_memory, state.diff_updates_memory)
-        p, g, s, y = remember(updates, *kept, params, slot=slot, known=known)
-        newest_y = _at(y, slot)
-        sy, yy = tree.vdot(newest_y, _at(s, slot)).real, tree.vdot(newest_y, newest_y).real
+        # The newest pair is not read from the rings: the compiler would copy these to read what they will hold.
+        p, g, s, y, newest_s, newest_y = remember(updates, *kept, params, slot=slot, known=known)
+        sy, yy = tree.vdot(newest_y, newest_s).real, _square(newest_y)
         counts = (sy > _LEAST_CURVATURE * yy) & (yy > 0) & jnp.isfinite(sy) & jnp.isfinite(1 / sy)
         weight = jnp.where(counts, 1 / jnp.where(counts, sy, 1), 0).astype(state.weights_memory.dtype)
         weights = state.weights_memory.at[slot].set(weight)
         newest_first = (slot - jnp.arange(memory_size, dtype=jnp.int32)) % memory_size
-        scale = initial_scale(g, y, weights, newest_first) if scale_init_precond else jnp.ones(())
+        scale = initial_scale(g, y, yy, weights, newest_first) if scale_init_precond else jnp.ones(())
         u = multiply_by_inverse_hessian(g, s, y, weights, scale, newest_first)
         new_state = ScaleByLBFGSState(safe_increment(state.count), p, g, s, y, weights)
         return replace(updates, u), new_state
@@ -103,13 +104,14 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     return GradientTransformation(init, update)
 
 
-def initial_scale(g: Updates, y: Updates, weights: jax.Array, newest_first: jax.Array) -> jax.Array:
+def initial_scale(g: Updates, y: Updates, newest_yy: jax.Array, weights: jax.Array, newest_first: jax.Array) -> jax.Array:
     """Return γ = ⟨s, y⟩/⟨y, y⟩ of the newest pair that counts, and min(1, 1/‖g‖) while there is none."""
     counting = weights[newest_first] > 0
-    newest = newest_first[jnp.argmax(counting)]
-    newest_y = _at(y, newest)
+    age = jnp.argmax(counting)
+    # A choice of code, not of arrays: fused with what fills the ring, the reading of it would have the compiler copy it.
+    yy = lax.cond(age == 0, lambda: newest_yy, lambda: _square(_at(y, newest_first[age])))
     any_counts = counting.any()
-    curvature = jnp.where(any_counts, weights[newest] * tree.vdot(newest_y, newest_y).real.astype(weights.dtype), 1)
+    curvature = jnp.where(any_counts, weights[newest_first[age]] * yy.astype(weights.dtype), 1)
     norm = tree.norm(g)
     first = jnp.minimum(1, 1 / jnp.where(norm > 0, norm, 1))
     return jnp.where(any_counts, 1 / curvature, first.astype(curvature.dtype))
@@ -139,6 +141,10 @@ def multiply_by_inverse_hessian(g: Updates, s: Updates, y: Updates, weights: Any
     q, a = lax.scan(backward, g, newest_first)
     u = jax.tree.map(lambda x: scale.astype(x.dtype) * x, q)
     return lax.scan(forward, u, (newest_first, a), reverse=True)[0]
+
+
+def _square(x: Updates) -> jax.Array:
+    return tree.vdot(x, x).real
 
 
 def _product(weight: jax.Array, dot: jax.Array) -> jax.Array:
