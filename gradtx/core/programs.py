@@ -54,7 +54,7 @@ class _Passed:
     index: int
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=32)
 def _compiled(keyed: Keyed) -> Run:
     update = keyed.thing
 
@@ -79,7 +79,10 @@ def _is_passed(node: Any) -> bool:
 
 
 def _is_own(recipe: Recipe) -> bool:
-    calls = list(_calls(recipe))
+    try:
+        calls = list(_calls(recipe))
+    except ValueError:  # a dict whose keys have no order is no tree
+        return False
     return all(map(_is_call_of_gradtx, calls)) and any(call.name not in _IDLE for call in calls)
 
 
