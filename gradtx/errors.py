@@ -1,38 +1,67 @@
 """Errors that begin with the name of who is meant.
 
-A rule, a mask or a check of trees serves many transformations, and says who asked as well as it can. Who has called knows
-better: when a transformation is built, its factory; in an update, the innermost transformation that the error leaves.
+What serves many (a rule, a mask, the check of a number) raises errors without a name, and who has called gives it: the function
+itself; while a transformation is built, the outermost factory; in `init` and `update`, the innermost transformation.
 """
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def named(kind: type[Exception], owner: str | None, message: str) -> Exception:
-    """Return the error `owner: message`, to which `rename` can give another owner."""
-    error = kind(message if owner is None else f"{owner}: {message}")
+def unnamed(kind: type[Exception], message: str) -> Exception:
+    """Return an error to which those that it leaves give a name: `owner: message`."""
+    error = kind(message)
     vars(error)["said"] = message
     return error
 
 
-def rename(owner: str, error: Exception) -> None:
-    """Put another owner before what was said, if that was made by `named`."""
-    if hasattr(error, "said"):
+def name(owner: str, error: Exception) -> None:
+    """Put a name before what `unnamed` was told, another's too, unless that was given for good."""
+    if hasattr(error, "said") and not hasattr(error, "settled"):
         error.args = (f"{owner}: {vars(error)['said']}",)
+
+
+def settle(owner: str, error: Exception) -> bool:
+    """Give an error its name for good; return False if that was done before, as by a transformation further in."""
+    if hasattr(error, "settled"):
+        return False
+    name(owner, error)
+    vars(error)["settled"] = True
+    return True
 
 
 @contextlib.contextmanager
 def naming(owner: str) -> Iterator[None]:
-    """Give `owner` to the errors within."""
+    """Give a name to the errors within: for what builds a transformation out of others."""
     try:
         yield
     except Exception as error:
-        rename(owner, error)
+        name(owner, error)
         raise
 
 
-def is_new(error: Exception) -> bool:
-    """Return whether an error is seen for the first time: the innermost transformation explains it, those around do not."""
-    seen = hasattr(error, "explained")
-    vars(error)["explained"] = True
-    return not seen
+def names_errors(function: _F) -> _F:
+    """Let errors without a name begin with that of this function, for good."""
+    return _naming(function, settle)
+
+
+def names_errors_when_alone(function: _F) -> _F:
+    """Let errors without a name begin with that of this function, until a transformation that calls it gives them its own."""
+    return _naming(function, name)
+
+
+def _naming(function: _F, give: Callable[[str, Exception], Any]) -> _F:
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if hasattr(error, "said") and error.args == (vars(error)["said"],):
+                give(function.__name__, error)
+            raise
+
+    return call  # pyright: ignore[reportReturnType]

@@ -53,7 +53,7 @@ def not_matching(*patterns: Pattern) -> Callable[[Any], Any]:
 def _mask(owner: str, patterns: tuple[Pattern, ...], where_matched: bool) -> Callable[[Any], Any]:
     if not patterns:
         raise ValueError(f"{owner} needs a pattern, such as {owner}('**/bias').")
-    check_pattern(owner, patterns)
+    check_pattern(patterns)
 
     def mask(tree: Any) -> Any:
         leaves = places(tree)

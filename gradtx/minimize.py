@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.compiled import jit_for_each, keep_dtypes
 from gradtx.core import GradientTransformation, OptState, Params, Transformation, Updates, with_extra_args_support
+from gradtx.errors import names_errors
 from gradtx.optimizers.lbfgs import lbfgs
 from gradtx.transforms.backtracking_linesearch import ScaleByBacktrackingLinesearchState
 from gradtx.transforms.zoom_linesearch import ScaleByZoomLinesearchState
@@ -76,6 +77,7 @@ class _Run(NamedTuple):
 _RUNNING = -1
 
 
+@names_errors
 def minimize(
     fun: Callable[..., Any],
     x0: Params,
@@ -110,8 +112,8 @@ def minimize(
       TypeError: a leaf of `x0` is not a floating-point or complex array.
       ValueError: `max_steps` is less than 1.
     """
-    require.in_range("minimize", "max_steps", max_steps, require.AT_LEAST_ONE)
-    mismatch.check_params("minimize", x0)
+    require.in_range("max_steps", max_steps, require.AT_LEAST_ONE)
+    mismatch.check_params(x0)
     return _minimize((fun, tx, max_steps), jax.tree.map(jnp.asarray, x0), args, tol)
 
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gradtx.errors import unnamed
+
 
 class Range(NamedTuple):
     """The numbers from `low` to `high`, each end included or not."""
@@ -72,8 +74,8 @@ _ADVICE = {
 }
 
 
-def in_range(owner: str, name: str, value: object, allowed: Range) -> None:
-    """Raise `ValueError`, naming `owner` and `name`, if `value` is a number outside `allowed`."""
+def in_range(name: str, value: object, allowed: Range) -> None:
+    """Raise `ValueError` if `value`, which the error calls `name`, is a number outside `allowed`."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -82,7 +84,7 @@ def in_range(owner: str, name: str, value: object, allowed: Range) -> None:
     too_large = math.isinf(number) and isinstance(value, int)  # larger than what a float can hold
     if too_large or number not in allowed:
         also = " and finite" if math.isinf(number) and str(allowed) != "finite" else ""
-        raise ValueError(f"{owner}: {name} must be {allowed}{also}, got {shortened(value)}{_ADVICE.get(name, '')}")
+        raise unnamed(ValueError, f"{name} must be {allowed}{also}, got {shortened(value)}{_ADVICE.get(name, '')}")
 
 
 def _as_float(number: Any) -> float:
@@ -112,7 +114,7 @@ def is_zero(hyperparameter: Any) -> bool:
     return isinstance(hyperparameter, int | float) and hyperparameter == 0
 
 
-def scalar(owner: str, name: str, value: Any) -> None:
-    """Raise `ValueError`, naming `owner` and `name`, unless `value` is a number or an array of no dimensions."""
+def scalar(name: str, value: Any) -> None:
+    """Raise `ValueError` unless `value`, which the error calls `name`, is a number or an array of no dimensions."""
     if np.ndim(value):
-        raise ValueError(f"{owner}: {name} must be a scalar, got an array of shape {np.shape(value)}.")
+        raise unnamed(ValueError, f"{name} must be a scalar, got an array of shape {np.shape(value)}.")

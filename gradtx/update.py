@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import Updates
+from gradtx.errors import names_errors_when_alone, unnamed
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates
 from gradtx.tree.layout import kept_like, typed_like
@@ -21,6 +22,7 @@ _Tree = TypeVar("_Tree")
 _ALIKE = "Both must be trees of the same shapes."
 
 
+@names_errors_when_alone
 def apply_updates(params: _Tree, updates: Updates) -> _Tree:
     """Return `params + updates`, each leaf in the dtype and the layout of the parameter, added in float32 or wider.
 
@@ -34,7 +36,7 @@ def apply_updates(params: _Tree, updates: Updates) -> _Tree:
       TypeError: an update would have to be rounded to an integer.
       ValueError: the trees do not match, or `updates` as a whole is None.
     """
-    _refuse_none("apply_updates", "updates", updates, params, "updates, state = tx.update(gradients, state, params)")
+    _refuse_none("updates", updates, params, "updates, state = tx.update(gradients, state, params)")
     floats = jax.tree.map(lambda u: None if _is_integer(u) else u, updates, is_leaf=tree.is_hole)
     moved = _apply_updates(floats, params)
     moved = jax.tree.map(_add_integers, updates, moved, is_leaf=tree.is_hole)
@@ -51,10 +53,11 @@ def _add_integers(u: Any, p: Any) -> Any:
     if not _is_integer(u):
         return p
     if u.shape != jnp.shape(p):
-        raise ValueError(f"apply_updates: an update of shape {u.shape} for an integer parameter of shape {jnp.shape(p)}")
+        raise unnamed(ValueError, f"an update of shape {u.shape} for an integer parameter of shape {jnp.shape(p)}")
     return p + u.astype(jnp.result_type(p))
 
 
+@names_errors_when_alone
 def incremental_update(new_tensors: Any, old_tensors: _Tree, step_size: Any) -> _Tree:
     """Move old tensors a part of the way to new ones: Polyak averages, target networks.
 
@@ -75,7 +78,7 @@ def incremental_update(new_tensors: Any, old_tensors: _Tree, step_size: Any) -> 
     References:
       Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
     """
-    _refuse_none("incremental_update", "new_tensors", new_tensors, old_tensors, "incremental_update(new, old, step_size)")
+    _refuse_none("new_tensors", new_tensors, old_tensors, "incremental_update(new, old, step_size)")
     moved = _incremental_update(new_tensors, old_tensors, step_size=step_size)
     return jax.tree.map(kept_like, old_tensors, moved)
 
@@ -85,6 +88,7 @@ def _incremental_update(new_tensors, old_tensors, *, step_size):
     return step_size * typed_like(old_tensors, new_tensors) + (1 - step_size) * old_tensors
 
 
+@names_errors_when_alone
 def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_period: int) -> _Tree:
     """Replace old tensors by new ones when `steps` is a multiple of `update_period`; else keep them.
 
@@ -103,8 +107,8 @@ def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_per
     References:
       Mnih et al., Human-level control through deep reinforcement learning, 2015, https://doi.org/10.1038/nature14236
     """
-    _refuse_none("periodic_update", "new_tensors", new_tensors, old_tensors, "periodic_update(new, old, steps, period)")
-    require.in_range("periodic_update", "update_period", update_period, require.AT_LEAST_ONE)
+    _refuse_none("new_tensors", new_tensors, old_tensors, "periodic_update(new, old, steps, period)")
+    require.in_range("update_period", update_period, require.AT_LEAST_ONE)
     due = jnp.asarray(steps) % update_period == 0
 
     def chosen(new: Any, old: Any) -> Any:
@@ -112,23 +116,23 @@ def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_per
             return old
         new, old = jnp.asarray(new), jnp.asarray(old)
         if new.shape != old.shape:
-            raise ValueError(f"periodic_update: an array of shape {new.shape} cannot replace one of shape {old.shape}.")
+            raise unnamed(ValueError, f"an array of shape {new.shape} cannot replace one of shape {old.shape}.")
         if truncates(new.dtype, old.dtype):
-            raise TypeError(f"periodic_update: {new.dtype} does not fit into {old.dtype}: part of a number would be lost.")
+            raise unnamed(TypeError, f"{new.dtype} does not fit into {old.dtype}: part of a number would be lost.")
         return jnp.where(due, typed_like(old, new).astype(old.dtype), old)
 
     try:
         replaced = jax.tree.map(chosen, new_tensors, old_tensors, is_leaf=tree.is_hole)
     except ValueError:
-        mismatch.check_same("periodic_update", _ALIKE, new_tensors=new_tensors, old_tensors=old_tensors)
+        mismatch.check_same(_ALIKE, new_tensors=new_tensors, old_tensors=old_tensors)
         raise
     return jax.tree.map(kept_like, old_tensors, replaced)
 
 
-def _refuse_none(owner: str, name: str, new: Any, old: Any, usage: str) -> None:
+def _refuse_none(name: str, new: Any, old: Any, usage: str) -> None:
     """Raise `ValueError` if None, which masks a leaf, would mask a whole tree that has arrays."""
     if new is None and jax.tree.leaves(old):
-        raise ValueError(f"{owner}: {name} is None, so nothing would change; None may mask a leaf. Write {usage}.")
+        raise unnamed(ValueError, f"{name} is None, so nothing would change; None may mask a leaf. Write {usage}.")
 
 
 def _is_integer(leaf: Any) -> bool:

@@ -127,7 +127,7 @@ def test_in_an_empty_tree_there_is_nothing_to_match():
 def test_no_pattern_or_a_wrong_one_is_refused_when_built(make):
     with pytest.raises(ValueError, match=rf"{make.__name__} needs a pattern, such as {make.__name__}\('\*\*/bias'\)"):
         make()
-    with pytest.raises(TypeError, match=rf"{make.__name__}: \['a'\] is no pattern"):
+    with pytest.raises(TypeError, match=rf"{make.__name__}: \['a'\] is not a pattern"):
         make(["a"])
 
 

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import pytest
 import zoo
 
 import gradtx
+from gradtx import tree
 from gradtx.composition.parts import walk
 from gradtx.composition.settings import nodes
 
@@ -128,3 +130,45 @@ def test_what_shares_a_rule_or_is_made_of_another_names_itself():
         assert error is not None, tx
         name = tx.recipe and tx.recipe.name
         assert who(error) in (name, f"scale_by_{name}"), repr(error)
+
+
+@tree.lift
+def averaged(g, m):
+    return g + m, g + m
+
+
+def own_pair():
+    return gradtx.GradientTransformation(tree.moment_like, lambda updates, state, params=None: averaged(updates, state))
+
+
+def test_a_factory_of_ones_own_gives_its_name_and_a_plain_pair_none():
+    @gradtx.factory
+    def mine() -> gradtx.GradientTransformation:
+        return own_pair()
+
+    shapes = r"updates\['kernel'\] has shape \(5, 4\), but state m\['kernel'\] has shape \(3, 4\)"
+    for tx, name in ((mine(), "mine: "), (own_pair(), ""), (gradtx.chain(gradtx.scale(1.0), mine()), "mine: ")):
+        error = failure(tx, OTHER_SHAPES["another shape"], tx.init(PARAMS), PARAMS)
+        assert re.match(name + shapes, str(error)), repr(error)
+        with pytest.raises(TypeError, match=rf"^{name}params\['bias'\] is not an array but a function, relu"):
+            tx.init(WRONG_UPDATES["a function"])
+
+
+def test_the_outermost_factory_names_what_is_wrong_when_it_is_built():
+    for make in (gradtx.scale_by_adam, gradtx.adam, gradtx.adamw, gradtx.nadam):
+        with pytest.raises(TypeError, match=f"^{make.__name__}: a moment needs a floating-point dtype, got int8"):
+            make(**({} if make is gradtx.scale_by_adam else {"learning_rate": 0.1}), mu_dtype="int8")
+
+
+def test_a_function_within_a_transformation_keeps_its_name_unless_transformations_are_made_of_it():
+    def fails(updates, params):
+        return gradtx.huber_loss(jnp.ones(2), jnp.ones(5))
+
+    def moves(updates, params):
+        return gradtx.apply_updates({"w": jnp.ones(3)}, {"w": jnp.ones(2)})
+
+    for f, name in ((fails, "huber_loss: targets must"), (moves, r"stateless: updates\['w'\] has shape")):
+        error = failure(gradtx.stateless(f), PARAMS, gradtx.EmptyState(), PARAMS)
+        assert re.match(name, str(error)), repr(error)
+        with pytest.raises(ValueError, match=f"^{name.replace('stateless', 'apply_updates')}"):
+            f(None, None)

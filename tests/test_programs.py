@@ -4,6 +4,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
+from jax.core import Tracer
 
 import gradtx
 from gradtx.core import programs
@@ -18,7 +19,7 @@ def compilations(run):
     """How often JAX compiles something while `run` runs."""
     count = []
 
-    def listen(event, duration, **_):
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
         count.extend([event] if event == "/jax/core/compile/backend_compile_duration" else [])
 
     jax.monitoring.register_event_duration_secs_listener(listen)
@@ -70,7 +71,7 @@ def test_a_factory_of_the_user_is_not_compiled():
     @gradtx.factory
     def halve():
         def update(updates, state, params=None):
-            assert not any(isinstance(g, jax.core.Tracer) for g in jax.tree.leaves(updates))
+            assert not any(isinstance(g, Tracer) for g in jax.tree.leaves(updates))
             return jax.tree.map(lambda g: g / 2, updates), state
 
         return gradtx.GradientTransformation(gradtx.init_empty_state, update)

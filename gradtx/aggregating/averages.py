@@ -24,7 +24,7 @@ def average_per_element_updates(per_elt_axis: Axes = 0) -> Aggregator:
     axes = as_axes(per_elt_axis)
 
     def update(updates: Updates, state: OptState, params: Params | None = None):
-        check_not_empty("average_per_element_updates", updates, axes)
+        check_not_empty(updates, axes)
         return jax.tree.map(lambda g: jnp.mean(g, axis=axes), updates), state
 
     return Aggregator(init_empty_state, update)
@@ -61,7 +61,7 @@ def accumulate_avg_updates(accumulation_steps: int) -> GradientTransformation:
         return jnp.where(ready, a, 0), jnp.where(ready, 0, a)
 
     def init(params: Params) -> AccumulateAvgUpdatesState:
-        average = tree.moment_like("accumulate_avg_updates", params)
+        average = tree.moment_like(params)
         return AccumulateAvgUpdatesState(jnp.zeros((), jnp.int32), jnp.zeros((), bool), average)
 
     def update(updates: Updates, state: AccumulateAvgUpdatesState, params: Params | None = None):

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from jax.tree_util import keystr, tree_leaves_with_path
 
 from gradtx.core import GradientTransformationExtraArgs, OptState, Params, Updates
+from gradtx.errors import unnamed
 
 Axes: TypeAlias = int | Sequence[int]
 
@@ -48,7 +49,7 @@ def get_batch_size_from_per_elt_updates(per_elt_updates: Updates, per_elt_axis: 
     return next(iter(sizes.values()), 0)
 
 
-def check_not_empty(owner: str, per_elt_updates: Updates, per_elt_axis: Axes) -> int:
+def check_not_empty(per_elt_updates: Updates, per_elt_axis: Axes) -> int:
     """Return the number of examples.
 
     Raises:
@@ -56,7 +57,7 @@ def check_not_empty(owner: str, per_elt_updates: Updates, per_elt_axis: Axes) ->
     """
     size = get_batch_size_from_per_elt_updates(per_elt_updates, per_elt_axis)
     if size == 0 and tree_leaves_with_path(per_elt_updates):
-        raise ValueError(f"{owner}: there is no average of no examples; the axes {as_axes(per_elt_axis)} have size 0.")
+        raise unnamed(ValueError, f"there is no average of no examples; the axes {as_axes(per_elt_axis)} have size 0.")
     return size
 
 

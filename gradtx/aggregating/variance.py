@@ -58,7 +58,7 @@ def get_per_element_mean_and_sum_sq_diff_grads(per_elt_axis: Axes = 0, accumulat
       Chan, Golub and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, 1979,
       http://i.stanford.edu/pub/cstr/reports/cs/tr/79/773/CS-TR-79-773.pdf
     """
-    owner, axes = "get_per_element_mean_and_sum_sq_diff_grads", as_axes(per_elt_axis)
+    axes = as_axes(per_elt_axis)
 
     @tree.lift
     def merge(g, d, m, s, *, count, size, ready):
@@ -68,13 +68,13 @@ def get_per_element_mean_and_sum_sq_diff_grads(per_elt_axis: Axes = 0, accumulat
         return jnp.where(ready, m, 0), jnp.where(ready, s, 0), jnp.where(ready, 0, m), jnp.where(ready, 0, s)
 
     def init(params: Params) -> OptState:
-        mean, squares = tree.moment_like(owner, params), tree.moment_like(owner, params, real=True)
+        mean, squares = tree.moment_like(params), tree.moment_like(params, real=True)
         if accumulation_steps == 1:
             return EmptyState()
         return PerElementMeanAndSumSqDiffGradsState(jnp.zeros((), jnp.int32), jnp.zeros((), bool), mean, squares)
 
     def update(updates: Updates, state: OptState, params: Params | None = None):
-        size = check_not_empty(owner, updates, axes)
+        size = check_not_empty(updates, axes)
         total = jnp.asarray(size * accumulation_steps, jnp.int32)
         mean, squares = _mean_and_squares(updates, axes)
         if accumulation_steps > 1:
@@ -116,7 +116,6 @@ def track_per_element_mean_and_variance_with_ema(ema_decay: float | jax.Array = 
     Raises:
       ValueError: `ema_decay` is out of range.
     """
-    owner = "track_per_element_mean_and_variance_with_ema"
 
     @tree.lift(like="m v")
     def rule(g, m, v, s, *, decay, degrees):
@@ -126,8 +125,8 @@ def track_per_element_mean_and_variance_with_ema(ema_decay: float | jax.Array = 
         return PerElementMeanAndVarianceEMAState(
             count=jnp.zeros((), jnp.int32),
             ema_decay=jnp.array(ema_decay, float),
-            mean_grads_ema=tree.moment_like(owner, params),
-            variance_grads_ema=tree.moment_like(owner, params, real=True),
+            mean_grads_ema=tree.moment_like(params),
+            variance_grads_ema=tree.moment_like(params, real=True),
         )
 
     def update(

@@ -16,6 +16,7 @@ from gradtx.core.protocol import (
     Updates,
     init_empty_state,
 )
+from gradtx.errors import unnamed
 from gradtx.tree import mismatch
 from gradtx.tree.lift import aligned
 
@@ -70,7 +71,7 @@ def named_chain(*args: tuple[str, Transformation]) -> GradientTransformationExtr
             raise TypeError(f"named_chain takes pairs (name, transformation), got {pair!r}.")
     names = [name for name, _ in args]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"named_chain: {repeated[0]!r} names two members; every name must be its own.")
+        raise unnamed(ValueError, f"{repeated[0]!r} names two members; every name must be its own.")
     members = {name: with_extra_args_support(tx) for name, tx in args}
     runs = dict(zip(members, _runs(members.values()), strict=True))
 
@@ -145,7 +146,7 @@ def stateless_with_tree_map(f: Callable[[jax.Array, jax.Array | None], jax.Array
 
     def update(updates: Updates, state: OptState, params: Params | None = None):
         trees = {"g": updates} if params is None else {"g": updates, "p": params}
-        with mismatch.explaining("stateless_with_tree_map", **trees):
+        with mismatch.explaining(**trees):
             structure, rows = aligned(tuple(trees.values()))
         return structure.unflatten([on_leaf(*row) for row in rows]), state
 

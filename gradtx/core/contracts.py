@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gradtx import require
+from gradtx import errors, require
 from gradtx.core.description import is_transformation, not_a_transformation
 from gradtx.core.kinds import REFUSED, Kind, is_numeric, kind_of
 from gradtx.core.protocol import ScalarOrSchedule
+from gradtx.errors import unnamed
 from gradtx.recipe import is_factory
 from gradtx.tree.mask import check_mask
 from gradtx.tree.matrices import check_numbers
@@ -31,7 +32,7 @@ class Term(NamedTuple):
     default: Any
     several: bool  # whether it is *args
     optional: bool  # whether it may be None
-    check: Callable[[str, Any, str], None] | None  # for a tree, by the word that it is called
+    check: Callable[[Any, str], None] | None  # for a tree, by the word that it is called
 
 
 class Contract:
@@ -72,30 +73,34 @@ class Contract:
           TypeError: an argument is of another kind.
           ValueError: a number is out of its range, or a word is none of those that are known.
         """
-        for name, value in arguments.items():
-            term = self.terms.get(name)
-            if term is None or value is term.default or (value is None and term.optional):
-                continue
-            if term.several:
-                arguments[name] = tuple(self._used(f"{name}[{k}]", each, term) for k, each in enumerate(value or ()))
-            else:
-                arguments[name] = self._used(name, value, term)
+        try:
+            for name, value in arguments.items():
+                term = self.terms.get(name)
+                if term is None or value is term.default or (value is None and term.optional):
+                    continue
+                if term.several:
+                    arguments[name] = tuple(self._used(f"{name}[{k}]", each, term) for k, each in enumerate(value or ()))
+                else:
+                    arguments[name] = self._used(name, value, term)
+        except Exception as error:
+            errors.settle(self.owner, error)  # a factory around this one may call its arguments by other names
+            raise
 
     def _used(self, name: str, value: Any, term: Term) -> Any:
         used = term.kind.read(value) if term.kind else value
         if used is REFUSED and term.kind:
             raise self._refusal(name, value, term.kind)
         if term.check and value is None:
-            raise TypeError(f"{self.owner}: {name} must be a tree or a function that makes one, got None.")
+            raise unnamed(TypeError, f"{name} must be a tree or a function that makes one, got None.")
         if term.check:
-            term.check(self.owner, value, name)
+            term.check(value, name)
         self._check_range(name, used, term.kind, term.numbers)
         return used
 
     def _check_range(self, name: str, value: Any, kind: Kind | None, numbers: require.Range) -> None:
-        require.in_range(self.owner, name, value, numbers)
+        require.in_range(name, value, numbers)
         if isinstance(value, int) and abs(value) > _INT32 and numbers.high > _INT32 and kind and "an integer" in kind.words:
-            raise ValueError(f"{self.owner}: {name} must fit into an int32, got {require.shortened(value)}.")
+            raise unnamed(ValueError, f"{name} must fit into an int32, got {require.shortened(value)}.")
         for key, part, part_kind in kind.parts(value) if kind else ():
             self._check_range(f"{name}[{key!r}]", part, part_kind, numbers)
 
@@ -105,7 +110,7 @@ class Contract:
                 return self._refusal(f"{name}[{key!r}]", part, part_kind)
         one_of_some_words = any(word.startswith('"') for word in kind.words)
         error = ValueError if isinstance(value, str) and one_of_some_words else TypeError
-        return error(f"{self.owner}: {name} must be {kind}, got {self._got(name, value, kind.words)}")
+        return unnamed(error, f"{name} must be {kind}, got {self._got(name, value, kind.words)}")
 
     def _got(self, name: str, value: Any, words: list[str]) -> str:
         """What was given, and what to write instead."""
@@ -154,12 +159,12 @@ def named(function: Any) -> str:
     return repr(function) if getattr(function, "recipe", None) else getattr(function, "__name__", repr(function))
 
 
-def _check_of_tree(name: str) -> Callable[[str, Any, str], None] | None:
+def _check_of_tree(name: str) -> Callable[[Any, str], None] | None:
     """What a tree of this name is checked by, which its annotation (`Any`) does not tell."""
     return next((check for word, check in _TREES.items() if name == word or name.endswith(f"_{word}")), None)
 
 
-_TREES = {"mask": check_mask, "dimension_numbers": check_numbers, "labels": lambda owner, labels, word: None}
+_TREES = {"mask": check_mask, "dimension_numbers": check_numbers, "labels": lambda labels, word: None}
 
 _HOW_TO_STEER = (
     ' To let it follow a schedule write adjustable({owner}(...), {{"{owner}.{name}": schedule}})'

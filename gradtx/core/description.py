@@ -16,7 +16,7 @@ from gradtx.core.protocol import (
     Transformation,
     Updates,
 )
-from gradtx.errors import named
+from gradtx.errors import unnamed
 from gradtx.signatures import arguments_of
 
 _R = TypeVar("_R")
@@ -168,7 +168,7 @@ def with_extra_args_support(tx: Transformation) -> GradientTransformationExtraAr
     `update`. What a factory of gradtx has made is returned as it is.
     """
     if not is_transformation(tx):
-        raise named(TypeError, None, f"a gradient transformation has an init and an update; got {not_a_transformation(tx)}.")
+        raise unnamed(TypeError, f"a gradient transformation has an init and an update; got {not_a_transformation(tx)}.")
     told = description(tx)
     if told.run is not None and isinstance(tx, GradientTransformationExtraArgs):
         return tx

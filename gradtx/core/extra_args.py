@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from gradtx.core.protocol import PROTOCOL_EXTRA_ARGS
+from gradtx.errors import unnamed
 from gradtx.signatures import arguments_of
 
 ANYTHING = "**"
@@ -24,15 +25,15 @@ def only(names: frozenset[str], extra_args: dict[str, Any]) -> dict[str, Any]:
     return extra_args if ANYTHING in names else {name: arg for name, arg in extra_args.items() if name in names}
 
 
-def refuse_misspelt(owner: str, given: Iterable[str], known: frozenset[str]) -> None:
-    """Raise `TypeError`, naming `owner`, if a keyword is a misspelling of a known one or of one of the protocol.
+def refuse_misspelt(given: Iterable[str], known: frozenset[str]) -> None:
+    """Raise `TypeError` if a keyword is a misspelling of a known one or of one of the protocol.
 
     Any other keyword that nothing reads is ignored, as in Optax: training loops pass the same arguments to every optimizer.
     """
     known = known | PROTOCOL_EXTRA_ARGS
     for word in sorted(set(given) - known):
         if meant := next((name for name in sorted(known) if is_misspelling(word, name)), None):
-            raise TypeError(f"{owner}: nothing here reads the extra argument {word!r}; did you mean {meant!r}?")
+            raise unnamed(TypeError, f"nothing here reads the extra argument {word!r}; did you mean {meant!r}?")
 
 
 def is_misspelling(word: str, name: str) -> bool:

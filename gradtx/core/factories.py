@@ -23,7 +23,7 @@ from gradtx.core.protocol import (
 )
 from gradtx.recipe import Recipe, Value, mark_factory
 from gradtx.signatures import Binder, arguments_of
-from gradtx.tree import mistakes
+from gradtx.tree import mismatch
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -95,7 +95,7 @@ def sealed(tx: Transformation, name: str, recipe: Recipe | None = None) -> Gradi
     arguments = arguments_of(own_update)
     needed = arguments.required & (arguments.keyword_only | {"params"})
     # Frozen, as all that a closure here holds: some libraries hash transformations by what their closures hold.
-    requires = tuple((dict(told.requires) | dict.fromkeys(needed, name)).items())
+    requires = tuple((dict(told.requires) | dict.fromkeys(sorted(needed), name)).items())
     reads = told.extra_args
 
     def run(updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any], /):
@@ -104,13 +104,13 @@ def sealed(tx: Transformation, name: str, recipe: Recipe | None = None) -> Gradi
                 return own_update(updates, state, params, **only(reads, extra_args))
             return own_update(updates, state, params)
         except Exception as error:
-            mistakes.explain_update(name, error, own_init, updates, state, params)
+            mismatch.explain_update(name, error, own_init, updates, state, params)
             raise
 
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         try:
             if extra_args:
-                refuse_misspelt(name, extra_args, reads)
+                refuse_misspelt(extra_args, reads)
                 extra_args = only(reads, extra_args)
             if requires:
                 _refuse_missing(requires, params, extra_args)
@@ -121,14 +121,14 @@ def sealed(tx: Transformation, name: str, recipe: Recipe | None = None) -> Gradi
                 return program(updates, state, params, extra_args)
             return own_update(updates, state, params, **extra_args)
         except Exception as error:
-            mistakes.explain_update(name, error, own_init, updates, state, params)
+            mismatch.explain_update(name, error, own_init, updates, state, params)
             raise
 
     def init(params: Params) -> OptState:
         try:
             return own_init(params)
         except Exception as error:
-            mistakes.explain_init(name, error, params)
+            mismatch.explain_init(name, error, params)
             raise
 
     init.__qualname__, update.__qualname__ = f"{name}.init", f"{name}.update"

@@ -76,7 +76,7 @@ def decay(node: Node) -> Share | None:
         return None
     arguments = node.recipe.arguments
     mask = arguments.get("mask", arguments.get("weight_decay_mask"))
-    seen = node.params if mask is None else mask_out(evaluate_mask(node.name, mask, node.params), node.params)
+    seen = node.params if mask is None else mask_out(evaluate_mask(mask, node.params), node.params)
     return Share("weight_decay", HELD if node.held else weight_decay, node._replace(params=seen).paths)
 
 

@@ -10,9 +10,11 @@ from gradtx.diagnostics.entries import entries
 from gradtx.diagnostics.groups import groups
 from gradtx.diagnostics.walk import walked
 from gradtx.diagnostics.warnings import warnings
+from gradtx.errors import names_errors
 from gradtx.tree.mismatch import check_arrays
 
 
+@names_errors
 def summary(tx: Transformation, params: Params) -> Summary:
     """Return what an optimizer is on given parameters: its parts, who gets what, what the state takes, and what is wrong.
 
@@ -32,7 +34,7 @@ def summary(tx: Transformation, params: Params) -> Summary:
       TypeError: `tx` is no transformation, or a leaf of `params` is no array, or one that `tx` cannot optimize.
     """
     with_extra_args_support(tx)  # raises if it is none
-    check_arrays("summary", "params", params)
+    check_arrays("params", params)
     parameters = parameters_of(params)
     found: list[Summary] = []
 

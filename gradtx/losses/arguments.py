@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import require
+from gradtx.errors import names_errors, unnamed
 from gradtx.tree.dtypes import at_least_float32
 
 Axis: TypeAlias = int | Sequence[int] | None
@@ -38,25 +39,25 @@ def loss(
 
     def mark(function: Callable[_P, _R]) -> Callable[_P, _R]:
         signature = inspect.signature(function)
-        owner = function.__name__
 
+        @names_errors
         @functools.wraps(function)
         def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = bound.arguments
             arrays = {name: given[name] for name in names if given[name] is not None}
-            _require_floats(owner, first, given[first])
+            _require_floats(first, given[first])
             dtype = _promoted(arrays.values())
             working = at_least_float32(dtype)
             for name, x in (_with_classes(arrays) if one_class else arrays).items():
                 given[name] = jnp.asarray(x).astype(working)
                 if name != first:
-                    given[name] = shaped(owner, name, given[name], first, given[first].shape, broadcast=broadcast)
+                    given[name] = shaped(name, given[name], first, given[first].shape, broadcast=broadcast)
             if given.get("where") is not None:
-                given["where"] = _mask(owner, given["where"], first, given[first].shape, given.get("axis", -1), rows=rows)
+                given["where"] = _mask(given["where"], first, given[first].shape, given.get("axis", -1), rows=rows)
             for name, allowed in ranges.items():
-                require.in_range(owner, name, given[name], allowed)
+                require.in_range(name, given[name], allowed)
                 given[name] = _number(given[name], working)
             return jax.tree.map(lambda x: x.astype(dtype), function(*bound.args, **bound.kwargs))
 
@@ -71,12 +72,12 @@ def _with_classes(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {name: jnp.expand_dims(x, -1) if (*np.shape(x), 1) in shapes else x for name, x in arrays.items()}
 
 
-def shaped(owner: str, name: str, x: jax.Array, like: str, shape: tuple[int, ...], *, broadcast: bool) -> jax.Array:
+def shaped(name: str, x: jax.Array, like: str, shape: tuple[int, ...], *, broadcast: bool) -> jax.Array:
     """Return `x` in a shape, that of the argument `like`; never does it make `like` grow."""
     if x.shape == shape or (broadcast and _broadcasts(x.shape, shape)):
         return jnp.broadcast_to(x, shape)
     also = ", or one that broadcasts to it" if broadcast else ""
-    raise ValueError(f"{owner}: {name} must have the shape {shape}, as {like}{also}; got {x.shape}.")
+    raise unnamed(ValueError, f"{name} must have the shape {shape}, as {like}{also}; got {x.shape}.")
 
 
 def kept(where: jax.Array | None, x: jax.Array, otherwise: Any = 0) -> jax.Array:
@@ -84,24 +85,23 @@ def kept(where: jax.Array | None, x: jax.Array, otherwise: Any = 0) -> jax.Array
     return x if where is None else jnp.where(where, x, otherwise)
 
 
-def one_hot(owner: str, labels: Any, like: str, shape: tuple[int, ...]) -> jax.Array:
+def one_hot(labels: Any, like: str, shape: tuple[int, ...]) -> jax.Array:
     """Return where along the last axis of a shape the label is: nowhere, for a label out of range.
 
     Args:
-      owner: the loss, for errors.
       labels: integers in the shape without its last axis; negative ones count from the end.
       like: the name of the argument that has the shape.
       shape: (..., classes).
 
     Raises:
-      TypeError: `labels` are no integers.
+      TypeError: `labels` are not integers.
       ValueError: they have another shape.
     """
     labels = jnp.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"{owner}: labels must be integers, got {labels.dtype}.")
+        raise unnamed(TypeError, f"labels must be integers, got {labels.dtype}.")
     if labels.shape != shape[:-1]:
-        raise ValueError(f"{owner}: labels must have the shape {shape[:-1]}, as {like} without classes; got {labels.shape}.")
+        raise unnamed(ValueError, f"labels must have the shape {shape[:-1]}, as {like} without classes; got {labels.shape}.")
     labels = jnp.where(labels < 0, labels + shape[-1], labels)
     classes = jax.lax.broadcasted_iota(labels.dtype, shape, len(shape) - 1)
     return jnp.expand_dims(labels, -1) == classes
@@ -116,27 +116,27 @@ def reduced_axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     """Return axes as a tuple of numbers that count from the first."""
     axes = range(ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
     if outside := [axis for axis in axes if not -ndim <= axis < ndim]:
-        raise ValueError(f"axis must be among those of an array of {ndim} axes, got {outside[0]}.")
+        raise unnamed(ValueError, f"axis must be among those of an array of {ndim} axes, got {outside[0]}.")
     return tuple(axis % ndim for axis in axes)
 
 
-def _mask(owner: str, where: Any, like: str, shape: tuple[int, ...], axis: Axis, *, rows: bool) -> jax.Array:
+def _mask(where: Any, like: str, shape: tuple[int, ...], axis: Axis, *, rows: bool) -> jax.Array:
     where = jnp.asarray(where)
     if where.dtype != bool:
-        raise TypeError(f"{owner}: where must be an array of bools, got {where.dtype}.")
+        raise unnamed(TypeError, f"where must be an array of bools, got {where.dtype}.")
     axes = reduced_axes(axis, len(shape))
     full = jnp.expand_dims(where, axes) if rows and where.ndim == len(shape) - len(axes) else where
     if full.ndim != len(shape) or not _broadcasts(full.shape, shape):
         also = ", or that of the result" if rows else ""
-        raise ValueError(
-            f"{owner}: where must have the shape {shape}, as {like}, with 1 for any axis{also}; got {where.shape}."
+        raise unnamed(
+            ValueError, f"where must have the shape {shape}, as {like}, with 1 for any axis{also}; got {where.shape}."
         )
     return jnp.broadcast_to(full, shape)
 
 
-def _require_floats(owner: str, name: str, x: Any) -> None:
+def _require_floats(name: str, x: Any) -> None:
     if not jnp.issubdtype(jnp.result_type(x), jnp.floating):
-        raise TypeError(f"{owner}: {name} must be of a floating-point dtype, got {jnp.result_type(x)}.")
+        raise unnamed(TypeError, f"{name} must be of a floating-point dtype, got {jnp.result_type(x)}.")
 
 
 def _promoted(arrays: Any) -> Any:

@@ -81,7 +81,7 @@ def softmax_cross_entropy_with_integer_labels(
     axes = reduced_axes(axis, logits.ndim)
     logits = _with_classes_last(logits, axes)
     where = None if where is None else _with_classes_last(where, axes)
-    hot = one_hot("softmax_cross_entropy_with_integer_labels", labels, "logits", logits.shape)
+    hot = one_hot(labels, "logits", logits.shape)
     highest, log_total = log_normalizer(logits, -1, where)
     costs = jnp.squeeze(highest, -1) - at_label(hot, kept(where, logits)) + jnp.squeeze(log_total, -1)
     return costs if where is None else jnp.where(jnp.any(hot & ~where, axis=-1), 0, costs)

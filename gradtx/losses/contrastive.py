@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require
+from gradtx.errors import unnamed
 from gradtx.losses.arguments import Axis, loss, reduced_axes
 from gradtx.losses.similarity import unit
 from gradtx.losses.softmax import log_normalizer
@@ -35,9 +36,9 @@ def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> jax.Array:
     """
     labels = jnp.asarray(labels)
     if embeddings.ndim != 2:
-        raise ValueError(f"ntxent: embeddings must be of shape (batch, features), got {embeddings.shape}.")
+        raise unnamed(ValueError, f"embeddings must be of shape (batch, features), got {embeddings.shape}.")
     if labels.shape != embeddings.shape[:1]:
-        raise ValueError(f"ntxent: labels must have the shape {embeddings.shape[:1]}, one an embedding; got {labels.shape}.")
+        raise unnamed(ValueError, f"labels must have the shape {embeddings.shape[:1]}, one an embedding; got {labels.shape}.")
     vectors = unit(embeddings)
     scores = jnp.matmul(vectors, vectors.T, precision=jax.lax.Precision.HIGHEST) / temperature
     alike = labels[:, None] == labels[None, :]

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from gradtx.errors import unnamed
 from gradtx.losses.arguments import loss
 from gradtx.losses.bounds import nonnegative
 from gradtx.losses.softmax import surprise
@@ -47,7 +48,7 @@ def ctc_loss(
       Graves et al., Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
       Networks, 2006, https://doi.org/10.1145/1143844.1143891
     """
-    return _ctc("ctc_loss", logits, logit_paddings, labels, label_paddings, blank_id, log_epsilon)[0]
+    return _ctc(logits, logit_paddings, labels, label_paddings, blank_id, log_epsilon)[0]
 
 
 @loss("logits")
@@ -77,15 +78,15 @@ def ctc_loss_with_forward_probs(
       Graves et al., Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
       Networks, 2006, https://doi.org/10.1145/1143844.1143891
     """
-    return _ctc("ctc_loss_with_forward_probs", logits, logit_paddings, labels, label_paddings, blank_id, log_epsilon)
+    return _ctc(logits, logit_paddings, labels, label_paddings, blank_id, log_epsilon)
 
 
 def _ctc(
-    owner: str, logits: jax.Array, logit_paddings: Any, labels: Any, label_paddings: Any, blank_id: int, log_epsilon: Any
+    logits: jax.Array, logit_paddings: Any, labels: Any, label_paddings: Any, blank_id: int, log_epsilon: Any
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     logit_paddings, label_paddings = (jnp.asarray(x).astype(bool) for x in (logit_paddings, label_paddings))
     labels = jnp.asarray(labels)
-    _check_shapes(owner, logits, logit_paddings, labels, label_paddings, blank_id)
+    _check_shapes(logits, logit_paddings, labels, label_paddings, blank_id)
     batch, frames = logit_paddings.shape
     # Labels that are not there may be of any value, and are never spelled.
     labels = jnp.where(label_paddings, 0, labels).astype(jnp.int32)
@@ -134,16 +135,16 @@ def _finite(log_p: jax.Array, log_epsilon: Any) -> jax.Array:
 
 
 def _check_shapes(
-    owner: str, logits: jax.Array, logit_paddings: jax.Array, labels: jax.Array, label_paddings: jax.Array, blank_id: int
+    logits: jax.Array, logit_paddings: jax.Array, labels: jax.Array, label_paddings: jax.Array, blank_id: int
 ) -> None:
     if logits.ndim != 3:
-        raise ValueError(f"{owner}: logits must be of shape (batch, frames, classes), got {logits.shape}.")
+        raise unnamed(ValueError, f"logits must be of shape (batch, frames, classes), got {logits.shape}.")
     batch, frames, classes = logits.shape
     if logit_paddings.shape != (batch, frames):
-        raise ValueError(f"{owner}: logit_paddings must have the shape {(batch, frames)}, got {logit_paddings.shape}.")
+        raise unnamed(ValueError, f"logit_paddings must have the shape {(batch, frames)}, got {logit_paddings.shape}.")
     if labels.ndim != 2 or labels.shape[0] != batch:
-        raise ValueError(f"{owner}: labels must be of shape (batch, n), with a batch of {batch}; got {labels.shape}.")
+        raise unnamed(ValueError, f"labels must be of shape (batch, n), with a batch of {batch}; got {labels.shape}.")
     if label_paddings.shape != labels.shape:
-        raise ValueError(f"{owner}: label_paddings must have the shape {labels.shape}, as labels; got {label_paddings.shape}.")
+        raise unnamed(ValueError, f"label_paddings must have the shape {labels.shape}, as labels; got {label_paddings.shape}.")
     if not -classes <= blank_id < classes:
-        raise ValueError(f"{owner}: blank_id must be one of {classes} classes, got {blank_id}.")
+        raise unnamed(ValueError, f"blank_id must be one of {classes} classes, got {blank_id}.")

@@ -24,7 +24,7 @@ def multiclass_hinge_loss(scores: Any, labels: Any) -> jax.Array:
       Crammer and Singer, On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines, 2001,
       https://www.jmlr.org/papers/v2/crammer01a.html
     """
-    hot = one_hot("multiclass_hinge_loss", labels, "scores", scores.shape)
+    hot = one_hot(labels, "scores", scores.shape)
     return jnp.max(jnp.where(hot, scores, scores + 1), axis=-1) - at_label(hot, scores)
 
 
@@ -44,7 +44,7 @@ def multiclass_perceptron_loss(scores: Any, labels: Any) -> jax.Array:
       Collins, Discriminative Training Methods for Hidden Markov Models: Theory and Experiments with Perceptron Algorithms,
       2002, https://aclanthology.org/W02-1001
     """
-    hot = one_hot("multiclass_perceptron_loss", labels, "scores", scores.shape)
+    hot = one_hot(labels, "scores", scores.shape)
     return jnp.max(scores, axis=-1) - at_label(hot, scores)
 
 
@@ -66,7 +66,7 @@ def multiclass_sparsemax_loss(scores: Any, labels: Any) -> jax.Array:
       Martins and Astudillo, From Softmax to Sparsemax: A Sparse Model of Attention and Multi-Label Classification, 2016,
       https://arxiv.org/abs/1602.02068
     """
-    hot = one_hot("multiclass_sparsemax_loss", labels, "scores", scores.shape)
+    hot = one_hot(labels, "scores", scores.shape)
     # From the highest score down: what is in the support of p is then above −1, however large the scores.
     scores = scores - jax.lax.stop_gradient(jnp.max(scores, axis=-1, keepdims=True))
     p, support, threshold = _sparsemax(scores)

@@ -68,7 +68,7 @@ def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> ja
       Huber, Robust Estimation of a Location Parameter, 1964, https://doi.org/10.1214/aoms/1177703732
     """
     size = jnp.abs(_error(predictions, targets))
-    delta = shaped("huber_loss", "delta", jnp.asarray(delta, size.dtype), "predictions", size.shape, broadcast=True)
+    delta = shaped("delta", jnp.asarray(delta, size.dtype), "predictions", size.shape, broadcast=True)
     within = jnp.minimum(size, delta)
     return 0.5 * jnp.square(within) + delta * (size - within)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require
+from gradtx.errors import unnamed
 from gradtx.losses.arguments import loss, reduced_axes
 
 _REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum}
@@ -68,8 +69,8 @@ def dice_loss(
     """
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f'dice_loss: reduction must be "mean", "sum" or "none", got {reduction!r}.')
-    p = _probabilities("dice_loss", predictions, apply=apply_softmax)
-    losses = _dice(p, targets, smooth, alpha, beta, _region("dice_loss", axis, p.ndim))
+    p = _probabilities(predictions, apply=apply_softmax)
+    losses = _dice(p, targets, smooth, alpha, beta, _region(axis, p.ndim))
     if class_weights is not None:
         losses = losses * _of_classes(class_weights, losses)
     losses = _foreground(losses, ignore=ignore_background)
@@ -109,9 +110,8 @@ def multiclass_generalized_dice_loss(
       Sudre et al., Generalised Dice Overlap as a Deep Learning Loss Function for Highly Unbalanced Segmentations, 2017,
       https://arxiv.org/abs/1707.03237 (where weights are within the coefficient)
     """
-    owner = "multiclass_generalized_dice_loss"
-    p = _probabilities(owner, predictions, apply=apply_softmax)
-    losses = _foreground(_dice(p, targets, smooth, 0.5, 0.5, _region(owner, None, p.ndim)), ignore=ignore_background)
+    p = _probabilities(predictions, apply=apply_softmax)
+    losses = _foreground(_dice(p, targets, smooth, 0.5, 0.5, _region(None, p.ndim)), ignore=ignore_background)
     volumes = _foreground(jnp.sum(targets, axis=tuple(range(targets.ndim - 1))), ignore=ignore_background)
     present = volumes > 0
     rarity = jnp.where(present, 1 / jnp.where(present, volumes, 1), 0)
@@ -144,23 +144,23 @@ def binary_dice_loss(predictions: Any, targets: Any, *, smooth: Any = 1.0, apply
     """
     if predictions.shape[-1:] != (1,):
         predictions, targets = predictions[..., None], targets[..., None]
-    p = _probabilities("binary_dice_loss", predictions, apply=apply_sigmoid)
-    return jnp.squeeze(_dice(p, targets, smooth, 0.5, 0.5, _region("binary_dice_loss", None, p.ndim)), -1)
+    p = _probabilities(predictions, apply=apply_sigmoid)
+    return jnp.squeeze(_dice(p, targets, smooth, 0.5, 0.5, _region(None, p.ndim)), -1)
 
 
-def _probabilities(owner: str, predictions: jax.Array, *, apply: bool) -> jax.Array:
+def _probabilities(predictions: jax.Array, *, apply: bool) -> jax.Array:
     if predictions.ndim == 0:
-        raise ValueError(f"{owner}: predictions must have an axis of classes, got a scalar.")
+        raise unnamed(ValueError, "predictions must have an axis of classes, got a scalar.")
     if not apply:
         return predictions
     return jax.nn.sigmoid(predictions) if predictions.shape[-1] == 1 else jax.nn.softmax(predictions)
 
 
-def _region(owner: str, axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+def _region(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """The axes to sum over."""
     axes = tuple(range(1, ndim - 1)) if axis is None else reduced_axes(axis, ndim)
     if ndim - 1 in axes:
-        raise ValueError(f"{owner}: axis must not be the last, which is that of the classes; got {axis}.")
+        raise unnamed(ValueError, f"axis must not be the last, which is that of the classes; got {axis}.")
     return axes
 
 
@@ -179,5 +179,5 @@ def _of_classes(weights: jax.Array, losses: jax.Array) -> jax.Array:
     """Weights of shape (classes,), in the rank of the losses."""
     weights = jnp.asarray(weights, losses.dtype)
     if weights.shape != losses.shape[-1:]:
-        raise ValueError(f"dice_loss: class_weights must have the shape {losses.shape[-1:]}, got {weights.shape}.")
+        raise unnamed(ValueError, f"class_weights must have the shape {losses.shape[-1:]}, got {weights.shape}.")
     return weights.reshape((1,) * (losses.ndim - 1) + (-1,))

@@ -48,7 +48,7 @@ def scale_by_acprop(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_
         return g / (root + eps), b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * abs_sq(g - m) + eps_root
 
     def init(params: Params) -> ScaleByBeliefState:
-        return ScaleByBeliefState(*init_adam_state("scale_by_acprop", params))
+        return ScaleByBeliefState(*init_adam_state(params))
 
     def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
         first = state.count == 0

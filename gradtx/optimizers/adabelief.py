@@ -57,7 +57,7 @@ def scale_by_belief(
         return debias_mean(g, m, b1, debias1, next_debias1, nesterov) / (safe_sqrt(v / debias2) + eps), m, v
 
     def init(params: Params) -> ScaleByBeliefState:
-        return ScaleByBeliefState(*init_adam_state("scale_by_belief", params))
+        return ScaleByBeliefState(*init_adam_state(params))
 
     def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
         count = safe_increment(state.count)

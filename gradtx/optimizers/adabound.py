@@ -16,6 +16,7 @@ from gradtx.core import (
     chain,
     factory,
 )
+from gradtx.errors import unnamed
 from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import ScaleByAdamState, init_adam_state
 from gradtx.optimizers.amsgrad import ScaleByAmsgradState, init_amsgrad_state
@@ -56,7 +57,7 @@ def scale_by_adabound(
         return jnp.clip(correction / (safe_sqrt(v) + eps), lower, upper) * m, m, v
 
     def init(params: Params) -> ScaleByAdamState:
-        return init_adam_state("scale_by_adabound", params)
+        return init_adam_state(params)
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
@@ -96,7 +97,7 @@ def scale_by_amsbound(
         return jnp.clip(correction / (safe_sqrt(v_max) + eps), lower, upper) * m, m, v, v_max
 
     def init(params: Params) -> ScaleByAmsgradState:
-        return init_amsgrad_state("scale_by_amsbound", params)
+        return init_amsgrad_state(params)
 
     def update(updates: Updates, state: ScaleByAmsgradState, params: Params | None = None):
         count = safe_increment(state.count)
@@ -154,7 +155,7 @@ def adabound(
       Luo, Xiong, Liu and Sun, Adaptive Gradient Methods with Dynamic Bound of Learning Rate, 2019,
         https://arxiv.org/abs/1902.09843
     """
-    final_scale = _final_scale("adabound", learning_rate, final_learning_rate, base_learning_rate)
+    final_scale = _final_scale(learning_rate, final_learning_rate, base_learning_rate)
     return chain(
         scale_by_adabound(b1, b2, eps, final_scale=final_scale, gamma=gamma),
         add_decayed_weights(weight_decay, mask),
@@ -194,7 +195,7 @@ def amsbound(
     References:
       Luo, Xiong, Liu and Sun, 2019, https://arxiv.org/abs/1902.09843
     """
-    final_scale = _final_scale("amsbound", learning_rate, final_learning_rate, base_learning_rate)
+    final_scale = _final_scale(learning_rate, final_learning_rate, base_learning_rate)
     return chain(
         scale_by_amsbound(b1, b2, eps, final_scale=final_scale, gamma=gamma),
         add_decayed_weights(weight_decay, mask),
@@ -202,11 +203,11 @@ def amsbound(
     )
 
 
-def _final_scale(owner: str, learning_rate: ScalarOrSchedule, final: float, base: float | None) -> Any:
+def _final_scale(learning_rate: ScalarOrSchedule, final: float, base: float | None) -> Any:
     """The final learning rate in units of the base one: bounds that follow the schedule need no more."""
     start: Any = base
     if start is None:
         start = at_step(learning_rate, jnp.zeros((), jnp.int32))
     if not isinstance(start, Tracer) and start == 0:
-        raise ValueError(f"{owner}: the learning rate starts at 0; give the base_learning_rate that the final one belongs to.")
+        raise unnamed(ValueError, "the learning rate starts at 0; give the base_learning_rate that the final one belongs to.")
     return final / start

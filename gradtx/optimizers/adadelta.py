@@ -50,7 +50,7 @@ def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransforma
         return u, e_g, rho * e_x + (1 - rho) * abs_sq(u)
 
     def init(params: Params) -> ScaleByAdaDeltaState:
-        return ScaleByAdaDeltaState(*(tree.moment_like("scale_by_adadelta", params, real=True) for _ in range(2)))
+        return ScaleByAdaDeltaState(*(tree.moment_like(params, real=True) for _ in range(2)))
 
     def update(updates: Updates, state: ScaleByAdaDeltaState, params: Params | None = None):
         updates, e_g, e_x = rule(updates, state.e_g, state.e_x)

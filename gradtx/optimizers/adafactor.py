@@ -109,7 +109,7 @@ def scale_by_factored_rms(
         return u, v_row, v_col, v
 
     def init(params: Params) -> FactoredState:
-        zeros = tree.moment_like("scale_by_factored_rms", params, real=True)
+        zeros = tree.moment_like(params, real=True)
         triples = tree.map_leaves(lambda zero: _start(zero, axes(zero.shape)), zeros)
         parts = (tree.map_leaves(lambda zero, triple, k=k: triple[k], zeros, triples) for k in range(3))
         return FactoredState(jnp.zeros((), jnp.int32), *parts)

@@ -51,7 +51,7 @@ def scale_by_rss(
         return g / jnp.where(root == 0, 1, root), s
 
     def init(params: Params) -> ScaleByRssState:
-        return ScaleByRssState(tree.moment_like("scale_by_rss", params, fill_value=initial_accumulator_value, real=True))
+        return ScaleByRssState(tree.moment_like(params, fill_value=initial_accumulator_value, real=True))
 
     def update(updates: Updates, state: ScaleByRssState, params: Params | None = None):
         updates, sum_of_squares = rule(updates, state.sum_of_squares)

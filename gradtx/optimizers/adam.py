@@ -30,10 +30,10 @@ class ScaleByAdamState(NamedTuple):
     nu: Updates
 
 
-def init_adam_state(owner: str, params: Params, mu_dtype: DTypeLike | None = None) -> ScaleByAdamState:
-    """Return the state of `owner`, one of Adam's family, before the first step."""
-    mu = tree.moment_like(owner, params, mu_dtype)
-    nu = tree.moment_like(owner, params, real=True)
+def init_adam_state(params: Params, mu_dtype: DTypeLike | None = None) -> ScaleByAdamState:
+    """Return the state of one of Adam's family before the first step."""
+    mu = tree.moment_like(params, mu_dtype)
+    nu = tree.moment_like(params, real=True)
     return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
 
 
@@ -95,7 +95,7 @@ def scale_by_adam(
       Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, https://arxiv.org/abs/1412.6980
       Dozat, Incorporating Nesterov Momentum into Adam, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
     """
-    tree.check_moment_dtype("scale_by_adam", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
 
     @tree.lift
     def rule(g, m, v, *, debias1, next_debias1, debias2):
@@ -106,7 +106,7 @@ def scale_by_adam(
         return mean / (safe_sqrt(v / debias2 + eps_root) + eps), m, v
 
     def init(params: Params) -> ScaleByAdamState:
-        return init_adam_state("scale_by_adam", params, mu_dtype)
+        return init_adam_state(params, mu_dtype)
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)

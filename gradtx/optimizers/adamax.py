@@ -48,7 +48,7 @@ def scale_by_adamax(
         return m / debias1 / (v if eps_in_max else v + eps), m, v
 
     def init(params: Params) -> ScaleByAdamState:
-        return init_adam_state("scale_by_adamax", params)
+        return init_adam_state(params)
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)

@@ -68,7 +68,7 @@ def scale_by_adan(
         return u, m, v, n, g
 
     def moment(params: Params, real: bool = False) -> Updates:
-        return tree.moment_like("scale_by_adan", params, real=real)
+        return tree.moment_like(params, real=real)
 
     def init(params: Params) -> ScaleByAdanState:
         means = moment(params), moment(params), moment(params, real=True)

@@ -71,7 +71,7 @@ def scale_by_ademamix(
     References:
       Pagliardini, Ablin and Grangier, The AdEMAMix Optimizer: Better, Faster, Older, 2024, https://arxiv.org/abs/2409.03137
     """
-    tree.check_moment_dtype("scale_by_ademamix", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
 
     @tree.lift
     def rule(g, m1, m2, v, *, b3, rest3, alpha, debias1, debias2):
@@ -85,9 +85,9 @@ def scale_by_ademamix(
         return ScaleByAdemamixState(
             count=jnp.zeros((), jnp.int32),
             count_m2=jnp.zeros((), jnp.int32),
-            m1=tree.moment_like("scale_by_ademamix", params, mu_dtype),
-            m2=tree.moment_like("scale_by_ademamix", params, mu_dtype),
-            nu=tree.moment_like("scale_by_ademamix", params, real=True),
+            m1=tree.moment_like(params, mu_dtype),
+            m2=tree.moment_like(params, mu_dtype),
+            nu=tree.moment_like(params, real=True),
         )
 
     def update(updates: Updates, state: ScaleByAdemamixState, params: Params | None = None):
@@ -135,8 +135,8 @@ def scale_by_simplified_ademamix(
     def init(params: Params) -> ScaleBySimplifiedAdEMAMixState:
         return ScaleBySimplifiedAdEMAMixState(
             t=jnp.zeros((), jnp.int32),
-            m=tree.moment_like("scale_by_simplified_ademamix", params),
-            n=tree.moment_like("scale_by_simplified_ademamix", params, real=True),
+            m=tree.moment_like(params),
+            n=tree.moment_like(params, real=True),
         )
 
     def update(updates: Updates, state: ScaleBySimplifiedAdEMAMixState, params: Params | None = None):

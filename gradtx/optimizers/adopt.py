@@ -55,7 +55,7 @@ def scale_by_adopt(
       Taniguchi et al., ADOPT: Modified Adam Can Converge with Any β₂ with the Optimal Rate, 2024,
         https://arxiv.org/abs/2411.02853
     """
-    tree.check_moment_dtype("scale_by_adopt", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
 
     @tree.lift
     def rule(g, m, v, *, first, bound):
@@ -67,7 +67,7 @@ def scale_by_adopt(
         return b1 * m + (1 - b1) * c if nesterov else m, m, v
 
     def init(params: Params) -> ScaleByAdamState:
-        return init_adam_state("scale_by_adopt", params, mu_dtype)
+        return init_adam_state(params, mu_dtype)
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         bound = at_step(clip_value_fn, state.count.astype(float)) if use_clipping else None

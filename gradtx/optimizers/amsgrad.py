@@ -15,6 +15,7 @@ from gradtx.core import (
     chain,
     factory,
 )
+from gradtx.errors import unnamed
 from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import gathered_weights, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -29,9 +30,9 @@ class ScaleByAmsgradState(NamedTuple):
     nu_max: Updates
 
 
-def init_amsgrad_state(owner: str, params: Params, mu_dtype: DTypeLike | None = None) -> ScaleByAmsgradState:
-    """Return the state of `owner` before the first step."""
-    return ScaleByAmsgradState(*init_adam_state(owner, params, mu_dtype), tree.moment_like(owner, params, real=True))
+def init_amsgrad_state(params: Params, mu_dtype: DTypeLike | None = None) -> ScaleByAmsgradState:
+    """Return the state before the first step."""
+    return ScaleByAmsgradState(*init_adam_state(params, mu_dtype), tree.moment_like(params, real=True))
 
 
 @factory
@@ -73,9 +74,9 @@ def scale_by_amsgrad(
     References:
       Reddi, Kale and Kumar, On the Convergence of Adam and Beyond, 2018, https://openreview.net/forum?id=ryQu7f-RZ
     """
-    tree.check_moment_dtype("scale_by_amsgrad", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
     if (max_before_debias or debias_eps) and not (bias_correction_mu and bias_correction_nu):
-        raise ValueError("scale_by_amsgrad: max_before_debias and debias_eps need the bias corrections, of mu and of nu.")
+        raise unnamed(ValueError, "max_before_debias and debias_eps need the bias corrections, of mu and of nu.")
 
     @tree.lift
     def rule(g, m, v, v_max, *, debias1, debias2):
@@ -88,7 +89,7 @@ def scale_by_amsgrad(
         return mean / (safe_sqrt(largest + eps_root) + eps), m, v, v_max
 
     def init(params: Params) -> ScaleByAmsgradState:
-        return init_amsgrad_state("scale_by_amsgrad", params, mu_dtype)
+        return init_amsgrad_state(params, mu_dtype)
 
     def update(updates: Updates, state: ScaleByAmsgradState, params: Params | None = None):
         count = safe_increment(state.count)

@@ -62,11 +62,11 @@ def scale_by_cocob(alpha: float = 100.0, eps: float = 1e-8) -> GradientTransform
 
     def init(params: Params) -> COCOBState:
         return COCOBState(
-            init_particles=tree.copy_of("scale_by_cocob", params),
-            cumulative_gradients=tree.moment_like("scale_by_cocob", params),
-            scale=tree.moment_like("scale_by_cocob", params, fill_value=eps, real=True),
-            subgradients=tree.moment_like("scale_by_cocob", params, real=True),
-            reward=tree.moment_like("scale_by_cocob", params, real=True),
+            init_particles=tree.copy_of(params),
+            cumulative_gradients=tree.moment_like(params),
+            scale=tree.moment_like(params, fill_value=eps, real=True),
+            subgradients=tree.moment_like(params, real=True),
+            reward=tree.moment_like(params, real=True),
         )
 
     def update(updates: Updates, state: COCOBState, params: Params):

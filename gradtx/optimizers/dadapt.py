@@ -54,7 +54,7 @@ def dadapt_adamw(
     References:
       Defazio and Mishchenko, Learning-Rate-Free Learning by D-Adaptation, 2023, https://arxiv.org/abs/2301.07733
     """
-    check_betas("dadapt_adamw", betas)
+    check_betas(betas)
     b1, b2 = betas
     decay = b2**0.5
     rest = (1 - b2) / (1 + decay)  # 1 − decay, which cancels where b2 is a float32
@@ -73,9 +73,9 @@ def dadapt_adamw(
     def init(params: Params) -> DAdaptAdamWState:
         dtype = working_dtype(jax.tree.leaves(params))
         return DAdaptAdamWState(
-            exp_avg=tree.moment_like("dadapt_adamw", params),
-            exp_avg_sq=tree.moment_like("dadapt_adamw", params, real=True),
-            grad_sum=tree.moment_like("dadapt_adamw", params),
+            exp_avg=tree.moment_like(params),
+            exp_avg_sq=tree.moment_like(params, real=True),
+            grad_sum=tree.moment_like(params),
             estim_lr=jnp.array(estim_lr0, dtype),
             numerator_weighted=jnp.zeros((), dtype),
             count=jnp.zeros((), jnp.int32),
@@ -84,7 +84,7 @@ def dadapt_adamw(
     def update(updates: Updates, state: DAdaptAdamWState, params: Params):
         rate = adapted_rate(learning_rate, state.estim_lr, b1, b2, state.count)
         updates = squarable_updates(updates)
-        with mismatch.explaining("dadapt_adamw", g=updates, p=params):
+        with mismatch.explaining(g=updates, p=params):
             progress = inner_product(updates, direction(state.grad_sum, state.exp_avg_sq), rate.dtype)
         numerator = decay * state.numerator_weighted + rest * rate * progress
         updates, mu, nu, s = rule(updates, state.exp_avg, state.exp_avg_sq, state.grad_sum, params, rate=rate)
@@ -97,10 +97,10 @@ def dadapt_adamw(
 # --- what Prodigy shares ----------------------------------------------------------------------------------------------
 
 
-def check_betas(owner: str, betas: tuple[Any, Any]) -> None:
+def check_betas(betas: tuple[Any, Any]) -> None:
     """Raise `ValueError` unless both are decays."""
     for k, beta in enumerate(betas):
-        require.in_range(owner, f"betas[{k}]", beta, require.DECAY)
+        require.in_range(f"betas[{k}]", beta, require.DECAY)
 
 
 def adapted_rate(learning_rate: ScalarOrSchedule, estim_lr: jax.Array, b1: Any, b2: Any, count: Count) -> jax.Array:

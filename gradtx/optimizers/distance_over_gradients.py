@@ -40,17 +40,16 @@ def scale_by_distance_over_gradients(
     References:
       Ivgi et al., DoG is SGD's Best Friend: A Parameter-Free Dynamic Step Size Schedule, 2023, https://arxiv.org/abs/2302.12022
     """
-    owner = "scale_by_distance_over_gradients"
 
-    @tree.lift(like="g max_dist squares", same_shapes=False)
+    @tree.lift(like="g max_dist squares", same_shapes="p")
     def rule(g, max_dist, squares, start, p):
         max_dist = jnp.maximum(max_dist, tree.norm(p - start))
         size, total = root_of_sum(squares[0], tree.norm(g), eps)
         return global_scale * max_dist * (g / jnp.where(size == 0, 1, size)), max_dist, total[None]
 
     def init(params: Params) -> ScaleByDistanceOverGradientsState:
-        start = tree.copy_of(owner, params, param_dtype)
-        numbers = tree.map_leaves(lambda p: tree.full_of_shape(p.real, ()), tree.moment_like(owner, params))
+        start = tree.copy_of(params, param_dtype)
+        numbers = tree.map_leaves(lambda p: tree.full_of_shape(p.real, ()), tree.moment_like(params))
         return ScaleByDistanceOverGradientsState(
             max_dist=tree.map_leaves(lambda zero, p: zero + (reps_rel * (1 + tree.norm(p))).astype(zero.dtype), numbers, start),
             grad_sum_of_squares=tree.map_leaves(lambda zero: zero[None], numbers),

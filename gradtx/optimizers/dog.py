@@ -78,7 +78,7 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
         first = jnp.zeros((), dtype) if kind == "learning_rate" else jnp.asarray(start, dtype)
         return DoGState(
             is_init_step=jnp.ones((), bool),
-            init_params=tree.copy_of("scale_by_dog", params),
+            init_params=tree.copy_of(params),
             max_dist=first * (1 + tree.norm(params).astype(dtype)) if kind == "heuristic" else first,
             sum_sq_norm_grads=jnp.zeros((), dtype),
         )
@@ -121,7 +121,7 @@ def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) ->
     def init(params: Params) -> DoWGState:
         dtype = working_dtype(jax.tree.leaves(params))
         return DoWGState(
-            init_params=tree.copy_of("scale_by_dowg", params),
+            init_params=tree.copy_of(params),
             weighted_sq_norm_grads=jnp.zeros((), dtype),
             estim_sq_dist=jnp.array(start, dtype),
         )

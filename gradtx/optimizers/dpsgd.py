@@ -17,6 +17,7 @@ from gradtx.core import (
     factory,
     identity,
 )
+from gradtx.errors import names_errors, unnamed
 from gradtx.require import NONNEGATIVE, POSITIVE
 from gradtx.transforms.momentum import trace
 from gradtx.transforms.noise import as_key, one_key, split_key
@@ -29,6 +30,7 @@ class DifferentiallyPrivateAggregateState(NamedTuple):
     rng_key: jax.Array
 
 
+@names_errors
 def per_example_global_norm_clip(grads: Updates, l2_norm_clip: float) -> tuple[Updates, jax.Array]:
     """Clip the gradient of each example to a norm, and add them up.
 
@@ -47,11 +49,12 @@ def per_example_global_norm_clip(grads: Updates, l2_norm_clip: float) -> tuple[U
     References:
       Abadi et al., Deep Learning with Differential Privacy, 2016, https://arxiv.org/abs/1607.00133
     """
-    _number_of_examples("per_example_global_norm_clip", grads)
+    _number_of_examples(grads)
     total, norms = _clipped_sums(grads, l2_norm_clip)
     return jax.tree.map(_in_its_dtype, total, grads), jnp.sum(norms > l2_norm_clip, dtype=jnp.int32)
 
 
+@names_errors
 def per_example_layer_norm_clip(grads: Updates, global_l2_norm_clip: float, uniform: bool = True) -> tuple[Updates, Updates]:
     """Clip the gradient of each example, leaf by leaf, so that all together keep to a norm, and add them up.
 
@@ -71,7 +74,7 @@ def per_example_layer_norm_clip(grads: Updates, global_l2_norm_clip: float, unif
     References:
       McMahan et al., Learning Differentially Private Recurrent Language Models, 2018, https://arxiv.org/abs/1710.06963
     """
-    _number_of_examples("per_example_layer_norm_clip", grads)
+    _number_of_examples(grads)
     leaves, structure = jax.tree.flatten(grads)
     sizes = [math.prod(g.shape[1:]) for g in leaves]
     shares = [1 / len(leaves) if uniform else size / sum(sizes) for size in sizes]
@@ -121,13 +124,13 @@ def differentially_private_aggregate(
         return (u + deviation * noise) / examples
 
     def init(params: Params) -> DifferentiallyPrivateAggregateState:
-        tree.moment_like("differentially_private_aggregate", params)  # refuses what has no gradient
+        tree.moment_like(params)  # refuses what has no gradient
         return DifferentiallyPrivateAggregateState(as_key(start))
 
     def update(updates: Updates, state: DifferentiallyPrivateAggregateState, params: Params | None = None):
-        examples = _number_of_examples("differentially_private_aggregate", updates)
+        examples = _number_of_examples(updates)
         if not examples:
-            raise ValueError("differentially_private_aggregate: a batch needs one example at least, got none.")
+            raise unnamed(ValueError, "a batch needs one example at least, got none.")
         total, _ = _clipped_sums(updates, l2_norm_clip)
         leaves, structure = jax.tree.flatten(total)
         next_key, keys = split_key(state.rng_key, start, len(leaves) + 1)
@@ -158,12 +161,12 @@ def _clipped_sum(g: jax.Array, norms: jax.Array, limit: float) -> jax.Array:
         return jnp.einsum("i,i...->...", factors, g, precision=jax.lax.Precision.HIGHEST, preferred_element_type=wide)
 
 
-def _number_of_examples(owner: str, grads: Updates) -> int:
+def _number_of_examples(grads: Updates) -> int:
     leaves = jax.tree.leaves(grads)
     sizes = {g.shape[:1] for g in leaves} or {(1,)}
     if len(sizes) > 1 or () in sizes:
         shapes = ", ".join(str(g.shape) for g in leaves[:5])
-        raise ValueError(f"{owner}: all gradients must have a leading axis of one size for the examples, got shapes {shapes}.")
+        raise unnamed(ValueError, f"all gradients must have a leading axis of one size for the examples, got shapes {shapes}.")
     ((examples,),) = sizes
     return examples
 

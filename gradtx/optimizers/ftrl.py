@@ -88,8 +88,8 @@ def scale_by_ftrl(
 
     def init(params: Params) -> ScaleByFtrlState:
         start = {"fill_value": initial_accumulator_value, "real": True}
-        sum_of_squares = tree.moment_like("scale_by_ftrl", params, **start)
-        return ScaleByFtrlState(jnp.zeros((), jnp.int32), sum_of_squares, tree.moment_like("scale_by_ftrl", params))
+        sum_of_squares = tree.moment_like(params, **start)
+        return ScaleByFtrlState(jnp.zeros((), jnp.int32), sum_of_squares, tree.moment_like(params))
 
     def update(updates: Updates, state: ScaleByFtrlState, params: Params):
         rate = at_step(learning_rate, state.count)

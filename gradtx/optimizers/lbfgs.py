@@ -66,7 +66,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         https://doi.org/10.1137/0916069
     """
 
-    @tree.lift(like="w v s y w v", same_shapes=False)
+    @tree.lift(like="w v s y w v", same_shapes="p")
     def remember(g, w, v, s, y, p, *, slot, known):
         newest_s, newest_y = known * (p - w), known * (g - v)
         return p, g, s.at[slot].set(newest_s), y.at[slot].set(newest_y), newest_s, newest_y
@@ -94,10 +94,10 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
 
     def init(params: Params) -> ScaleByLBFGSState:
         def ring() -> Updates:
-            moment = tree.moment_like("scale_by_lbfgs", params)
+            moment = tree.moment_like(params)
             return jax.tree.map(lambda m: jnp.stack([m] * memory_size), moment)  # which keeps the sharding
 
-        last_params, last_updates = (tree.moment_like("scale_by_lbfgs", params) for _ in range(2))
+        last_params, last_updates = (tree.moment_like(params) for _ in range(2))
         weights = jnp.zeros(memory_size, tree.vdot(last_params, last_params).real.dtype)
         return ScaleByLBFGSState(jnp.zeros((), jnp.int32), last_params, last_updates, ring(), ring(), weights)
 

@@ -17,6 +17,7 @@ from gradtx.core import (
     chain,
     factory,
 )
+from gradtx.errors import unnamed
 from gradtx.numerics import Count, safe_increment, without_infinity
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -58,7 +59,7 @@ def scale_by_lion(
     References:
       Chen et al., Symbolic Discovery of Optimization Algorithms, 2023, https://arxiv.org/abs/2302.06675
     """
-    tree.check_moment_dtype("scale_by_lion", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
     sign = _sign(mode, smooth_beta)
 
     @tree.lift
@@ -66,7 +67,7 @@ def scale_by_lion(
         return sign(without_infinity(b1 * m + (1 - b1) * g)), b2 * m + (1 - b2) * g
 
     def init(params: Params) -> ScaleByLionState:
-        return ScaleByLionState(jnp.zeros((), jnp.int32), tree.moment_like("scale_by_lion", params, mu_dtype))
+        return ScaleByLionState(jnp.zeros((), jnp.int32), tree.moment_like(params, mu_dtype))
 
     def update(updates: Updates, state: ScaleByLionState, params: Params | None = None):
         updates, mu = rule(updates, state.mu)
@@ -82,7 +83,7 @@ def _sign(mode: str, smooth_beta: float) -> Callable[[jax.Array], jax.Array]:
         "refined": lambda c: jnp.where(jnp.abs(c) < 1, c, jnp.sign(c)),
     }
     if mode not in signs:
-        raise ValueError(f"scale_by_lion: mode must be one of {', '.join(signs)}, got {mode!r}")
+        raise unnamed(ValueError, f"mode must be one of {', '.join(signs)}, got {mode!r}")
     return signs[mode]
 
 

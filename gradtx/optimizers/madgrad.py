@@ -62,9 +62,9 @@ def scale_by_madgrad(learning_rate: ScalarOrSchedule, momentum: float = 0.9, eps
     def init(params: Params) -> MadgradState:
         return MadgradState(
             count=jnp.zeros((), jnp.int32),
-            grad_sum_sq=tree.moment_like("scale_by_madgrad", params, real=True),
-            s=tree.moment_like("scale_by_madgrad", params),
-            x0=tree.copy_of("scale_by_madgrad", params),
+            grad_sum_sq=tree.moment_like(params, real=True),
+            s=tree.moment_like(params),
+            x0=tree.copy_of(params),
         )
 
     def update(updates: Updates, state: MadgradState, params: Params):

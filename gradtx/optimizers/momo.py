@@ -75,15 +75,15 @@ def momo(
         return _proximal(p, tau * d, rate * weight_decay)
 
     def init(params: Params) -> MomoState:
-        return MomoState(tree.moment_like("momo", params), **_start(params, lower_bound))
+        return MomoState(tree.moment_like(params), **_start(params, lower_bound))
 
     def update(updates: Updates, state: MomoState, params: Params, *, value: Any):
-        require.scalar("momo", "value", value)
+        require.scalar("value", value)
         first = state.count == 0
         keep, rest = jnp.where(first, 0, beta), jnp.where(first, 1, 1 - beta)
         exp_avg = average(updates, state.exp_avg, keep=keep, rest=rest)
         rate = _rate(learning_rate, state)
-        with mismatch.explaining("momo", g=updates, p=params):
+        with mismatch.explaining(g=updates, p=params):
             seen, seen_params = _where_moved(updates, exp_avg), _where_moved(updates, params)
             slope, ahead = _inner(updates, seen_params), _inner(seen, seen_params)
         norm = tree.norm(seen)
@@ -151,15 +151,15 @@ def momo_adam(
         return _proximal(p, tau * precondition(d, v, debias2), rate * weight_decay)
 
     def init(params: Params) -> MomoAdamState:
-        exp_avg, exp_avg_sq = tree.moment_like("momo_adam", params), tree.moment_like("momo_adam", params, real=True)
+        exp_avg, exp_avg_sq = tree.moment_like(params), tree.moment_like(params, real=True)
         return MomoAdamState(exp_avg, exp_avg_sq, **_start(params, lower_bound))
 
     def update(updates: Updates, state: MomoAdamState, params: Params, *, value: Any):
-        require.scalar("momo_adam", "value", value)
+        require.scalar("value", value)
         count = safe_increment(state.count)
         updates, exp_avg, exp_avg_sq = average(updates, state.exp_avg, state.exp_avg_sq)
         rate, debias2 = _rate(learning_rate, state), debias(b2, count)
-        with mismatch.explaining("momo_adam", g=updates, p=params):
+        with mismatch.explaining(g=updates, p=params):
             seen, seen_params, seen_sq = (_where_moved(updates, each) for each in (exp_avg, params, exp_avg_sq))
             slope, ahead = _inner(updates, seen_params), _inner(seen, seen_params)
         tau, barf, gamma, lb = observe(

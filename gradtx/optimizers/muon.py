@@ -21,11 +21,12 @@ from gradtx.core import (
     factory,
     init_empty_state,
 )
+from gradtx.errors import unnamed
 from gradtx.linalg import Preconditioning, orthogonalize
 from gradtx.numerics import Count, debias, safe_increment
 from gradtx.optimizers.adam import debias_mean, scale_by_adam
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
-from gradtx.transforms.scale import scale_by_learning_rate, scaling
+from gradtx.transforms.scale import scale_by_learning_rate, scaled
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import gathered, typed_like
@@ -106,7 +107,7 @@ def scale_by_muon(
       Bernstein and Newhouse, Old Optimizer, New Norm: An Anthology, 2024, https://arxiv.org/abs/2409.20325
     """
     rows = _rows(ns_coeffs)
-    tree.check_moment_dtype("scale_by_muon", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
 
     @tree.lift
     def mean(g, m, *, debias1, next_debias1):
@@ -121,8 +122,8 @@ def scale_by_muon(
         return typed_like(m, u)
 
     def init(params: Params) -> MuonState:
-        mu = tree.moment_like("scale_by_muon", params, mu_dtype)
-        numbers_of("scale_by_muon", weight_dimension_numbers, mu, MuonDimensionNumbers())  # raises if they do not fit
+        mu = tree.moment_like(params, mu_dtype)
+        numbers_of(weight_dimension_numbers, mu, MuonDimensionNumbers())  # raises if they do not fit
         return MuonState(jnp.zeros((), jnp.int32), mu, jnp.array(rows, float))
 
     def update(updates: Updates, state: MuonState, params: Params | None = None):
@@ -133,8 +134,8 @@ def scale_by_muon(
         wide = tree.map_leaves(lambda g: g.astype(at_least_float32(g.dtype)), updates)
         means, mu = mean(wide, state.mu, **weights)
         coefficients = state.ns_coeffs if state.ns_coeffs.ndim == 2 else jnp.tile(state.ns_coeffs, (ns_steps, 1))
-        numbers = numbers_of("scale_by_muon", weight_dimension_numbers, means, MuonDimensionNumbers())
-        matrices = rule(as_matrices("scale_by_muon", means, numbers), coefficients=coefficients)
+        numbers = numbers_of(weight_dimension_numbers, means, MuonDimensionNumbers())
+        matrices = rule(as_matrices(means, numbers), coefficients=coefficients)
         return tree.cast_like(from_matrices(matrices, means, numbers), updates), MuonState(count, mu, state.ns_coeffs)
 
     return GradientTransformation(init, update)
@@ -161,8 +162,6 @@ def scale_by_matrix_shape(
       Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982
     """
 
-    rule = scaling("scale_by_matrix_shape")
-
     def factor(shape: tuple[int, ...], number: Any) -> Any:
         inputs, outputs = sizes(shape, number)
         if consistent_rms is None:
@@ -171,9 +170,9 @@ def scale_by_matrix_shape(
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         leaves, structure = jax.tree.flatten(updates)
-        numbers = numbers_of("scale_by_matrix_shape", weight_dimension_numbers, updates, MuonDimensionNumbers())
-        scaled = (rule(g, factor=factor(g.shape, number)) for g, number in zip(leaves, numbers, strict=True))
-        return structure.unflatten(scaled), state
+        numbers = numbers_of(weight_dimension_numbers, updates, MuonDimensionNumbers())
+        moved = (scaled(g, factor=factor(g.shape, number)) for g, number in zip(leaves, numbers, strict=True))
+        return structure.unflatten(moved), state
 
     return GradientTransformation(init_empty_state, update)
 
@@ -184,7 +183,7 @@ def _rows(ns_coeffs: Any) -> np.ndarray:
         ns_coeffs = _PRESETS[ns_coeffs]
     shape = np.shape(ns_coeffs)
     if shape != (3,) and (len(shape) != 2 or shape[0] == 0 or shape[1] != 3):
-        raise ValueError(f"scale_by_muon: ns_coeffs must have the shape (3,) or (iterations, 3), got {shape}.")
+        raise unnamed(ValueError, f"ns_coeffs must have the shape (3,) or (iterations, 3), got {shape}.")
     return np.asarray(ns_coeffs)  # known when it is built, as the state holds them from the start
 
 

@@ -46,7 +46,7 @@ def scale_by_nadam(
     References:
       Dozat, Incorporating Nesterov Momentum into Adam, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
     """
-    tree.check_moment_dtype("scale_by_nadam", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
 
     @tree.lift
     def rule(g, m, v, *, m_weight, g_weight, debias2):
@@ -59,7 +59,7 @@ def scale_by_nadam(
         return b1 * (1 - 0.5 * 0.96 ** (count.astype(float) * momentum_decay))
 
     def init(params: Params) -> ScaleByNadamState:
-        return ScaleByNadamState(*init_adam_state("scale_by_nadam", params, mu_dtype), momentum_product=jnp.ones((), float))
+        return ScaleByNadamState(*init_adam_state(params, mu_dtype), momentum_product=jnp.ones((), float))
 
     def update(updates: Updates, state: ScaleByNadamState, params: Params | None = None):
         count = safe_increment(state.count)

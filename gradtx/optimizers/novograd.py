@@ -56,10 +56,10 @@ def scale_by_novograd(
       Ginsburg et al., Stochastic Gradient Methods with Layer-wise Adaptive Moments for Training of Deep Networks, 2019,
         https://arxiv.org/abs/1905.11286
     """
-    tree.check_moment_dtype("scale_by_novograd", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
     decays = not (isinstance(weight_decay, int | float) and weight_decay == 0)
 
-    @tree.lift(like="g m v", same_shapes=False)
+    @tree.lift(like="g m v", same_shapes="p")
     def rule(g, m, v, p, *, first):
         norm = tree.norm(g)
         square = jnp.square(squarable(norm))
@@ -70,8 +70,8 @@ def scale_by_novograd(
         return m, m, v
 
     def init(params: Params) -> ScaleByNovogradState:
-        mu = tree.moment_like("scale_by_novograd", params, mu_dtype)
-        nu = tree.map_leaves(lambda m: tree.full_of_shape(m.real, ()), tree.moment_like("scale_by_novograd", params))
+        mu = tree.moment_like(params, mu_dtype)
+        nu = tree.map_leaves(lambda m: tree.full_of_shape(m.real, ()), tree.moment_like(params))
         return ScaleByNovogradState(jnp.zeros((), jnp.int32), mu, nu)
 
     def update(updates: Updates, state: ScaleByNovogradState, params: Params):

@@ -48,7 +48,7 @@ def scale_by_optimistic_gradient(alpha: float = 1.0, beta: float = 1.0) -> Gradi
         return alpha * g + beta * jnp.where(first, 0, g - previous), g
 
     def init(params: Params) -> ScaleByOptimisticGradientState:
-        return ScaleByOptimisticGradientState(jnp.array(True), tree.moment_like("scale_by_optimistic_gradient", params))
+        return ScaleByOptimisticGradientState(jnp.array(True), tree.moment_like(params))
 
     def update(updates: Updates, state: ScaleByOptimisticGradientState, params: Params | None = None):
         updates, previous = rule(updates, state.previous_gradient, first=state.is_initial_step)

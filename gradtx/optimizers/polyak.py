@@ -19,7 +19,7 @@ from gradtx.core import (
 )
 from gradtx.optimizers.sgd import sgd
 from gradtx.require import NONNEGATIVE
-from gradtx.transforms.scale import scaling
+from gradtx.transforms.scale import scaled
 
 
 @factory(max_learning_rate=require.NONNEGATIVE._replace(infinite=True))
@@ -48,17 +48,15 @@ def scale_by_polyak(
         https://arxiv.org/abs/2307.14528
     """
 
-    rule = scaling("scale_by_polyak")
-
     def update(updates: Updates, state: EmptyState, params: Params | None = None, *, value: float | jax.Array):
-        require.scalar("scale_by_polyak", "value", value)
+        require.scalar("value", value)
         gap = jnp.asarray(value, float) - f_min
         gap = jnp.maximum(gap, 0) if variant == "sps+" else gap
         norm = tree.norm(updates).astype(float)
         moves = norm > 0
         norm = jnp.where(moves, norm, 1)
         step = gap / (norm + eps / norm) / norm  # the square of the norm may overflow, or vanish
-        return rule(updates, factor=jnp.where(moves, jnp.minimum(step, max_learning_rate), 0)), state
+        return scaled(updates, factor=jnp.where(moves, jnp.minimum(step, max_learning_rate), 0)), state
 
     return GradientTransformation(init_empty_state, update)
 

@@ -67,8 +67,8 @@ def prodigy(
       Mishchenko and Defazio, Prodigy: An Expeditiously Adaptive Parameter-Free Learner, 2023,
         https://arxiv.org/abs/2306.06101
     """
-    check_betas("prodigy", betas)
-    check_mask("prodigy", weight_decay_mask)
+    check_betas(betas)
+    check_mask(weight_decay_mask)
     b1, b2 = betas
     decay = b2**0.5 if beta3 is None else beta3
 
@@ -86,10 +86,10 @@ def prodigy(
     def init(params: Params) -> ProdigyState:
         dtype = working_dtype(jax.tree.leaves(params))
         return ProdigyState(
-            exp_avg=tree.moment_like("prodigy", params),
-            exp_avg_sq=tree.moment_like("prodigy", params, real=True),
-            grad_sum=tree.moment_like("prodigy", params),
-            params0=tree.copy_of("prodigy", params),
+            exp_avg=tree.moment_like(params),
+            exp_avg_sq=tree.moment_like(params, real=True),
+            grad_sum=tree.moment_like(params),
+            params0=tree.copy_of(params),
             estim_lr=jnp.array(estim_lr0, dtype),
             numerator_weighted=jnp.zeros((), dtype),
             count=jnp.zeros((), jnp.int32),
@@ -101,7 +101,7 @@ def prodigy(
         rate = adapted_rate(learning_rate, d, b1, b2, state.count)
         growth = d / jnp.asarray(estim_lr0, d.dtype)
         way = way_from_start(state.params0, params)
-        with mismatch.explaining("prodigy", g=updates, p=params):
+        with mismatch.explaining(g=updates, p=params):
             progress = -inner_product(updates, way, d.dtype)
         numerator = decay * state.numerator_weighted + growth * rate * progress
         weight = growth * (d if safeguard_warmup else rate)
@@ -117,4 +117,4 @@ def _only(mask: Mask | None, params: Params) -> Any:
     """The parameters, with 0 for those that do not decay."""
     if mask is None:
         return params
-    return fill_masked(evaluate_mask("prodigy", mask, params), params, tree.zeros_like(params))
+    return fill_masked(evaluate_mask(mask, params), params, tree.zeros_like(params))

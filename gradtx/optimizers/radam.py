@@ -72,7 +72,7 @@ def scale_by_radam(
             return rho >= jnp.asarray(threshold).astype(float), jnp.sqrt(factor).astype(dtype)  # which is above 0
 
     def init(params: Params) -> ScaleByAdamState:
-        return init_adam_state("scale_by_radam", params)
+        return init_adam_state(params)
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)

@@ -82,7 +82,7 @@ def scale_by_rms(
         return _divided(g, v / weight if bias_correction else v, eps, eps_in_sqrt), v
 
     def init(params: Params) -> ScaleByRmsState | ScaleByRmsWithCountState:
-        nu = tree.moment_like("scale_by_rms", params, fill_value=initial_scale, real=True)
+        nu = tree.moment_like(params, fill_value=initial_scale, real=True)
         return ScaleByRmsWithCountState(jnp.zeros((), jnp.int32), nu) if bias_correction else ScaleByRmsState(nu)
 
     def update(updates: Updates, state: ScaleByRmsState | ScaleByRmsWithCountState, params: Params | None = None):
@@ -133,8 +133,8 @@ def scale_by_stddev(
         return _divided(g, variance, eps, eps_in_sqrt), m, v
 
     def init(params: Params) -> ScaleByRStdDevState | ScaleByRStdDevWithCountState:
-        mu = tree.moment_like("scale_by_stddev", params)
-        nu = tree.moment_like("scale_by_stddev", params, fill_value=initial_scale, real=True)
+        mu = tree.moment_like(params)
+        nu = tree.moment_like(params, fill_value=initial_scale, real=True)
         if bias_correction:
             return ScaleByRStdDevWithCountState(jnp.zeros((), jnp.int32), mu, nu)
         return ScaleByRStdDevState(mu, nu)

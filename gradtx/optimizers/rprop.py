@@ -75,7 +75,7 @@ def scale_by_rprop(
 
     def init(params: Params) -> ScaleByRpropState:
         start = at_step(learning_rate, jnp.zeros((), jnp.int32))
-        zeros = tree.moment_like("scale_by_rprop", params)
+        zeros = tree.moment_like(params)
         return ScaleByRpropState(tree.map_leaves(lambda zero: _filled(zero, start), zeros), zeros)
 
     def update(updates: Updates, state: ScaleByRpropState, params: Params | None = None):

@@ -60,7 +60,7 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
         return m, _greatest(square), m
 
     def init(params: Params) -> ScaleBySM3State:
-        nu = tree.moment_like("scale_by_sm3", params)
+        nu = tree.moment_like(params)
         return ScaleBySM3State(tree.map_leaves(_covers, nu), nu)
 
     def update(updates: Updates, state: ScaleBySM3State, params: Params | None = None):

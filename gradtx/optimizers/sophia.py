@@ -64,13 +64,13 @@ def hutchinson_estimator_diag_hessian(random_seed: jax.Array | int | None = None
         return jnp.real(jnp.conj(z) * hz)
 
     def init(params: Params) -> HutchinsonState:
-        mismatch.check_params("hutchinson_estimator_diag_hessian", params)
+        mismatch.check_params(params)
         return HutchinsonState(as_key(start))
 
     def update(updates: Updates, state: HutchinsonState, params: Params, *, obj_fn: Callable[[Params], Any]):
         next_key, [key] = split_key(state.key, start)
         signs = jax.tree.map(tree.varying_like, params, tree.random_like(key, params, jax.random.rademacher))
-        with mismatch.explaining("hutchinson_estimator_diag_hessian", p=params):
+        with mismatch.explaining(p=params):
             _, curvature = jax.jvp(jax.grad(obj_fn), (params,), (signs,))
         return rule(updates, signs, curvature), HutchinsonState(next_key)
 
@@ -130,7 +130,7 @@ def scale_by_sophia(
       Liu et al., Sophia: A Scalable Stochastic Second-order Optimizer for Language Model Pre-training, 2023,
         https://arxiv.org/abs/2305.14342
     """
-    tree.check_moment_dtype("scale_by_sophia", mu_dtype)
+    tree.check_moment_dtype(mu_dtype)
     hessian_diagonal_fn = with_extra_args_support(hessian_diagonal_fn)
     threshold = math.inf if clip_threshold is None else clip_threshold
 
@@ -153,8 +153,8 @@ def scale_by_sophia(
     def init(params: Params) -> SophiaState:
         return SophiaState(
             count=jnp.zeros((), jnp.int32),
-            mu=tree.moment_like("scale_by_sophia", params, mu_dtype),
-            nu=tree.moment_like("scale_by_sophia", params, real=True),
+            mu=tree.moment_like(params, mu_dtype),
+            nu=tree.moment_like(params, real=True),
             hessian_fn_state=hessian_diagonal_fn.init(params),
         )
 

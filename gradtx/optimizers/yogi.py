@@ -52,8 +52,8 @@ def scale_by_yogi(
         return m / debias1 / (safe_sqrt(v / debias2 + eps_root) + eps), m, v
 
     def init(params: Params) -> ScaleByAdamState:
-        mu = tree.moment_like("scale_by_yogi", params, fill_value=initial_accumulator_value)
-        nu = tree.moment_like("scale_by_yogi", params, fill_value=initial_accumulator_value, real=True)
+        mu = tree.moment_like(params, fill_value=initial_accumulator_value)
+        nu = tree.moment_like(params, fill_value=initial_accumulator_value, real=True)
         return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
 
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):

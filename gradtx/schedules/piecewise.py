@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import Scalar, Schedule, at_step, factory
+from gradtx.errors import unnamed
 from gradtx.schedules.decay import exponential_decay
 from gradtx.schedules.formula import (
     ANY_STEPS,
@@ -45,7 +46,7 @@ def piecewise_constant_schedule(
     Raises:
       ValueError: a boundary or a scale is negative.
     """
-    return _jumps(init_value, _checked("piecewise_constant_schedule", boundaries_and_scales))
+    return _jumps(init_value, _checked(boundaries_and_scales))
 
 
 @factory(transition_steps=AT_LEAST_ONE_STEP, decay_rate=require.POSITIVE)
@@ -80,7 +81,7 @@ def multi_step_decay_schedule(init_value: Scalar, boundaries: Sequence[Scalar], 
       ValueError: a boundary or the rate is negative.
     """
     for boundary in boundaries:
-        require.in_range("multi_step_decay_schedule", "a boundary", boundary, STEPS)
+        require.in_range("a boundary", boundary, STEPS)
     return _jumps(init_value, [(boundary, decay_rate) for boundary in boundaries])
 
 
@@ -95,12 +96,12 @@ def _jumps(init_value: Any, boundaries_and_scales: Sequence[tuple[Any, Any]]) ->
     return formula
 
 
-def _checked(owner: str, boundaries_and_scales: Mapping[Any, Any] | None) -> list[tuple[int, Any]]:
+def _checked(boundaries_and_scales: Mapping[Any, Any] | None) -> list[tuple[int, Any]]:
     """The boundaries with their scales, in the order of the boundaries."""
     pairs = sorted((boundaries_and_scales or {}).items())
     for boundary, scale in pairs:
-        require.in_range(owner, "a boundary", boundary, STEPS)
-        require.in_range(owner, f"the scale at {boundary}", scale, require.NONNEGATIVE)
+        require.in_range("a boundary", boundary, STEPS)
+        require.in_range(f"the scale at {boundary}", scale, require.NONNEGATIVE)
     return pairs
 
 
@@ -123,7 +124,7 @@ def piecewise_interpolate_schedule(
       ValueError: the type is neither, or a boundary or a scale is negative.
     """
     knots = [(0, init_value)]
-    for boundary, scale in _checked("piecewise_interpolate_schedule", boundaries_and_scales):
+    for boundary, scale in _checked(boundaries_and_scales):
         knots.append((boundary, scale * knots[-1][1]))
     return interpolated(interpolate_type, knots)
 
@@ -157,12 +158,13 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Scalar]) 
       ValueError: `boundaries` are not one fewer than `schedules`, negative, or not in order.
     """
     if len(schedules) != len(boundaries) + 1:
-        raise ValueError(
-            f"join_schedules: {len(schedules)} schedules meet at {len(schedules) - 1} boundaries, got {len(boundaries)}: the "
-            "first begins at 0, the last never ends."
+        raise unnamed(
+            ValueError,
+            f"{len(schedules)} schedules meet at {len(schedules) - 1} boundaries, got {len(boundaries)}: the "
+            "first begins at 0, the last never ends.",
         )
     for earlier, later in itertools.pairwise([0, *boundaries]):
-        require.in_range("join_schedules", f"the boundary after {earlier}", later, _not_before(earlier))
+        require.in_range(f"the boundary after {earlier}", later, _not_before(earlier))
 
     @schedule
     def formula(count):

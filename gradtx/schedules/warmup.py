@@ -7,6 +7,7 @@ from typing import Any
 
 from gradtx import require
 from gradtx.core import Scalar, Schedule, factory
+from gradtx.errors import unnamed
 from gradtx.schedules.decay import constant_schedule, exponential_decay, linear_schedule
 from gradtx.schedules.formula import ANY_STEPS, AT_LEAST_ONE_STEP, FRACTION, STEPS, between, cosine, remaining, schedule
 from gradtx.schedules.piecewise import interpolated, join_schedules
@@ -141,7 +142,7 @@ def linear_onecycle_schedule(
       https://arxiv.org/abs/1708.07120
     """
     if pct_final < pct_start:
-        raise ValueError(f"linear_onecycle_schedule: pct_final must be at least pct_start ({pct_start}), got {pct_final}")
+        raise unnamed(ValueError, f"pct_final must be at least pct_start ({pct_start}), got {pct_final}")
     low = peak_value / div_factor
     knots = [
         (0, low),

@@ -36,7 +36,7 @@ def chosen(owner: str, pattern: Pattern | bool, params: Params) -> Callable[[str
     """Return a function of the path of a parameter: whether a pattern means it, which must mean one at least."""
     if isinstance(pattern, bool) or pattern == ():
         return lambda path: bool(pattern)
-    check_pattern(owner, pattern)
+    check_pattern(pattern)
     leaves = leaves_with_paths(_model(params))
     paths = {path for path, leaf in leaves if find(pattern, path, leaf) is not None}
     if not paths:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import jax
 
 from gradtx.core import OptState, Params, Transformation
+from gradtx.errors import names_errors
 from gradtx.transfer.arguments import (
     check_order,
     check_renamed,
@@ -22,6 +23,7 @@ from gradtx.transfer.report import TransferReport, report_of
 from gradtx.tree.patterns import Pattern
 
 
+@names_errors
 def transfer_state(
     old_state: OptState,
     tx: Transformation,
@@ -93,6 +95,7 @@ def transfer_state(
     return structure.unflatten(leaves), report
 
 
+@names_errors
 def reset_state(state: OptState, tx: Transformation, params: Params, where: Pattern | None = None) -> OptState:
     """Return the state with all that belongs to some parameters as it is before the first step.
 

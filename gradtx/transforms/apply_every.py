@@ -34,7 +34,7 @@ def apply_every(k: int = 1) -> GradientTransformation:
         return jnp.where(emits, total, 0), total
 
     def init(params: Params) -> ApplyEvery:
-        return ApplyEvery(jnp.zeros((), jnp.int32), tree.moment_like("apply_every", params))
+        return ApplyEvery(jnp.zeros((), jnp.int32), tree.moment_like(params))
 
     def update(updates: Updates, state: ApplyEvery, params: Params | None = None):
         count = state.count % k

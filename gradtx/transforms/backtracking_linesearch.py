@@ -91,12 +91,12 @@ def scale_by_backtracking_linesearch(
     """
 
     def init(params: Params) -> ScaleByBacktrackingLinesearchState:
-        mismatch.check_params("scale_by_backtracking_linesearch", params)
+        mismatch.check_params(params)
         dtype = working_dtype(jax.tree.leaves(params))
         return ScaleByBacktrackingLinesearchState(
             learning_rate=jnp.ones((), dtype),
             value=jnp.full((), jnp.inf, dtype),
-            grad=tree.moment_like("scale_by_backtracking_linesearch", params) if store_grad else None,
+            grad=tree.moment_like(params) if store_grad else None,
             info=BacktrackingLinesearchInfo(jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, dtype)),
         )
 
@@ -111,14 +111,14 @@ def scale_by_backtracking_linesearch(
         value_fn: ValueFn,
         **extra_args: Any,
     ):
-        f = objective("scale_by_backtracking_linesearch", value_fn, extra_args)
+        f = objective(value_fn, extra_args)
         dtype = state.value.dtype
         value = jnp.asarray(value, dtype)
         # Hyperparameters may be arrays of another precision.
         part, shrink, grow, largest, atol_, rtol_ = (
             jnp.asarray(x, dtype) for x in (slope_rtol, decrease_factor, increase_factor, max_learning_rate, atol, rtol)
         )
-        with mismatch.explaining("scale_by_backtracking_linesearch", g=updates, p=params):
+        with mismatch.explaining(g=updates, p=params):
             slope_at_start = slope(grad, updates).astype(dtype)
 
         def unfinished(search: _Search):

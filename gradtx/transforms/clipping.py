@@ -9,7 +9,7 @@ from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
 from gradtx.numerics import abs_sq, safe_sqrt
 from gradtx.require import LIMIT
-from gradtx.transforms.scale import scaling
+from gradtx.transforms.scale import scaled
 
 ClipState = EmptyState
 ClipByGlobalNormState = EmptyState
@@ -53,12 +53,10 @@ def clip_by_global_norm(max_norm: float, *, axis_name: str | tuple[str, ...] | N
         https://arxiv.org/abs/1211.5063
     """
 
-    rule = scaling("clip_by_global_norm")
-
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         norm = tree.norm(updates, axis_name=axis_name)
         within = (norm < max_norm) | ~jnp.isfinite(norm)
-        return rule(updates, factor=jnp.where(within, 1, max_norm / jnp.where(within, 1, norm))), state
+        return scaled(updates, factor=jnp.where(within, 1, max_norm / jnp.where(within, 1, norm))), state
 
     return GradientTransformation(init_empty_state, update)
 

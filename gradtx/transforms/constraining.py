@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
+from gradtx.errors import unnamed
 from gradtx.tree.holes import map_leaves
 
 NonNegativeParamsState = EmptyState
@@ -21,7 +22,7 @@ class ZeroNansState(NamedTuple):
 @tree.lift
 def _keep_params_nonnegative(g, p):
     if jnp.iscomplexobj(p):
-        raise TypeError("keep_params_nonnegative: complex numbers have no order; leave them out with masked(...).")
+        raise unnamed(TypeError, "complex numbers have no order; leave them out with masked(...).")
     return jnp.where(p + g < 0, -p, g)
 
 

@@ -9,13 +9,12 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory
+from gradtx.errors import unnamed
 from gradtx.require import Range
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.paths import places, with_leaves
 from gradtx.tree.patterns import Found, Pattern, check_pattern, first_match, shown
 from gradtx.tree.unmatched import refuse_idle, refuse_unmatched
-
-_OWNER = "scale_by_layer_decay"
 
 
 @factory(decay=Range(low=0, high=1))
@@ -49,12 +48,12 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
       Bao et al., BEiT: BERT Pre-Training of Image Transformers, 2022, https://arxiv.org/abs/2106.08254
     """
     if not isinstance(layers, list | tuple) or not layers:
-        raise TypeError(f"{_OWNER}: layers is a list of patterns, such as ['embed/**', 'layers/#/**']; got {layers!r}.")
+        raise unnamed(TypeError, f"layers is a list of patterns, such as ['embed/**', 'layers/#/**']; got {layers!r}.")
     patterns = tuple(layers)
-    check_pattern(_OWNER, patterns)
+    check_pattern(patterns)
 
     @tree.lift(like="g", same_shapes=False)
-    def scale_by_layer_decay(g, factor):
+    def rule(g, factor):
         return factor * g
 
     def factors(updates: Updates) -> Any:
@@ -76,22 +75,22 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
         return EmptyState()
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
-        return scale_by_layer_decay(updates, factors(updates)), state
+        return rule(updates, factors(updates)), state
 
     return GradientTransformation(init, update)
 
 
 def _distances(patterns: tuple[Pattern, ...], leaves: Sequence[tuple[str, Any]]) -> list[int | None]:
     """How many layers come after that of each leaf; None for a hole that no pattern matches."""
-    refuse_unmatched(_OWNER, patterns if leaves else (), leaves)
+    refuse_unmatched(patterns if leaves else (), leaves)
     matches = [first_match(patterns, path, leaf) for path, leaf in leaves]
     for (path, leaf), match in zip(leaves, matches, strict=True):
         if match is None and not tree.is_hole(leaf):
-            raise ValueError(f"{_OWNER}: no layer has {path!r}; the patterns are {', '.join(map(shown, patterns))}.")
+            raise unnamed(ValueError, f"no layer has {path!r}; the patterns are {', '.join(map(shown, patterns))}.")
     layers = {match for match in matches if match is not None}
     idle = set(range(len(patterns))) - {position for position, _ in layers} if leaves else set()
     for position in sorted(idle):
-        refuse_idle(_OWNER, patterns[position], leaves)
+        refuse_idle(patterns[position], leaves)
     layers |= {(position, ()) for position in idle}  # a function may have its layer where there are holes now
     distances = {layer: distance for distance, layer in enumerate(sorted(layers, key=_order, reverse=True))}
     return [None if match is None else distances[match] for match in matches]

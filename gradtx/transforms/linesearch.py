@@ -14,11 +14,10 @@ ValueFn = Callable[..., Any]
 """The objective: parameters in, and perhaps arguments by keyword; a real scalar out."""
 
 
-def objective(owner: str, value_fn: ValueFn, extra_args: Mapping[str, Any]) -> Callable[[Params], Any]:
+def objective(value_fn: ValueFn, extra_args: Mapping[str, Any]) -> Callable[[Params], Any]:
     """Return `value_fn` as a function of the parameters alone: those extra arguments that it takes are filled in.
 
     Args:
-      owner: the transformation, for the error.
       value_fn: a function of the parameters and of arguments by keyword.
       extra_args: what `update` was given besides its own arguments. What `value_fn` does not take may be meant for others.
 
@@ -26,7 +25,7 @@ def objective(owner: str, value_fn: ValueFn, extra_args: Mapping[str, Any]) -> C
       TypeError: one of them is a misspelling of an argument of `value_fn`.
     """
     names = _keywords(value_fn)
-    refuse_misspelt(owner, extra_args, names)
+    refuse_misspelt(extra_args, names)
     # What the protocol names is meant for others, unless the objective names it, too.
     meant = {name: arg for name, arg in extra_args.items() if name in names or name not in PROTOCOL_EXTRA_ARGS}
     taken = only(names, meant)

@@ -47,7 +47,7 @@ def trace(
       Sutskever et al., On the importance of initialization and momentum in deep learning, 2013,
         https://proceedings.mlr.press/v28/sutskever13.html
     """
-    tree.check_moment_dtype("trace", accumulator_dtype)
+    tree.check_moment_dtype(accumulator_dtype)
 
     @tree.lift
     def rule(g, t, *, weight=None):
@@ -55,7 +55,7 @@ def trace(
         return g + decay * t if nesterov else t, t
 
     def init(params: Params) -> TraceState | TraceWithCountState:
-        trace = tree.moment_like("trace", params, accumulator_dtype)
+        trace = tree.moment_like(params, accumulator_dtype)
         return TraceWithCountState(jnp.zeros((), jnp.int32), trace) if dampening is not None else TraceState(trace)
 
     def update(updates: Updates, state: TraceState | TraceWithCountState, params: Params | None = None):
@@ -87,7 +87,7 @@ def ema(decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None =
       debias: whether to divide by the weight gathered so far, without which the first updates are too small.
       accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
     """
-    tree.check_moment_dtype("ema", accumulator_dtype)
+    tree.check_moment_dtype(accumulator_dtype)
 
     @tree.lift
     def rule(g, m, *, weight):
@@ -95,7 +95,7 @@ def ema(decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None =
         return m / weight if debias else m, m
 
     def init(params: Params) -> EmaState:
-        return EmaState(jnp.zeros((), jnp.int32), tree.moment_like("ema", params, accumulator_dtype))
+        return EmaState(jnp.zeros((), jnp.int32), tree.moment_like(params, accumulator_dtype))
 
     def update(updates: Updates, state: EmaState, params: Params | None = None):
         count = safe_increment(state.count)

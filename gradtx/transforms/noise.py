@@ -49,14 +49,14 @@ def add_noise(
         return g + deviation * noise
 
     def init(params: Params) -> AddNoiseState:
-        mismatch.check_params("add_noise", params)
+        mismatch.check_params(params)
         return AddNoiseState(jnp.zeros((), jnp.int32), as_key(start))
 
     def update(updates: Updates, state: AddNoiseState, params: Params | None = None):
         count = safe_increment(state.count)
         next_key, [key] = split_key(state.rng_key, start)
         deviation = jnp.sqrt(eta / count.astype(float) ** gamma)
-        with mismatch.explaining("add_noise", g=updates):
+        with mismatch.explaining(g=updates):
             noise = tree.random_like(key, updates, _normal)
         updates = rule(updates, noise, deviation=deviation)
         return updates, AddNoiseState(count, next_key)

@@ -6,6 +6,7 @@ from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
 from gradtx.numerics import safe_root_mean_squares
 from gradtx.require import NONNEGATIVE
+from gradtx.tree import mismatch
 
 
 @factory(min_scale=NONNEGATIVE)
@@ -43,6 +44,7 @@ def scale_by_param_block_rms(min_scale: float = 1e-3) -> GradientTransformation:
         return g * safe_root_mean_squares(p, min_scale)
 
     def update(updates: Updates, state: EmptyState, params: Params):
-        return rule(updates, params), state
+        with mismatch.explaining(g=updates, p=params):
+            return rule(updates, params), state
 
     return GradientTransformation(init_empty_state, update)

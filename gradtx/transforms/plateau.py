@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.core import GradientTransformationExtraArgs, Params, Updates, factory
 from gradtx.numerics import Count
-from gradtx.transforms.scale import scaling
+from gradtx.transforms.scale import scaled
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -69,7 +69,6 @@ def reduce_on_plateau(
       ValueError: a number is out of its range, or `mode` is another word, or `value` is not a scalar.
     """
     sign = 1 if mode == "min" else -1
-    scaled = scaling("reduce_on_plateau")
 
     @tree.lift
     def observe(scale, best, bad, wait, count, mean, *, value):
@@ -100,7 +99,7 @@ def reduce_on_plateau(
         )
 
     def update(updates: Updates, state: ReduceLROnPlateauState, params: Params | None = None, *, value: Any):
-        require.scalar("reduce_on_plateau", "value", value)
+        require.scalar("value", value)
         state = ReduceLROnPlateauState(*observe(*state, value=value))
         return scaled(updates, factor=state.scale), state
 

@@ -1,6 +1,5 @@
 """Multiply updates by a number: a constant, a schedule, a learning rate."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -30,14 +29,10 @@ class ScaleByScheduleState(NamedTuple):
     count: Count
 
 
-def scaling(owner: str) -> Callable[..., Updates]:
-    """Return the rule u = factor·g as a function of the updates and of `factor`, a scalar by keyword; errors name `owner`."""
-
-    def rule(g, *, factor):
-        return factor * g
-
-    rule.__qualname__ = owner
-    return tree.lift(rule)
+@tree.lift
+def scaled(g, *, factor):
+    """Return u = factor·g, where `factor` is a scalar."""
+    return factor * g
 
 
 @factory
@@ -88,13 +83,11 @@ def scale_by_learning_rate(learning_rate: ScalarOrSchedule | None = None, *, fli
 
 
 def _scale_by(schedule: Schedule, sign: int) -> GradientTransformation:
-    rule = scaling("scale_by_schedule" if sign == 1 else "scale_by_learning_rate")
-
     def init(params: Params) -> ScaleByScheduleState:
         return ScaleByScheduleState(jnp.zeros((), jnp.int32))
 
     def update(updates: Updates, state: ScaleByScheduleState, params: Params | None = None):
-        updates = rule(updates, factor=sign * at_step(schedule, state.count))
+        updates = scaled(updates, factor=sign * at_step(schedule, state.count))
         return updates, ScaleByScheduleState(safe_increment(state.count))
 
     return GradientTransformation(init, update)

@@ -55,7 +55,7 @@ def add_decayed_weights(weight_decay: ScalarOrSchedule = 0.0, mask: Mask | None 
     decay = _scheduled(weight_decay) if callable(weight_decay) else _constant(weight_decay)
     if mask is None:
         return decay
-    return GradientTransformation(*through_mask("add_decayed_weights", mask, *decay))
+    return GradientTransformation(*through_mask(mask, *decay))
 
 
 def _constant(weight_decay: Any) -> GradientTransformation:

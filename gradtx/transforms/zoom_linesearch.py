@@ -141,7 +141,7 @@ def scale_by_zoom_linesearch(
         return ScaleByZoomLinesearchState(
             learning_rate=jnp.ones((), dtype),
             value=unknown[0],
-            grad=tree.moment_like("scale_by_zoom_linesearch", params),
+            grad=tree.moment_like(params),
             info=ZoomLinesearchInfo(jnp.zeros((), jnp.int32), *unknown[1:]),
         )
 
@@ -156,7 +156,7 @@ def scale_by_zoom_linesearch(
         value_fn: ValueFn,
         **extra_args: Any,
     ):
-        f = jax.value_and_grad(objective("scale_by_zoom_linesearch", value_fn, extra_args))
+        f = jax.value_and_grad(objective(value_fn, extra_args))
         dtype = state.value.dtype
         # Hyperparameters may be arrays of another precision.
         c1, c2, tolerance, grow, precision, largest, near = (
@@ -171,7 +171,7 @@ def scale_by_zoom_linesearch(
                 0 if approx_dec_rtol is None else approx_dec_rtol,
             )
         )
-        with mismatch.explaining("scale_by_zoom_linesearch", g=updates, p=params):
+        with mismatch.explaining(g=updates, p=params):
             slope_at_start = slope(grad, updates).astype(dtype)
         start = _Point(jnp.zeros((), dtype), jnp.asarray(value, dtype), slope_at_start)
         guess = jnp.ones((), dtype) if initial_guess_strategy == "one" else usable(state.learning_rate)

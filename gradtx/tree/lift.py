@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gradtx.errors import named
+from gradtx.errors import unnamed
 from gradtx.signatures import arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.batches import on_rows
@@ -25,7 +25,11 @@ from gradtx.tree.holes import is_hole
 
 
 def lift(
-    rule: Callable[..., Any] | None = None, *, like: str | None = None, same_shapes: bool = True, advice: str | None = None
+    rule: Callable[..., Any] | None = None,
+    *,
+    like: str | None = None,
+    same_shapes: bool | str = True,
+    advice: str | None = None,
 ) -> Callable[..., Any]:
     """Carry a rule on arrays to trees: trees go in by position, scalars by keyword.
 
@@ -47,8 +51,9 @@ def lift(
         state; the errors use them.
       like: for each result the parameter of the rule that it is like, such as "g v" of `rule(g, m, v)`; by default the first
         ones in their order.
-      same_shapes: False lets the parts of the state differ from the updates: rows and columns, a number for each leaf, or
-        several arrays for each leaf. `like` then says what the results replace.
+      same_shapes: False lets the other trees differ from the first: rows and columns, a number for each leaf, or several arrays
+        for each leaf. The names of some parameters, such as "p", let all but these differ. `like` then says what the results
+        replace.
       advice: what the error adds when trees do not match, for a rule that is not a transformation's: its parameters are called
         by their names then. By default it is about the arguments of `update`.
 
@@ -56,20 +61,21 @@ def lift(
       A function of trees that returns a tree, or a tuple of trees.
 
     Raises:
-      TypeError: `same_shapes` is False and `like` is None.
+      TypeError: `same_shapes` is not True and `like` is None.
       TypeError, ValueError: from the returned function, when the trees do not match or hold something other than
         floating-point or complex arrays.
     """
     if rule is None:
         return functools.partial(lift, like=like, same_shapes=same_shapes, advice=advice)
-    owner = rule.__qualname__.split(".")[0].lstrip("_")
     names = arguments_of(rule).positional
-    if like is None and not same_shapes:
-        raise TypeError(f"lift: with same_shapes=False, {owner} must say what its results are like, such as like={names[0]!r}.")
+    if like is None and same_shapes is not True:
+        message = f"lift: with same_shapes={same_shapes!r}, {rule.__qualname__} must say what its results are like"
+        raise TypeError(f"{message}, such as like={names[0]!r}.")
     replaced = range(len(names)) if like is None else [names.index(name) for name in like.split()]
+    alike = range(len(names)) if same_shapes is True else [0, *(names.index(name) for name in (same_shapes or "").split())]
 
     def on_leaf(*leaf: Any, **scalars: jax.Array) -> Any:
-        mismatch.refuse(leaf, names, same_shapes)
+        mismatch.refuse(leaf, alike)
         wide = working_dtype(jax.tree.leaves(leaf))
         wide_leaf, wide_scalars = jax.tree.map(lambda x: _cast(x, wide), (leaf, scalars))
         # All arrays have one precision here; what is left to promote is real with complex, which strict promotion refuses.
@@ -78,10 +84,10 @@ def lift(
         several = isinstance(results, tuple)
         pairs = [(new, leaf[k]) for new, k in zip(results if several else [results], replaced, strict=False)]
         mismatch.refuse_broadcast(leaf[0], pairs)
-        cast = tuple(jax.tree.map(lambda new, old: _like(owner, new, old), *each) for each in pairs)
+        cast = tuple(jax.tree.map(_like, *each) for each in pairs)
         return cast if several else cast[0]
 
-    on_leaf.__name__ = owner  # the name that profilers and compiled code show
+    on_leaf.__name__ = rule.__qualname__.split(".")[0].lstrip("_")  # the name that profilers and compiled code show
     compiled = jax.jit(on_leaf)
     on_leaves = on_rows(compiled)
 
@@ -91,10 +97,10 @@ def lift(
             computed = iter(on_leaves([row for row in rows if not is_hole(row[0])], **scalars))
             results = [None if is_hole(row[0]) else next(computed) for row in rows]
         except Exception as error:
-            mismatch.explain(owner, names, trees, same_shapes, advice)  # raises if the trees are to blame
-            if not same_shapes and isinstance(error, TypeError | ValueError):  # as those of shapes that do not match are
+            mismatch.explain(names, trees, alike, advice)  # raises if the trees are to blame
+            if same_shapes is not True and isinstance(error, TypeError | ValueError):  # as errors of shapes are
                 shapes = mismatch.shapes_seen(names, trees, compiled, scalars)
-                raise named(type(error), owner, f"{shapes} {error}") from error
+                raise unnamed(type(error), f"{shapes} {error}") from error
             raise
         sample = next((result for result in results if result is not None), None)
         if sample is None:  # nothing but holes: how many results there would have been?
@@ -140,8 +146,8 @@ def _cast(x: Any, dtype: Any) -> Any:
     return x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
 
-def _like(owner: str, new: jax.Array, old: jax.Array) -> jax.Array:
+def _like(new: jax.Array, old: jax.Array) -> jax.Array:
     """`new` in the dtype of `old`, which must hold numbers of its kind: rounding is expected, truncation is not."""
     if truncates(new.dtype, old.dtype):
-        raise named(TypeError, owner, f"a result of dtype {new.dtype} cannot replace an array of dtype {old.dtype}.")
+        raise unnamed(TypeError, f"a result of dtype {new.dtype} cannot replace an array of dtype {old.dtype}.")
     return new.astype(old.dtype)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
-from gradtx.errors import named
+from gradtx.errors import unnamed
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import placed_like
@@ -57,13 +57,12 @@ def batch_shape(tree: _Tree, shape: tuple[int, ...] = ()) -> _Tree:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (*shape, *jnp.shape(leaf))), tree)
 
 
-def moment_like(owner: str, params: Any, dtype: Any = None, *, fill_value: float = 0.0, real: bool = False) -> Any:
+def moment_like(params: Any, dtype: Any = None, *, fill_value: float = 0.0, real: bool = False) -> Any:
     """Return the start of a moment of the gradients of `params`, kept in float32 or wider unless `dtype` says otherwise.
 
     In bfloat16 a moment with decay 0.999 never decays: the step of 0.1 % is less than half of the last digit.
 
     Args:
-      owner: the transformation, for the errors.
       params: a tree of floating-point or complex arrays.
       dtype: of the moment, real or complex. Leaves of the other kind keep their own: a real dtype has no place for the
         imaginary part, and there is no complex bfloat16. A complex dtype needs a complex leaf.
@@ -74,46 +73,43 @@ def moment_like(owner: str, params: Any, dtype: Any = None, *, fill_value: float
       TypeError: a leaf of `params` is not a floating-point or complex array, or `dtype` is not such a dtype, or
         is complex and none of `params` is.
     """
-    mismatch.check_params(owner, params)
-    check_moment_dtype(owner, dtype)
-    _check_complex_is_used(owner, params, dtype)
+    mismatch.check_params(params)
+    check_moment_dtype(dtype)
+    _check_complex_is_used(params, dtype)
     return jax.tree.map(lambda p: _full(p, fill_value, _moment_dtype(jnp.result_type(p), dtype, real)), params)
 
 
-def copy_of(owner: str, params: Any, dtype: Any = None) -> Any:
+def copy_of(params: Any, dtype: Any = None) -> Any:
     """Return `params` as a state keeps them: in arrays of their own, in float32 or wider unless `dtype` says otherwise.
 
     A state that held the very arrays of the parameters could not be donated together with them.
 
     Args:
-      owner: the transformation, for the errors.
       params: a tree of floating-point or complex arrays.
       dtype: see `moment_like`.
 
     Raises:
       TypeError: see `moment_like`.
     """
-    return jax.tree.map(lambda zero, p: zero + jnp.asarray(p, zero.dtype), moment_like(owner, params, dtype), params)
+    return jax.tree.map(lambda zero, p: zero + jnp.asarray(p, zero.dtype), moment_like(params, dtype), params)
 
 
-def check_moment_dtype(owner: str, dtype: Any) -> None:
+def check_moment_dtype(dtype: Any) -> None:
     """Raise `TypeError` unless `dtype` is None or can hold an average."""
     try:
         is_float = dtype is None or jnp.issubdtype(jnp.dtype(dtype), jnp.inexact)
     except TypeError as error:
-        raise named(TypeError, owner, f"{dtype!r} is not a dtype; write one such as jnp.bfloat16 or 'bfloat16'.") from error
+        raise unnamed(TypeError, f"{dtype!r} is not a dtype; write one such as jnp.bfloat16 or 'bfloat16'.") from error
     if not is_float:
-        raise named(
-            TypeError, owner, f"a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it."
-        )
+        raise unnamed(TypeError, f"a moment needs a floating-point dtype, got {jnp.dtype(dtype)}, which would truncate it.")
 
 
-def _check_complex_is_used(owner: str, params: Any, dtype: Any) -> None:
+def _check_complex_is_used(params: Any, dtype: Any) -> None:
     """Raise `TypeError` if a complex dtype was chosen for leaves that are all real, which would ignore it."""
     leaves = jax.tree.leaves(params)
     if dtype is not None and _is_complex(dtype) and leaves and not any(_is_complex(jnp.result_type(p)) for p in leaves):
         message = f"a moment of {jnp.dtype(dtype)} was asked for, but all parameters are real; write a real dtype or None."
-        raise named(TypeError, owner, message)
+        raise unnamed(TypeError, message)
 
 
 def _moment_dtype(own: Any, wanted: Any, real: bool) -> Any:

@@ -1,6 +1,6 @@
 """Masks: trees of bools that say which leaves a transformation sees.
 
-where = evaluate_mask("masked", mask, updates)
+where = evaluate_mask(mask, updates)
 updates = fill_masked(where, rule(mask_out(where, updates), mask_out(where, params)), updates)
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.tree_util import keystr
 
-from gradtx.errors import named
+from gradtx.errors import unnamed
 from gradtx.tree.holes import MaskedNode
 from gradtx.tree.paths import without_boxes
 
@@ -28,7 +28,6 @@ class MaskedState(NamedTuple):
 
 
 def through_mask(
-    owner: str,
     mask: Mask,
     init: Callable[..., Any],
     update: Callable[..., Any],
@@ -39,24 +38,23 @@ def through_mask(
     """Return the `init` and the `update` of a transformation for what `mask` lets through.
 
     Args:
-      owner: the transformation, for the errors.
       mask: a tree of bools, or a function that returns one; it is called with the params and, in `update`, the updates.
       init: sees a `MaskedNode` where the mask is False.
       update: sees it too; there, updates pass unchanged.
       mask_extra_args: whether extra arguments that have the structure of the updates are masked, too.
       word: what the user calls the mask, for the errors.
     """
-    check_mask(owner, mask, word)
+    check_mask(mask, word)
 
     def seen(tree: Any) -> Any:
-        return None if tree is None else mask_out(evaluate_mask(owner, mask, tree, word), tree)
+        return None if tree is None else mask_out(evaluate_mask(mask, tree, word), tree)
 
     def masked_init(params: Any) -> MaskedState:
         return MaskedState(init(seen(params)))
 
     @functools.wraps(update)  # so that it requires and reads what `update` does
     def masked_update(updates: Any, state: MaskedState, params: Any = None, **extra_args: Any):
-        where = evaluate_mask(owner, mask, updates, word)
+        where = evaluate_mask(mask, updates, word)
         if mask_extra_args:
             extra_args = mask_out_like(where, updates, extra_args)
         new_updates, inner_state = update(mask_out(where, updates), state.inner_state, seen(params), **extra_args)
@@ -65,15 +63,14 @@ def through_mask(
     return masked_init, masked_update
 
 
-def check_mask(owner: str, mask: Mask, word: str = "mask") -> None:
+def check_mask(mask: Mask, word: str = "mask") -> None:
     """Raise `TypeError` by path unless a mask, which the user calls `word`, is a function or a tree of bools."""
     if is_function(mask):
         return
     for path, leaf in jax.tree_util.tree_leaves_with_path(mask):
         if not is_bool(leaf):
-            raise named(
+            raise unnamed(
                 TypeError,
-                owner,
                 f"{word}{keystr(path)} must be True or False, got {leaf!r}. "
                 "A mask decides what is computed, so it cannot be a number, an array with axes or a traced one.",
             )
@@ -86,14 +83,13 @@ def is_bool(leaf: Any) -> bool:
     return isinstance(leaf, bool | np.bool_)
 
 
-def evaluate_mask(owner: str, mask: Mask, tree: Any, word: str = "mask") -> Any:
+def evaluate_mask(mask: Mask, tree: Any, word: str = "mask") -> Any:
     """Return the tree of bools that `mask` means for `tree`.
 
     A mask that was mapped over `nnx.state(model)` has Flax's boxes around its leaves, and `nnx.Optimizer` hands on what is in
     them: then the boxes are taken off the mask, too.
 
     Args:
-      owner: the transformation, for the errors.
       mask: a tree of bools, or a function of `tree` that returns one.
       tree: the params, or updates of their structure.
       word: what the user calls the mask, for the errors.
@@ -103,14 +99,14 @@ def evaluate_mask(owner: str, mask: Mask, tree: Any, word: str = "mask") -> Any:
       ValueError: the mask does not match `tree`.
     """
     where = mask(tree) if is_function(mask) else mask
-    check_mask(owner, where, word)
+    check_mask(where, word)
     where = jax.tree.map(bool, where)
     if _fits(where, tree):
         return where
     unboxed = without_boxes(where)
     if _fits(unboxed, tree):
         return unboxed
-    raise named(ValueError, owner, _difference(word, where, tree))
+    raise unnamed(ValueError, _difference(word, where, tree))
 
 
 def _fits(where: Any, tree: Any) -> bool:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import keystr
 
-from gradtx.errors import named
+from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
 from gradtx.tree.mask import is_function
 
@@ -24,11 +24,10 @@ def is_numbers(node: Any) -> bool:
     return isinstance(node, DimensionNumbers) or node is None
 
 
-def numbers_of(owner: str, numbers: Any, tree: Any, default: DimensionNumbers) -> list[DimensionNumbers | None]:
+def numbers_of(numbers: Any, tree: Any, default: DimensionNumbers) -> list[DimensionNumbers | None]:
     """Return the dimension numbers of each leaf of `tree`, holes left out.
 
     Args:
-      owner: the transformation, for the errors.
       numbers: a tree of them (None for a leaf that is no matrix), a function that makes one, one for all, or None.
       tree: parameters or updates.
       default: what None means.
@@ -43,7 +42,7 @@ def numbers_of(owner: str, numbers: Any, tree: Any, default: DimensionNumbers) -
     leaves, structure = jax.tree.flatten(tree, is_leaf=is_hole)
     listed, given = jax.tree.flatten(numbers, is_leaf=lambda node: is_numbers(node) or is_hole(node))
     if structure != given:
-        raise named(ValueError, owner, f"the dimension numbers are for a tree {given}, the parameters are a tree {structure}.")
+        raise unnamed(ValueError, f"the dimension numbers are for a tree {given}, the parameters are a tree {structure}.")
     return [None if is_hole(number) else number for leaf, number in zip(leaves, listed, strict=True) if not is_hole(leaf)]
 
 
@@ -60,16 +59,16 @@ def for_each_leaf(numbers: Any, tree: Any) -> Any:
         return numbers
 
 
-def check_numbers(owner: str, numbers: Any, word: str) -> None:
+def check_numbers(numbers: Any, word: str) -> None:
     """Raise `TypeError` by path unless `numbers` are a function, a tree of dimension numbers, or None."""
     if callable(numbers):
         return
     for path, leaf in jax.tree_util.tree_leaves_with_path(numbers, is_leaf=is_numbers):
         if not is_numbers(leaf):
-            raise TypeError(f"{owner}: {word}{keystr(path)} must be dimension numbers or None, got {leaf!r}.")
+            raise unnamed(TypeError, f"{word}{keystr(path)} must be dimension numbers or None, got {leaf!r}.")
 
 
-def as_matrices(owner: str, tree: Any, numbers: list[DimensionNumbers | None]) -> Any:
+def as_matrices(tree: Any, numbers: list[DimensionNumbers | None]) -> Any:
     """Return the tree with each leaf in the shape (..., rows, columns) that its dimension numbers mean.
 
     Raises:
@@ -77,7 +76,7 @@ def as_matrices(owner: str, tree: Any, numbers: list[DimensionNumbers | None]) -
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(tree)
     return structure.unflatten(
-        _to_matrix(owner, keystr(path), leaf, number) for (path, leaf), number in zip(paths, numbers, strict=True)
+        _to_matrix(keystr(path), leaf, number) for (path, leaf), number in zip(paths, numbers, strict=True)
     )
 
 
@@ -94,12 +93,12 @@ def sizes(shape: tuple[int, ...], number: DimensionNumbers) -> tuple[int, int]:
     return math.prod(shape[axis] for axis in rows), math.prod(shape[axis] for axis in columns)
 
 
-def _to_matrix(owner: str, where: str, x: jax.Array, number: DimensionNumbers | None) -> jax.Array:
+def _to_matrix(where: str, x: jax.Array, number: DimensionNumbers | None) -> jax.Array:
     if number is None:
-        raise named(ValueError, owner, f"{where} has no dimension numbers, so it is not a matrix.")
+        raise unnamed(ValueError, f"{where} has no dimension numbers, so it is not a matrix.")
     axes = [axis for part in _as_tuples(number) for axis in part]
     if len({axis % max(x.ndim, 1) for axis in axes}) < len(axes) or any(not -x.ndim <= axis < x.ndim for axis in axes):
-        raise named(ValueError, owner, f"{where} has the shape {x.shape}, which has no axes as in {number}.")
+        raise unnamed(ValueError, f"{where} has the shape {x.shape}, which has no axes as in {number}.")
     counting, rows, columns = _axes(x.ndim, number)
     shape = *(x.shape[axis] for axis in counting), *sizes(x.shape, number)
     return jnp.transpose(x, (*counting, *rows, *columns)).reshape(shape)

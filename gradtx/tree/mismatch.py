@@ -1,6 +1,10 @@
-"""Say by path what is wrong with the trees that a rule was given."""
+"""Say what is wrong with trees, by path: with those that a rule was given, and with the arguments of `init` and `update`.
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+Nothing here but `refuse` and `check_...` runs before a failure, so it costs a step nothing. Errors begin with no name: the
+innermost transformation that they leave gives them its own (`gradtx.errors`).
+"""
+
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -9,21 +13,27 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import all_leaves, keystr, tree_flatten_with_path
 
-from gradtx.errors import named
+from gradtx import errors
+from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
+from gradtx.tree.mask import is_function
+from gradtx.tree.search import is_namedtuple
 
 MADE_FOR_OTHERS = "Was the state made by init for other params?"
 
-_WORDS = {"g": "updates", "u": "updates", "p": "params"}
+_WORDS = {"g": "updates", "u": "updates", "p": "params"}  # what a rule's parameters are called in the errors
+_CALL = "update(updates, state, params)"
+
+# --- the trees of a rule ------------------------------------------------------------------------------------------------
 
 
-def refuse(leaf: Sequence[Any], names: Sequence[str], same_shapes: bool = True) -> None:
-    """Raise, without a path, unless the arrays of one leaf have one shape and the first is floating or complex.
+def refuse(leaf: Sequence[Any], alike: Container[int]) -> None:
+    """Raise, without a path, unless the arrays at the positions `alike` have one shape and the first is floating or complex.
 
     Runs only while a rule is traced, so checking costs nothing in a step; `explain` finds the path afterwards.
     """
-    alike = leaf if same_shapes else [x for x, name in zip(leaf, names, strict=True) if name in _WORDS]
-    if len({x.shape for x in alike}) > 1 or not jnp.issubdtype(leaf[0].dtype, jnp.inexact):
+    shapes = {x.shape for k, x in enumerate(leaf) if k in alike}
+    if len(shapes) > 1 or not jnp.issubdtype(leaf[0].dtype, jnp.inexact):
         raise ValueError("leaves do not match")
 
 
@@ -44,32 +54,27 @@ def refuse_broadcast(first: jax.Array, results: Iterable[tuple[Any, Any]]) -> No
             raise ValueError(f"A part of the state of shape {expected} would become {shapes}.")
 
 
-def explain(
-    owner: str, names: Sequence[str], trees: Sequence[Any], same_shapes: bool = True, advice: str | None = None
-) -> None:
+def explain(names: Sequence[str], trees: Sequence[Any], alike: Container[int], advice: str | None = None) -> None:
     """Raise an error that names the first leaf, by path, for which a rule cannot work; return if there is none.
 
     Args:
-      owner: the transformation.
       names: of the parameters of the rule.
       trees: one for each of them.
-      same_shapes: whether parts of the state have the shapes of the updates.
+      alike: the positions of the trees that have the shapes of the first.
       advice: see `lift`.
     """
     words = [_word(name) if advice is None else name for name in names]
-    for path, leaf in _leaves(trees[0]):
-        if not is_hole(leaf):
-            _check_float(owner, f"{words[0]}{path}", leaf)
-    for name, word, tree in zip(names[1:], words[1:], trees[1:], strict=False):
-        hint = _advice(word) if advice is None else advice
-        _Comparison(owner, words[0], word, same_shapes or name in _WORDS, hint).check(trees[0], tree)
+    _check_floats(words[0], trees[0])
+    for k, (word, tree) in enumerate(zip(words[1:], trees[1:], strict=False), start=1):
+        hint = _hint(word) if advice is None else advice
+        _Comparison(words[0], word, hint, shapes=k in alike, floats=advice is not None).check(trees[0], tree)
 
 
-def check_same(owner: str, advice: str, **trees: Any) -> None:
+def check_same(advice: str, **trees: Any) -> None:
     """Raise `ValueError` by path unless trees, which the errors call by their keywords, have the shapes of the first."""
     (lead, first), *others = trees.items()
     for word, tree in others:
-        _Comparison(owner, lead, word, True, advice).check(first, tree)
+        _Comparison(lead, word, advice).check(first, tree)
 
 
 def shapes_seen(names: Sequence[str], trees: Sequence[Any], rule: Callable[..., Any], scalars: Any) -> str:
@@ -92,30 +97,114 @@ def shapes_seen(names: Sequence[str], trees: Sequence[Any], rule: Callable[..., 
 
 
 @contextmanager
-def explaining(owner: str, **trees: Any) -> Iterator[None]:
-    """Let a failure within be explained by trees that do not match, named as the parameters of a rule: `g`, `p`, `m`.
+def explaining(**trees: Any) -> Iterator[None]:
+    """Let a failure within be explained by trees of arrays that do not match, named as the parameters of a rule: `g`, `p`, `m`.
 
     For what works on trees without `lift`, which explains by itself.
     """
     try:
         yield
     except Exception:
-        explain(owner, list(trees), list(trees.values()))
+        (lead, first), *others = ((_word(name), tree) for name, tree in trees.items())
+        _check_floats(lead, first)
+        for word, tree in others:
+            _Comparison(lead, word, _hint(word), floats=True).check(first, tree)
         raise
 
 
-def check_params(owner: str, params: Any) -> None:
+# --- the arguments of init and update -----------------------------------------------------------------------------------
+
+
+def explain_update(owner: str, error: Exception, init: Callable[[Any], Any], updates: Any, state: Any, params: Any) -> None:
+    """Raise `TypeError` if an argument of the `update` that failed is to blame; else give the error the name of `owner`.
+
+    The innermost transformation that fails is asked, those around it are not: what a mask keeps from it, such as a function, is
+    not a mistake, and a large tree is looked at once.
+
+    Args:
+      owner: the transformation.
+      error: what its `update` raised.
+      init: makes its state; called on shapes alone.
+      updates: the first argument of `update`.
+      state: the second.
+      params: the third.
+    """
+    checks = (
+        lambda: _check_state(init, updates, state, params),
+        lambda: check_arrays("updates", updates),
+        lambda: check_arrays("params", params),
+    )
+    _explain_arguments(owner, error, *checks)
+
+
+def explain_init(owner: str, error: Exception, params: Any) -> None:
+    """Raise `TypeError` if the parameters that an `init` failed with hold something other than arrays; see `explain_update`."""
+    _explain_arguments(owner, error, lambda: check_arrays("params", params))
+
+
+def check_params(params: Any) -> None:
     """Raise `TypeError` by path unless every leaf of `params` is a floating-point or complex array."""
-    for path, leaf in _leaves(params):
-        if not is_hole(leaf):
-            _check_float(owner, f"params{path}", leaf)
+    _check_floats("params", params)
 
 
-def check_arrays(owner: str, word: str, tree: Any) -> None:
+def check_arrays(word: str, tree: Any) -> None:
     """Raise `TypeError` by path unless every leaf of a tree, which the errors call `word`, is an array or a number."""
     for path, leaf in _leaves(tree):
-        if not is_hole(leaf):
-            _check_array(owner, f"{word}{path}", leaf)
+        _check_array(f"{word}{path}", leaf)
+
+
+def _explain_arguments(owner: str, error: Exception, *checks: Callable[[], None]) -> None:
+    if not errors.settle(owner, error):
+        return
+    try:
+        for check in checks:
+            check()
+    except TypeError as explanation:
+        errors.settle(owner, explanation)
+        raise explanation from error
+
+
+def _check_state(init: Callable[[Any], Any], updates: Any, state: Any, params: Any) -> None:
+    """Raise `TypeError` if the state is clearly not one that `init` makes. Its parts are left to those they belong to."""
+    expected = _expected(init, params, updates)
+    if expected is None or expected == () or _has_kind_of(state, expected):
+        return
+    message = f"the state is {_kind_and_parts(state)}, not {_kind_and_parts(expected)} as init makes it."
+    raise unnamed(TypeError, f"{message} {_hint_for_state(updates, state)}")
+
+
+def _expected(init: Callable[[Any], Any], *likely: Any) -> Any:
+    """The state that `init` makes of the first tree of which it makes one: the arguments may be in the wrong order."""
+    for tree in likely:
+        if tree is not None:
+            try:
+                return jax.eval_shape(init, tree)
+            except Exception:
+                continue
+    return None
+
+
+def _has_kind_of(state: Any, expected: Any) -> bool:
+    """Whether both are NamedTuples of the same fields (Optax's, too), or both are the same but not NamedTuples."""
+    fields, expected_fields = (getattr(each, "_fields", None) for each in (state, expected))
+    if fields is not None or expected_fields is not None:
+        return fields == expected_fields
+    if isinstance(expected, tuple | list):  # checkpoints may have made a list of a tuple
+        return isinstance(state, tuple | list) and len(state) == len(expected)
+    if isinstance(expected, dict):
+        return isinstance(state, dict) and state.keys() == expected.keys()
+    return jax.tree_util.all_leaves([expected]) == jax.tree_util.all_leaves([state])
+
+
+def _hint_for_state(updates: Any, state: Any) -> str:
+    if state is None or is_function(state):
+        return f"Make one before the first step, state = tx.init(params), and pass it on: {_CALL}."
+    if jax.tree.structure(state) == jax.tree.structure(updates):
+        return f"It has the structure of the updates: call {_CALL}, in this order."
+    return "Is it the state of another optimizer?"
+
+
+# --- leaves, nodes and words --------------------------------------------------------------------------------------------
 
 
 def _word(name: str) -> str:
@@ -124,26 +213,30 @@ def _word(name: str) -> str:
 
 def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
     for path, leaf in tree_flatten_with_path(tree, is_leaf=is_hole)[0]:
-        yield keystr(path), leaf
+        if not is_hole(leaf):
+            yield keystr(path), leaf
 
 
-def _check_array(owner: str, where: str, leaf: Any) -> None:
+def _check_floats(word: str, tree: Any) -> None:
+    for path, leaf in _leaves(tree):
+        _check_float(f"{word}{path}", leaf)
+
+
+def _check_array(where: str, leaf: Any) -> None:
     if not isinstance(leaf, jax.Array | np.ndarray | np.generic | jax.ShapeDtypeStruct | float | complex | int):
-        raise named(
+        raise unnamed(
             TypeError,
-            owner,
             f"{where} is not an array but {_kind(leaf)}. Pass the arrays only "
             "(equinox: eqx.filter(model, eqx.is_inexact_array)), with None in place of the rest.",
         )
 
 
-def _check_float(owner: str, where: str, leaf: Any) -> None:
-    _check_array(owner, where, leaf)
+def _check_float(where: str, leaf: Any) -> None:
+    _check_array(where, leaf)
     dtype = jnp.result_type(leaf)
     if not jnp.issubdtype(dtype, jnp.inexact):
-        raise named(
+        raise unnamed(
             TypeError,
-            owner,
             f"{where} has dtype {dtype}, and only floating-point and complex arrays are optimized. "
             "Leave it out with masked(...), or put None in its place.",
         )
@@ -152,14 +245,14 @@ def _check_float(owner: str, where: str, leaf: Any) -> None:
 class _Comparison(NamedTuple):
     """A tree, called `word` in the errors, that must be like the first, called `lead`."""
 
-    owner: str
     lead: str
     word: str
-    shapes: bool
     advice: str
+    shapes: bool = True
+    floats: bool = False
 
     def fault(self, message: str) -> Exception:
-        return named(ValueError, self.owner, f"{message} {self.advice}".rstrip())
+        return unnamed(ValueError, f"{message} {self.advice}".rstrip())
 
     def check(self, first: Any, second: Any, path: str = "") -> None:
         """Raise by path unless `second` has the containers (and the `shapes`) of `first`, wherever that has no hole."""
@@ -171,8 +264,7 @@ class _Comparison(NamedTuple):
         if not self.shapes and all_leaves([first]):
             return
         if all_leaves([first, second]):
-            if self.word == "params":
-                _check_float(self.owner, there, second)
+            (_check_float if self.floats else _check_array)(there, second)
             if np.shape(first) != np.shape(second):
                 raise self.fault(f"{here} has shape {np.shape(first)}, but {there} has shape {np.shape(second)}.")
         elif type(first) is not type(second):
@@ -199,7 +291,7 @@ def _has(children: dict[str, Any]) -> str:
     return f"has {', '.join(steps[:5])}{', ...' if len(steps) > 5 else ''}" if steps else "is empty"
 
 
-def _advice(word: str) -> str:
+def _hint(word: str) -> str:
     if word == "params":
         return "Are params and updates in the right order: update(updates, state, params)?"
     return MADE_FOR_OTHERS if word.startswith("state") else ""
@@ -209,3 +301,21 @@ def _kind(value: Any) -> str:
     if hasattr(value, "shape"):
         return "an array"
     return f"a function, {value.__name__}" if hasattr(value, "__name__") else f"a {type(value).__name__}"
+
+
+def _kind_and_parts(state: Any) -> str:
+    """The node that a state is, with what is directly below it."""
+    if state is None:
+        return "None"
+    if is_function(state):
+        return f"a function, {getattr(state, '__name__', type(state).__name__)}"
+    if is_namedtuple(state):
+        return type(state).__name__
+    if isinstance(state, tuple | list):
+        return f"a {type(state).__name__} of {_some(type(part).__name__ for part in state)}"
+    return f"a dict of {_some(map(repr, state))}" if isinstance(state, dict) else _kind(state)
+
+
+def _some(words: Iterable[str]) -> str:
+    words = list(words)
+    return ", ".join(words[:5] + ["..."] * (len(words) > 5)) or "nothing"

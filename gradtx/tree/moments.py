@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
+from gradtx.errors import names_errors_when_alone
 from gradtx.numerics import abs_sq, debias
 from gradtx.tree.lift import lift
 
 _Tree = TypeVar("_Tree")
 
 
+@names_errors_when_alone
 def update_moment(updates: Any, moments: _Tree, decay: Any, order: int) -> _Tree:
     """Return the average of powers of the updates, m ← decay·m + (1−decay)·gᵒʳᵈᵉʳ.
 
@@ -29,6 +31,7 @@ def update_moment(updates: Any, moments: _Tree, decay: Any, order: int) -> _Tree
     return _update_moment(order)(updates, moments, decay=decay, weight=1 - decay)
 
 
+@names_errors_when_alone
 def update_moment_per_elem_norm(updates: Any, moments: _Tree, decay: Any, order: int) -> _Tree:
     """Return the average of powers of the moduli of the updates, m ← decay·m + (1−decay)·|g|ᵒʳᵈᵉʳ, which is real.
 
@@ -41,6 +44,7 @@ def update_moment_per_elem_norm(updates: Any, moments: _Tree, decay: Any, order:
     return _update_moment_per_elem_norm(order)(updates, moments, decay=decay, weight=1 - decay)
 
 
+@names_errors_when_alone
 def update_infinity_moment(updates: Any, moments: _Tree, decay: Any, eps: Any) -> _Tree:
     """Return the decaying maximum of the moduli of the updates, m ← max(decay·m, |g| + eps).
 
@@ -53,6 +57,7 @@ def update_infinity_moment(updates: Any, moments: _Tree, decay: Any, eps: Any) -
     return _update_infinity_moment(updates, moments, decay=decay, eps=eps)
 
 
+@names_errors_when_alone
 def bias_correction(moment: _Tree, decay: Any, count: Any) -> _Tree:
     """Return m / (1 − decayᵗ): an average that began at zero, without the weight of that zero.
 

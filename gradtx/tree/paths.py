@@ -7,6 +7,7 @@ from typing import Any
 import jax
 from jax.tree_util import keystr, tree_flatten_with_path
 
+from gradtx.errors import unnamed
 from gradtx.tree.holes import MaskedNode, is_hole
 
 # Boxes around an array, by the module and the name of their class: the step out of one says nothing, so no path shows it.
@@ -44,13 +45,12 @@ def map_with_paths(f: Callable[[str, Any], Any], tree: Any) -> Any:
     return with_leaves(tree, [leaf if is_hole(leaf) else f(path, leaf) for path, leaf in places(tree)])
 
 
-def in_containers_of(owner: str, params: Any, part: Any) -> Any:
+def in_containers_of(params: Any, part: Any) -> Any:
     """Return a part of a state, such as an average, in the containers of the parameters, by its paths.
 
     Libraries put the arrays of a state in boxes of their own, and files give back others than they were given.
 
     Args:
-      owner: who needs it, for the error.
       params: the parameters.
       part: a tree with some of their paths. Where it has none, there is a `MaskedNode`.
 
@@ -61,7 +61,7 @@ def in_containers_of(owner: str, params: Any, part: Any) -> Any:
         return part
     found = dict(leaves_with_paths(part))
     if strangers := sorted(found.keys() - dict(leaves_with_paths(params)).keys()):
-        raise ValueError(f"{owner}: the state has {strangers[0]!r}, the parameters have not; is it the state of others?")
+        raise unnamed(ValueError, f"the state has {strangers[0]!r}, the parameters have not; is it the state of others?")
     return map_with_paths(lambda path, leaf: found.get(path, MaskedNode()), params)
 
 

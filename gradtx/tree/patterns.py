@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
 
 Pattern: TypeAlias = str | re.Pattern[str] | Callable[[str, Any], bool] | tuple[Any, ...]
@@ -27,20 +28,21 @@ _TOKEN = re.compile(r"\*\*|\[!?+\]?+[^\]]*\]|.", re.DOTALL)
 _WILDCARDS = {"*": "[^/]*", "?": "[^/]", "#": "([0-9]+)"}
 
 
-def check_pattern(owner: str, pattern: Pattern) -> None:
-    """Raise `TypeError` or `ValueError`, naming `owner`, unless `pattern` is a pattern."""
+def check_pattern(pattern: Pattern) -> None:
+    """Raise `TypeError` or `ValueError` unless `pattern` is a pattern."""
     if isinstance(pattern, tuple) and pattern:
         for alternative in pattern:
-            check_pattern(owner, alternative)
+            check_pattern(alternative)
     elif isinstance(pattern, str):
         try:
             _regex(pattern)
         except ValueError as error:
-            raise ValueError(f"{owner}: {pattern!r} is no glob: {error}") from error
+            raise unnamed(ValueError, f"{pattern!r} is not a glob: {error}") from error
     elif not callable(pattern) and not (isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str)):
-        raise TypeError(
-            f"{owner}: {pattern!r} is no pattern. Write a glob such as '**/bias', a regular expression such as "
-            "re.compile('.*bias'), a function of a path and a leaf, or a tuple of these."
+        raise unnamed(
+            TypeError,
+            f"{pattern!r} is not a pattern. Write a glob such as '**/bias', a regular expression such as "
+            "re.compile('.*bias'), a function of a path and a leaf, or a tuple of these.",
         )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from gradtx.errors import named
+from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
 from gradtx.tree.patterns import Pattern, asks_for_leaves, is_seen, shown
 
@@ -21,19 +21,19 @@ def is_whole(places: Places) -> bool:
     return bool(places) and not any(is_hole(leaf) and leaf is not None for _, leaf in places)
 
 
-def refuse_unmatched(owner: str, patterns: Iterable[Pattern], places: Places) -> None:
-    """Raise `ValueError`, naming `owner`, for the first pattern that matches nothing, and would match nothing in a hole."""
+def refuse_unmatched(patterns: Iterable[Pattern], places: Places) -> None:
+    """Raise `ValueError` for the first pattern that matches nothing, and would match nothing in a hole."""
     for pattern in patterns:
         if not is_seen(pattern, places):
-            raise named(ValueError, owner, nothing_matches(pattern, places))
+            raise unnamed(ValueError, nothing_matches(pattern, places))
 
 
-def refuse_idle(owner: str, pattern: Pattern, places: Places) -> None:
-    """Raise `ValueError`, naming `owner`, unless a pattern that got no leaf may match one where there is a hole now."""
-    refuse_unmatched(owner, [pattern], places)
+def refuse_idle(pattern: Pattern, places: Places) -> None:
+    """Raise `ValueError` unless a pattern that got no leaf may match one where there is a hole now."""
+    refuse_unmatched([pattern], places)
     if not (asks_for_leaves(pattern) and any(is_hole(leaf) for _, leaf in places)):
         message = f"{shown(pattern)} matches only what the patterns before it have taken; put it before them."
-        raise named(ValueError, owner, message)
+        raise unnamed(ValueError, message)
 
 
 def nothing_matches(pattern: Pattern, places: Places) -> str:

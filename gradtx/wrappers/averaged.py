@@ -66,7 +66,7 @@ def averaged(
         https://ecommons.cornell.edu/handle/1813/8664
     """
     inner = with_extra_args_support(inner)
-    tree.check_moment_dtype("averaged", accumulator_dtype)
+    tree.check_moment_dtype(accumulator_dtype)
 
     @tree.lift
     def rule(u, a, p, *, rate, overwrite):
@@ -79,7 +79,7 @@ def averaged(
         return at_step(overwrite_every, count) if callable(overwrite_every) else safe_increment(count) % overwrite_every == 0
 
     def init(params: Params) -> AveragedState:
-        average = tree.copy_of("averaged", params, accumulator_dtype)
+        average = tree.copy_of(params, accumulator_dtype)
         return AveragedState(jnp.zeros((), jnp.int32), average, inner.init(params))
 
     @forwards_to(inner)

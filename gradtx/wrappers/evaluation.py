@@ -7,6 +7,7 @@ import jax
 
 from gradtx import tree
 from gradtx.core import OptState, Params
+from gradtx.errors import names_errors, unnamed
 from gradtx.tree.paths import in_containers_of
 from gradtx.tree.search import is_namedtuple
 from gradtx.wrappers.lookahead import is_pair
@@ -15,6 +16,7 @@ from gradtx.wrappers.schedule_free import average_of_iterates
 _Tree = TypeVar("_Tree")
 
 
+@names_errors
 def eval_params(state: OptState, params: _Tree) -> _Tree:
     """Return the parameters at which to evaluate a model: their average, where the optimizer keeps one.
 
@@ -34,7 +36,7 @@ def eval_params(state: OptState, params: _Tree) -> _Tree:
       ValueError: an average is one of other parameters.
     """
     if any(_is_state(node) for node in jax.tree.leaves(params, is_leaf=_is_state)):
-        raise TypeError("eval_params: there is a state in the parameters. Call eval_params(state, params).")
+        raise unnamed(TypeError, "there is a state in the parameters. Call eval_params(state, params).")
     evaluated = _evaluated(state, params)
     return evaluated.slow if is_pair(evaluated) else evaluated
 
@@ -56,13 +58,13 @@ def _eval_params(average, p):
 
 
 def _of_averaged(state: Any, params: Params) -> Params:
-    return _eval_params(in_containers_of("eval_params", params, state.average), params)
+    return _eval_params(in_containers_of(params, state.average), params)
 
 
 def _of_lookahead(state: Any, params: Params) -> Params:
     del state
     if not is_pair(params):
-        raise TypeError("eval_params: lookahead has two sets of parameters, LookaheadParams: pass both, to get the slow ones.")
+        raise unnamed(TypeError, "lookahead has two sets of parameters, LookaheadParams: pass both, to get the slow ones.")
     return params
 
 

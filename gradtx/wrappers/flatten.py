@@ -35,13 +35,13 @@ def flatten(inner: Transformation) -> GradientTransformationExtraArgs:
     inner = with_extra_args_support(inner)
 
     def init(params: Params) -> OptState:
-        mismatch.check_params("flatten", params)
+        mismatch.check_params(params)
         return inner.init(_joined(params))
 
     @forwards_to(inner, states=lambda state: (state,))
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         # A hole in the updates alone has a place in the vector that `init` made.
-        with mismatch.explaining("flatten", g=updates, p=params):
+        with mismatch.explaining(g=updates, p=params):
             whole = updates if params is None else jax.tree.map(_in_place_of, updates, params, is_leaf=is_hole)
         vector, state = inner.update(_joined(whole), state, None if params is None else _joined(params), **extra_args)
         return jax.tree.map(lambda g, u: g if is_hole(g) else u, updates, _split(vector, whole), is_leaf=is_hole), state

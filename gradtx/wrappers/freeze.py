@@ -34,10 +34,10 @@ def selective_transform(optimizer: Transformation, *, freeze_mask: Mask) -> Grad
       TypeError: a leaf of the mask is not a bool (when built, if the mask is not a function).
       ValueError: the mask does not match the tree.
     """
-    check_mask("selective_transform", freeze_mask, "freeze_mask")
+    check_mask(freeze_mask, "freeze_mask")
 
     def labels(tree: Any) -> Any:
-        mask = evaluate_mask("selective_transform", freeze_mask, tree, "freeze_mask")
+        mask = evaluate_mask(freeze_mask, tree, "freeze_mask")
         return jax.tree.map(lambda frozen: "freeze" if frozen else "train", mask)
 
     return partition({"train": optimizer, "freeze": set_to_zero()}, labels)

@@ -25,7 +25,7 @@ from gradtx.core import (
     init_empty_state,
     set_to_zero,
 )
-from gradtx.errors import named
+from gradtx.errors import naming, unnamed
 from gradtx.recipe import Value, recipe_of
 from gradtx.schedules.scaled import scaled_schedule
 from gradtx.tree.paths import places, with_leaves
@@ -63,7 +63,8 @@ class Group(Value):
     frozen: bool = False
 
     def __post_init__(self) -> None:
-        check_pattern("Group", self.pattern)
+        with naming("Group"):
+            check_pattern(self.pattern)
         arguments = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         _CONTRACT.keep(arguments)
         for name, value in {**arguments, "recipe": recipe_of(Group, **arguments)}.items():
@@ -142,11 +143,11 @@ def grouped(
 def _check_groups(groups: Sequence[Group]) -> None:
     for k, group in enumerate(groups):
         if not isinstance(group, Group):
-            raise TypeError(f"grouped: groups[{k}] must be a Group, got {group!r}.")
+            raise unnamed(TypeError, f"groups[{k}] must be a Group, got {group!r}.")
     for label, number in collections.Counter(group.label for group in groups).items():
         if number > 1:
             first, second, *_ = [group for group in groups if group.label == label]
-            raise ValueError(f"grouped: {first!r} and {second!r} are both called {label!r}; give one of them a name.")
+            raise unnamed(ValueError, f"{first!r} and {second!r} are both called {label!r}; give one of them a name.")
 
 
 # --- what a group does ------------------------------------------------------------------------------------------------
@@ -211,7 +212,7 @@ def _labels(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]], rest: Gr
     """The label of each leaf: that of its group, or of the rest; None for a hole in no group."""
     patterns = [group.pattern for group in groups]
     checked = patterns if is_whole(leaves) else []
-    refuse_unmatched("grouped", checked, leaves)
+    refuse_unmatched(checked, leaves)
     matches = [first_match(patterns, path, leaf) for path, leaf in leaves]
     positions = [None if match is None else match[0] for match in matches]
     for (path, leaf), position in zip(leaves, positions, strict=True):
@@ -219,7 +220,7 @@ def _labels(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]], rest: Gr
             _check_rest(path, groups, rest, strict)
     for position, pattern in enumerate(checked):
         if position not in positions and groups[position] is not rest:
-            refuse_idle("grouped", pattern, leaves)
+            refuse_idle(pattern, leaves)
     return [
         (None if tree.is_hole(leaf) else rest.label) if position is None else groups[position].label
         for (_, leaf), position in zip(leaves, positions, strict=True)
@@ -229,11 +230,11 @@ def _labels(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]], rest: Gr
 def _check_rest(path: str, groups: Sequence[Group], rest: Group, strict: bool) -> None:
     """Raise `ValueError` if a parameter that no group has cannot be left to the optimizer."""
     if strict:
-        raise named(ValueError, "grouped", f"no group has {path!r}; add one that does, or leave out strict=True.")
+        raise unnamed(ValueError, f"no group has {path!r}; add one that does, or leave out strict=True.")
     for group in groups:
         if group.label == rest.label:
             message = f"no group has {path!r}, so its label is 'rest', as {group!r} is called; give that another name."
-            raise named(ValueError, "grouped", message)
+            raise unnamed(ValueError, message)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

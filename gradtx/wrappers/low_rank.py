@@ -92,10 +92,10 @@ def low_rank(
             return [GaLoreDimensionNumbers() if x.ndim == 2 else None for x in jax.tree.leaves(like)]
         if isinstance(numbers, DimensionNumbers):
             return [numbers if x.ndim >= 2 else None for x in jax.tree.leaves(like)]
-        return numbers_of("low_rank", numbers, like, GaLoreDimensionNumbers())
+        return numbers_of(numbers, like, GaLoreDimensionNumbers())
 
     def init(params: Params) -> GaLoreState:
-        zeros = tree.moment_like("low_rank", params)
+        zeros = tree.moment_like(params)
         _, matrices = _matrices(zeros, numbers_in(zeros))
         low = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[0], matrices), zeros)
         # Optax has arrays of shape (0, 0) there, which Orbax refuses to save.
@@ -106,7 +106,7 @@ def low_rank(
     @forwards_to(inner, states=lambda state: (state.base_optimizer_state,))
     @compiled
     def update(updates: Updates, state: GaLoreState, params: Params | None = None, **extra_args: Any):
-        with mismatch.explaining("low_rank", g=updates):
+        with mismatch.explaining(g=updates):
             wide = tree.map_leaves(lambda g: g.astype(at_least_float32(g.dtype)), updates)
         numbers = numbers_in(wide)
         own, matrices = _matrices(wide, numbers)
@@ -125,7 +125,7 @@ def low_rank(
 def _matrices(arrays: Any, numbers: Sequence[DimensionNumbers | None]) -> tuple[Any, Any]:
     """Those leaves that have dimension numbers, as they are and as matrices; None in the place of the others."""
     own = _only(arrays, numbers)
-    return own, as_matrices("low_rank", own, [number for number in numbers if number is not None])
+    return own, as_matrices(own, [number for number in numbers if number is not None])
 
 
 def _only(arrays: Any, numbers: Sequence[DimensionNumbers | None]) -> Any:

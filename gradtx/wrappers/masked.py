@@ -31,7 +31,7 @@ def masked(inner: Transformation, mask: Mask, *, mask_compatible_extra_args: boo
     inner = with_extra_args_support(inner)
 
     def seen(params: Params) -> list[Params]:
-        return [mask_out(evaluate_mask("masked", mask, params), params)]
+        return [mask_out(evaluate_mask(mask, params), params)]
 
-    init, update = through_mask("masked", mask, *inner, mask_extra_args=mask_compatible_extra_args)
+    init, update = through_mask(mask, *inner, mask_extra_args=mask_compatible_extra_args)
     return GradientTransformationExtraArgs(init, forwards_to(inner, seen=seen)(update))

@@ -90,7 +90,7 @@ def mechanize(
         return (p - x0) * (new_scale / (scale + eps) - 1) + new_scale * u
 
     def product(updates: Updates, x0: Params, params: Params, scale: jax.Array) -> jax.Array:
-        with mismatch.explaining("mechanize", g=updates, x0=x0, p=params):
+        with mismatch.explaining(g=updates, x0=x0, p=params):
             x0, params = (tree.map_leaves(lambda g, p: p, updates, each) for each in (x0, params))
         g_norm = tree.norm(updates)
         per_norm = -jnp.real(tree.sum(terms(x0, params, updates, scale=scale, g_norm=g_norm, p_norm=tree.norm(params))))
@@ -98,7 +98,7 @@ def mechanize(
         return jnp.clip(per_norm * g_norm.astype(per_norm.dtype), -largest, largest)
 
     def init(params: Params) -> MechanicState:
-        x0 = tree.copy_of("mechanize", params)
+        x0 = tree.copy_of(params)
         dtype = working_dtype(jax.tree.leaves(params))
         r, m, v = (jnp.zeros(num_betas, dtype) for _ in range(3))
         s = jnp.full(num_betas, s_init, dtype)

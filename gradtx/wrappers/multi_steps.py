@@ -24,7 +24,7 @@ from gradtx.core import (
     sealed,
     with_extra_args_support,
 )
-from gradtx.errors import naming
+from gradtx.errors import naming, unnamed
 from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import recipe_of
 from gradtx.tree.dtypes import at_least_float32
@@ -164,7 +164,7 @@ def multi_steps(
     every_k = _as_schedule(every_k_schedule)
     should_skip = should_skip_update_fn or _skip_nothing
     gather = _running_mean if use_grad_mean else _running_sum
-    tree.check_moment_dtype("MultiSteps", accumulator_dtype)
+    tree.check_moment_dtype(accumulator_dtype)
 
     def init(params: Params) -> MultiStepsState:
         _, report = jax.eval_shape(should_skip, params, jnp.zeros((), jnp.int32), params)
@@ -172,7 +172,7 @@ def multi_steps(
             mini_step=jnp.zeros((), jnp.int32),
             gradient_step=jnp.zeros((), jnp.int32),
             inner_opt_state=inner.init(params),
-            acc_grads=tree.moment_like("MultiSteps", params, accumulator_dtype),
+            acc_grads=tree.moment_like(params, accumulator_dtype),
             skip_state=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report),
         )
 
@@ -218,7 +218,7 @@ def _flag(emit: Any) -> Any:
     if isinstance(emit, bool):
         return np.bool_(emit)
     if getattr(emit, "dtype", None) != jnp.bool_ or jnp.shape(emit) != ():
-        raise TypeError(f"MultiSteps: emit must be a bool, or an array that is one; got {emit!r}.")
+        raise unnamed(TypeError, f"emit must be a bool, or an array that is one; got {emit!r}.")
     return emit
 
 

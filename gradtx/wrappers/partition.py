@@ -19,7 +19,7 @@ from gradtx.core import (
     supported,
     with_extra_args_support,
 )
-from gradtx.errors import named
+from gradtx.errors import unnamed
 from gradtx.tree.mask import MaskedState, evaluate_mask, fill_masked, is_function, mask_out, mask_out_like
 from gradtx.tree.mismatch import MADE_FOR_OTHERS
 from gradtx.tree.paths import without_boxes
@@ -103,7 +103,7 @@ def partitioned(
         labels = param_labels(tree) if is_function(param_labels) else param_labels
         _check_labels(labels, is_label, inners)
         everything = jax.tree.map(lambda label: True, labels, is_leaf=is_label)
-        fitting = evaluate_mask("partition", everything, tree, "param_labels")  # raises unless they match
+        fitting = evaluate_mask(everything, tree, "param_labels")  # raises unless they match
         labels = labels if jax.tree.structure(fitting) == jax.tree.structure(everything) else without_boxes(labels)
         return {own: jax.tree.map(lambda label, own=own: label == own, labels, is_leaf=is_label) for own in inners}
 
@@ -132,7 +132,7 @@ def partitioned(
         for label, own in masks(updates).items():
             if label in dispensable and label not in state.inner_states:
                 if any(jax.tree.leaves(own)):
-                    raise named(ValueError, "partition", f"the state has nothing for {label!r}. {MADE_FOR_OTHERS}")
+                    raise unnamed(ValueError, f"the state has nothing for {label!r}. {MADE_FOR_OTHERS}")
                 continue
             own_params = None if params_masks is None else mask_out(params_masks[label], params)
             own_extra_args = mask_out_like(own, updates, extra_args) if mask_extra_args else extra_args
@@ -158,8 +158,7 @@ def _check_labels(labels: Any, is_label: Callable[[Any], bool], known: Iterable[
     for path, label in jax.tree_util.tree_leaves_with_path(labels, is_leaf=is_label):
         if not is_label(label):
             names = ", ".join(map(repr, known)) or "no transformation"
-            raise named(
+            raise unnamed(
                 ValueError,
-                "partition",
                 f"param_labels{keystr(path)} is {label!r}, which names none of the transformations; there are {names}.",
             )

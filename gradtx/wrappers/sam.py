@@ -81,7 +81,7 @@ def sam(
             steps_since_sync=jnp.zeros((), jnp.int32),
             opt_state=optimizer.init(params),
             adv_state=adv_optimizer.init(params),
-            cache=None if opaque_mode else tree.copy_of("sam", params),
+            cache=None if opaque_mode else tree.copy_of(params),
         )
 
     def climb(updates: Updates, state: OptState, params: Params, extra_args: dict[str, Any]):

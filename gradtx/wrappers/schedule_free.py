@@ -20,6 +20,7 @@ from gradtx.core import (
     if_stepped,
     with_extra_args_support,
 )
+from gradtx.errors import names_errors
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import Range
 from gradtx.tree.dtypes import working_dtype
@@ -71,7 +72,7 @@ def schedule_free(
       Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682
     """
     base_optimizer = with_extra_args_support(base_optimizer)
-    tree.check_moment_dtype("schedule_free", state_dtype)
+    tree.check_moment_dtype(state_dtype)
 
     # y moves by b1·Δx + (1−b1)·Δz, which needs no x. Δz is what is left of u in the dtype of z, so that x stays the mean of z.
     @tree.lift
@@ -80,7 +81,7 @@ def schedule_free(
         return c * (z - y) + (1 - b1 * (1 - c)) * (new_z - z)
 
     def init(params: Params) -> ScheduleFreeState:
-        z = tree.copy_of("schedule_free", params, state_dtype)
+        z = tree.copy_of(params, state_dtype)
         dtype = working_dtype(jax.tree.leaves(params))
         return ScheduleFreeState(
             b1=jnp.array(b1, dtype),
@@ -109,6 +110,7 @@ def schedule_free(
     return GradientTransformationExtraArgs(init, update)
 
 
+@names_errors
 def schedule_free_eval_params(state: OptState, params: Params) -> Params:
     """Return x, the average of the iterates, at which a model trained with `schedule_free` is evaluated.
 
@@ -128,7 +130,7 @@ def schedule_free_eval_params(state: OptState, params: Params) -> Params:
 
 def average_of_iterates(state: ScheduleFreeState, params: Params) -> Params:
     """Return x of a state of `schedule_free`, with the parameters as they are where it has holes."""
-    z = in_containers_of("schedule_free", params, state.z)
+    z = in_containers_of(params, state.z)
     [b1] = jax.tree.leaves(state.b1)  # out of its box, if it is in one
     return _schedule_free_eval_params(z, params, b1=b1)
 

@@ -332,7 +332,7 @@ def test_keys_and_steps_that_do_not_fit_are_named():
             "fc.bias is said to be 'fc/bais', which is none .*; did you mean 'fc/bias'",
         ),
         ({"fc.bias": "fc/kernel"}, "'fc/kernel' is said to be both fc.weight and fc.bias"),
-        ({"fc.weight": ("fc/kernel", (0, 2))}, r"\(0, 2\) is no order of the axes of 'fc/kernel'"),
+        ({"fc.weight": ("fc/kernel", (0, 2))}, r"\(0, 2\) is not an order of the axes of 'fc/kernel'"),
         ({"more": "fc/bias"}, "has 3 parameters, but names has 4"),
     ],
 )
@@ -352,5 +352,5 @@ def test_a_parameter_without_a_name_is_named():
 def test_a_state_that_torch_has_not_is_named():
     params, state_dict = params_of("Adam", "middle"), state_dict_of("Adam")
     tx = gradtx.chain(torch.adam(), gradtx.ema(0.9))
-    with pytest.raises(ValueError, match="from_torch: EmaState is no state that torch's optimizer has, too"):
+    with pytest.raises(ValueError, match="from_torch: EmaState is not a state that torch's optimizer has, too"):
         torch.from_torch(state_dict, params, NAMES, tx)

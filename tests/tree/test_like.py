@@ -19,7 +19,7 @@ PARAMS = {
 
 
 def start(params, **options):
-    return tree.moment_like("scale_by_test", params, **options)
+    return tree.moment_like(params, **options)
 
 
 def dtypes(x):
@@ -54,15 +54,11 @@ def test_moments_start_at_zero_or_at_a_value_and_are_not_weakly_typed():
 
 
 def test_moments_of_what_cannot_be_averaged_are_refused_by_path():
-    with pytest.raises(
-        TypeError, match=r"scale_by_test: params\['step'\] has dtype int32, and only floating-point and complex"
-    ):
+    with pytest.raises(TypeError, match=r"^params\['step'\] has dtype int32, and only floating-point and complex"):
         start({"w": jnp.ones(2), "step": jnp.array(3)})
-    with pytest.raises(TypeError, match=r"scale_by_test: params\['act'\] is not an array but a function, tanh"):
+    with pytest.raises(TypeError, match=r"^params\['act'\] is not an array but a function, tanh"):
         start({"act": jnp.tanh})
-    with pytest.raises(
-        TypeError, match="scale_by_test: a moment needs a floating-point dtype, got int8, which would truncate it"
-    ):
+    with pytest.raises(TypeError, match=r"^a moment needs a floating-point dtype, got int8, which would truncate it"):
         start(PARAMS, dtype="int8")
 
 
@@ -140,13 +136,13 @@ def test_trees_like_another_are_those_of_optax():
 
 def test_a_copy_has_the_values_in_float32_or_wider_and_buffers_of_its_own():
     params = {**PARAMS, "hole": None}
-    copy = tree.copy_of("wrapper", params)
+    copy = tree.copy_of(params)
     chex.assert_trees_all_equal(copy, tree.cast_like(params, copy))
-    assert dtypes(tree.copy_of("wrapper", PARAMS)) == dtypes(start(PARAMS))
-    assert dtypes(tree.copy_of("wrapper", PARAMS, jnp.bfloat16)) == dtypes(start(PARAMS, dtype=jnp.bfloat16))
+    assert dtypes(tree.copy_of(PARAMS)) == dtypes(start(PARAMS))
+    assert dtypes(tree.copy_of(PARAMS, jnp.bfloat16)) == dtypes(start(PARAMS, dtype=jnp.bfloat16))
     assert copy["f32"].unsafe_buffer_pointer() != params["f32"].unsafe_buffer_pointer()
 
 
 def test_a_copy_of_integers_is_refused_by_path():
-    with pytest.raises(TypeError, match=r"wrapper: params\['step'\] has dtype int32"):
-        tree.copy_of("wrapper", {"step": jnp.array(3)})
+    with pytest.raises(TypeError, match=r"^params\['step'\] has dtype int32"):
+        tree.copy_of({"step": jnp.array(3)})

@@ -152,15 +152,15 @@ def test_a_function_may_have_matched_where_there_is_a_hole():
 
 @pytest.mark.parametrize("pattern", [3, None, b"bias", re.compile(b"bias"), ["**/bias"], (), ("a", 3)])
 def test_what_is_no_pattern_is_refused(pattern):
-    with pytest.raises(TypeError, match=r"freeze: .* is no pattern. Write a glob such as '\*\*/bias', a regular expression"):
-        check_pattern("freeze", pattern)
+    with pytest.raises(TypeError, match=r".* is not a pattern. Write a glob such as '\*\*/bias', a regular expression"):
+        check_pattern(pattern)
 
 
 def test_a_glob_that_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match=r"freeze: 'a\*\*/b' is no glob: '\*\*' is a part of its own"):
-        check_pattern("freeze", "a**/b")
-    with pytest.raises(ValueError, match=r"freeze: '\[z-a\]' is no glob: bad character range"):
-        check_pattern("freeze", ("a", "[z-a]"))
+    with pytest.raises(ValueError, match=r"^'a\*\*/b' is not a glob: '\*\*' is a part of its own"):
+        check_pattern("a**/b")
+    with pytest.raises(ValueError, match=r"^'\[z-a\]' is not a glob: bad character range"):
+        check_pattern(("a", "[z-a]"))
 
 
 def test_a_pattern_is_shown_as_it_is_written():

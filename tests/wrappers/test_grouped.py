@@ -564,7 +564,7 @@ def test_what_is_frozen_has_nothing_else(arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"pattern": ["a"]}, TypeError, r"Group: \['a'\] is no pattern"),
+        ({"pattern": ["a"]}, TypeError, r"Group: \['a'\] is not a pattern"),
         (
             {"optimizer": gradtx.adam},
             TypeError,

@@ -162,7 +162,7 @@ def test_a_mask_that_does_not_match_is_refused_by_path(mask, message):
 
 
 def test_masking_out_and_filling_in_are_inverse():
-    where = evaluate_mask("test", matrices, PARAMS)
+    where = evaluate_mask(matrices, PARAMS)
     chex.assert_trees_all_equal(fill_masked(where, mask_out(where, PARAMS), PARAMS), PARAMS)
 
 

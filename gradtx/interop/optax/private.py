@@ -95,10 +95,10 @@ def orthogonalize_via_newton_schulz(
 
 
 def _compute_muon_reshape(x: jax.Array, dim_nums: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    shape = as_matrices("muon", x, [dim_nums]).shape
+    shape = as_matrices(x, [dim_nums]).shape
 
     def reshape(x: jax.Array) -> jax.Array:
-        return as_matrices("muon", x, [dim_nums]).reshape(-1, *shape[-2:])
+        return as_matrices(x, [dim_nums]).reshape(-1, *shape[-2:])
 
     def inverse(matrices: jax.Array) -> jax.Array:
         return from_matrices(matrices.reshape(shape), x, [dim_nums])

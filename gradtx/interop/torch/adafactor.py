@@ -51,7 +51,7 @@ def adafactor(
     """
     floor, min_scale = eps
     for k, number in enumerate(eps):
-        require.in_range("adafactor", f"eps[{k}]", number, NONNEGATIVE)
+        require.in_range(f"eps[{k}]", number, NONNEGATIVE)
 
     @schedule
     def relative_step(count):

@@ -36,7 +36,7 @@ def adam(
     Raises:
       ValueError: a number is out of its range.
     """
-    moments = b1_and_b2("adam", betas)
+    moments = b1_and_b2(betas)
     if amsgrad:
         direction = scheduled(scale_by_amsgrad, **moments, eps=eps, max_before_debias=True)
     else:

@@ -26,5 +26,5 @@ def adamax(
     Raises:
       ValueError: a number is out of its range.
     """
-    direction = scheduled(scale_by_adamax, **b1_and_b2("adamax", betas), eps=eps)
+    direction = scheduled(scale_by_adamax, **b1_and_b2(betas), eps=eps)
     return composed(direction, lr=lr, weight_decay=weight_decay, maximize=maximize)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.core import OptState, Params, Transformation
+from gradtx.errors import names_errors, unnamed
 from gradtx.interop.torch.entries import Entries, check_step, entries_of, same, step_of
 from gradtx.interop.torch.names import Names, Twin, twins_of
 from gradtx.interop.torch.param_groups import kind_of, optimizer_from_torch
@@ -15,6 +16,7 @@ from gradtx.transforms.momentum import TraceWithCountState
 from gradtx.tree.paths import leaves_with_paths, map_with_paths
 
 
+@names_errors
 def from_torch(
     state_dict: Mapping[str, Any],
     params: Params,
@@ -48,13 +50,13 @@ def from_torch(
         names the parameter.
     """
     groups = state_dict["param_groups"]
-    twins = twins_of("from_torch", groups, params, names)
-    kind = kind_of("from_torch", groups)
+    twins = twins_of(groups, params, names)
+    kind = kind_of(groups)
     tx = optimizer_from_torch(state_dict, params, names) if tx is None else tx
     state = tx.init(params)
     found = entries_of(state_dict["state"], twins.values())
     if step is not None:
-        check_step("from_torch", "step", step)
+        check_step("step", step)
     if not any(found.values()) and (kind.counts or any(group["momentum"] for group in groups)):
         _check_agrees(step, 0)
         return state  # before torch's first step
@@ -80,14 +82,14 @@ def from_torch(
 
         def leaf(path: str, old: jax.Array) -> jax.Array:
             twin = twins[path]
-            array = twin.here("from_torch", entry, take(twin, entry))
+            array = twin.here(entry, take(twin, entry))
             if np.iscomplexobj(array) and not np.iscomplexobj(old):
                 raise ValueError(f"from_torch: {entry} of {twin} is complex, and {old.dtype} here.")
             return _like(array, old)
 
         return map_with_paths(leaf, old)
 
-    filled_state = _map_fields("from_torch", state, {"count", *kind.entries}, filled)
+    filled_state = _map_fields(state, {"count", *kind.entries}, filled)
     for twin in twins.values():
         for entry in found[twin.index].keys() - ({"step"} if kind.counts else set()):
             if (twin.index, entry) not in used:
@@ -95,6 +97,7 @@ def from_torch(
     return filled_state
 
 
+@names_errors
 def to_torch(
     state: OptState,
     params: Params,
@@ -121,11 +124,11 @@ def to_torch(
     Raises:
       ValueError: something does not fit; the message names it.
     """
-    twins = twins_of("to_torch", param_groups, params, names)
-    kind = kind_of("to_torch", param_groups)
+    twins = twins_of(param_groups, params, names)
+    kind = kind_of(param_groups)
     entries: dict[int, Entries] = {twin.index: {} for twin in twins.values()}
     if step is not None:
-        check_step("to_torch", "step", step)
+        check_step("step", step)
     counts = [] if step is None else [step]
 
     def collect(node: Any, field: str) -> Any:
@@ -141,7 +144,7 @@ def to_torch(
                 entries[twin.index][kind.entries[field]] = np.array(twin.there(np.asarray(leaf)))
         return value
 
-    _map_fields("to_torch", state, {"count", *kind.entries}, collect)
+    _map_fields(state, {"count", *kind.entries}, collect)
     if kind.counts:
         if not counts:
             raise ValueError("to_torch: torch counts the steps, but the state here does not: give step=.")
@@ -156,11 +159,11 @@ def to_torch(
     return {"state": present, "param_groups": [dict(group) for group in param_groups]}
 
 
-def _map_fields(owner: str, node: Any, fields: set[str], function: Callable[[Any, str], Any]) -> Any:
+def _map_fields(node: Any, fields: set[str], function: Callable[[Any, str], Any]) -> Any:
     """Replace the fields of these names in all NamedTuples of a state; no other array may be there."""
 
     def within(child: Any) -> Any:
-        return _map_fields(owner, child, fields, function)
+        return _map_fields(child, fields, function)
 
     if hasattr(node, "_fields"):
         try:
@@ -168,7 +171,7 @@ def _map_fields(owner: str, node: Any, fields: set[str], function: Callable[[Any
                 **{name: function(node, name) if name in fields else within(getattr(node, name)) for name in node._fields}
             )
         except _ArrayError as error:
-            raise ValueError(f"{owner}: {type(node).__name__} is no state that torch's optimizer has, too.") from error
+            raise unnamed(ValueError, f"{type(node).__name__} is not a state that torch's optimizer has, too.") from error
     if isinstance(node, dict):
         return {key: within(child) for key, child in node.items()}
     if isinstance(node, tuple):

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from gradtx import require, tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Scalar, Updates, factory, init_empty_state
 from gradtx.transforms.clipping import clip
-from gradtx.transforms.scale import scaling
+from gradtx.transforms.scale import scaled
 
 
 @factory(max_norm=require.NONNEGATIVE._replace(infinite=True), norm_type=require.LIMIT)
@@ -31,8 +31,7 @@ def clip_grad_norm(
     Raises:
       ValueError: `max_norm` is negative, or `norm_type` is not above 0.
     """
-    require.in_range("clip_grad_norm", "norm_type", float(norm_type), require.LIMIT)
-    scaled = scaling("clip_grad_norm")
+    require.in_range("norm_type", float(norm_type), require.LIMIT)
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         norm = tree.norm(updates, float(norm_type), axis_name=axis_name)

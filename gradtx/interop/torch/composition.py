@@ -45,9 +45,9 @@ def scheduled(factory: Callable[..., GradientTransformation], **hyperparameters:
     return inject_hyperparams(factory, hyperparam_dtype=jnp.result_type(float))(**hyperparameters)
 
 
-def b1_and_b2(owner: str, betas: tuple[Any, Any]) -> dict[str, Any]:
+def b1_and_b2(betas: tuple[Any, Any]) -> dict[str, Any]:
     """Return torch's `betas` by gradtx's names, if they are decays."""
     b1, b2 = betas
     for k, beta in enumerate(betas):
-        require.in_range(owner, f"betas[{k}]", beta, require.DECAY)
+        require.in_range(f"betas[{k}]", beta, require.DECAY)
     return {"b1": b1, "b2": b2}

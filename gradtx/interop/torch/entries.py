@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from gradtx.errors import unnamed
 from gradtx.interop.torch.names import Twin
 
 Entries = dict[str, np.ndarray]
@@ -58,10 +59,10 @@ def same(entry: str, values: Sequence[tuple[Twin, np.ndarray]]) -> np.ndarray:
     return expected
 
 
-def check_step(owner: str, name: str, step: Any) -> None:
+def check_step(name: str, step: Any) -> None:
     """Raise `ValueError` unless `step` can be the number of steps that were taken."""
     if np.ndim(step) or not (0 <= step <= _MOST_STEPS and step == int(step)):
-        raise ValueError(f"{owner}: {name} must be a number of steps, a whole number from 0 to {_MOST_STEPS}, got {step}.")
+        raise unnamed(ValueError, f"{name} must be a number of steps, a whole number from 0 to {_MOST_STEPS}, got {step}.")
 
 
 def _checked(twin: Twin, name: str, value: Any) -> np.ndarray:
@@ -80,7 +81,7 @@ def _checked(twin: Twin, name: str, value: Any) -> np.ndarray:
     if name in _NOT_NEGATIVE and not np.iscomplexobj(array) and (array < 0).any():
         raise ValueError(f"{of} is negative, {array.min()} at the least: torch makes it of squares, magnitudes or counts.")
     if name == "step":
-        check_step("from_torch", f"step of {twin}", array)
+        check_step(f"step of {twin}", array)
     return array
 
 

@@ -33,5 +33,5 @@ def nadam(
     Raises:
       ValueError: a number is out of its range.
     """
-    direction = scheduled(scale_by_nadam, **b1_and_b2("nadam", betas), eps=eps, momentum_decay=momentum_decay)
+    direction = scheduled(scale_by_nadam, **b1_and_b2(betas), eps=eps, momentum_decay=momentum_decay)
     return composed(direction, lr=lr, weight_decay=weight_decay, decoupled=decoupled_weight_decay, maximize=maximize)

@@ -7,6 +7,7 @@ import numpy as np
 
 from gradtx import hints
 from gradtx.core import Params
+from gradtx.errors import unnamed
 from gradtx.tree.paths import leaves_with_paths
 
 Name: TypeAlias = str | tuple[str, tuple[int, ...]]
@@ -27,14 +28,14 @@ class Twin(NamedTuple):
     def __str__(self) -> str:
         return f"{self.torch_name} ({self.path})"
 
-    def here(self, owner: str, entry: str, array: np.ndarray) -> np.ndarray:
+    def here(self, entry: str, array: np.ndarray) -> np.ndarray:
         """Return an array of torch in the shape that it has here; raise if it has another."""
         if array.ndim != len(self.shape):
-            raise ValueError(f"{owner}: {entry} of {self} has the shape {array.shape}, not {self.shape} as here.")
+            raise unnamed(ValueError, f"{entry} of {self} has the shape {array.shape}, not {self.shape} as here.")
         shape = tuple(array.shape[axis] for axis in self.axes)
         if shape != self.shape:
             order = "" if shape == array.shape else f", which is {shape} with its axes in the order {self.axes}"
-            raise ValueError(f"{owner}: {entry} of {self} has the shape {array.shape}{order}, not {self.shape} as here.")
+            raise unnamed(ValueError, f"{entry} of {self} has the shape {array.shape}{order}, not {self.shape} as here.")
         return np.transpose(array, self.axes)
 
     def there(self, array: np.ndarray) -> np.ndarray:
@@ -42,11 +43,10 @@ class Twin(NamedTuple):
         return np.transpose(array, np.argsort(self.axes))
 
 
-def twins_of(owner: str, param_groups: Sequence[Mapping[str, Any]], params: Params, names: Names) -> dict[str, Twin]:
+def twins_of(param_groups: Sequence[Mapping[str, Any]], params: Params, names: Names) -> dict[str, Twin]:
     """Return all pairs, by the path here.
 
     Args:
-      owner: for the errors.
       param_groups: those of torch's `state_dict()`.
       params: a tree of arrays.
       names: see `Names`.
@@ -56,28 +56,28 @@ def twins_of(owner: str, param_groups: Sequence[Mapping[str, Any]], params: Para
     """
     indices = [index for group in param_groups for index in group["params"]]
     shapes = {path: np.shape(p) for path, p in leaves_with_paths(params)}
-    listed = _in_order(owner, param_groups, names)
+    listed = _in_order(param_groups, names)
     if len(listed) != len(indices):
-        raise ValueError(f"{owner}: torch's optimizer has {len(indices)} parameters, but names has {len(listed)}.")
+        raise unnamed(ValueError, f"torch's optimizer has {len(indices)} parameters, but names has {len(listed)}.")
     twins: dict[str, Twin] = {}
     for index, (torch_name, name) in zip(indices, listed, strict=True):
         path, axes = (name, None) if isinstance(name, str) else name
         if path not in shapes:
             hint = hints.nearest(path, shapes, otherwise=f"they are {', '.join(shapes)}.")
-            raise ValueError(f"{owner}: {torch_name} is said to be {path!r}, which is none of the parameters here; {hint}")
+            raise unnamed(ValueError, f"{torch_name} is said to be {path!r}, which is none of the parameters here; {hint}")
         if path in twins:
-            raise ValueError(f"{owner}: {path!r} is said to be both {twins[path].torch_name} and {torch_name}.")
+            raise unnamed(ValueError, f"{path!r} is said to be both {twins[path].torch_name} and {torch_name}.")
         shape = shapes[path]
         axes = tuple(range(len(shape))) if axes is None else tuple(axes)
         if sorted(axes) != list(range(len(shape))):
-            raise ValueError(f"{owner}: {axes} is no order of the axes of {path!r}, whose shape is {shape}.")
+            raise unnamed(ValueError, f"{axes} is not an order of the axes of {path!r}, whose shape is {shape}.")
         twins[path] = Twin(index, torch_name, path, axes, shape)
     if missing := sorted(shapes.keys() - twins.keys()):
-        raise ValueError(f"{owner}: names has nothing for {missing[0]!r}.")
+        raise unnamed(ValueError, f"names has nothing for {missing[0]!r}.")
     return twins
 
 
-def _in_order(owner: str, param_groups: Sequence[Mapping[str, Any]], names: Names) -> list[tuple[str, Name]]:
+def _in_order(param_groups: Sequence[Mapping[str, Any]], names: Names) -> list[tuple[str, Name]]:
     """Pairs of torch's name and the name here, in the order of torch's parameters."""
     if not isinstance(names, Mapping):
         return [(f"parameter {k}", name) for k, name in enumerate(names)]
@@ -86,5 +86,5 @@ def _in_order(owner: str, param_groups: Sequence[Mapping[str, Any]], names: Name
         return list(names.items())
     for name in theirs:
         if name not in names:
-            raise ValueError(f"{owner}: names has nothing for torch's {name!r}.")
+            raise unnamed(ValueError, f"names has nothing for torch's {name!r}.")
     return [(name, names[name]) for name in theirs] + [(name, at) for name, at in names.items() if name not in theirs]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gradtx.core import GradientTransformation, Params
+from gradtx.errors import names_errors, unnamed
 from gradtx.interop.torch.adadelta import adadelta
 from gradtx.interop.torch.adagrad import adagrad
 from gradtx.interop.torch.adam import adam, adamw
@@ -49,16 +50,17 @@ _KINDS = [  # the first whose options a group has
 ]
 
 
-def kind_of(owner: str, param_groups: Sequence[Mapping[str, Any]]) -> Kind:
+def kind_of(param_groups: Sequence[Mapping[str, Any]]) -> Kind:
     """Return which optimizer it is whose groups have these options."""
     options = param_groups[0].keys()
     kind = next((kind for kind in _KINDS if kind.options <= options), None)
     if kind is None:
         known = "SGD, Adam, AdamW, NAdam, RAdam, Adamax, Adagrad, Adadelta or RMSprop"
-        raise ValueError(f"{owner}: a param group with the options {', '.join(options)} is none of torch's {known}.")
+        raise unnamed(ValueError, f"a param group with the options {', '.join(options)} is none of torch's {known}.")
     return kind
 
 
+@names_errors
 def optimizer_from_torch(state_dict: Mapping[str, Any], params: Params, names: Names) -> GradientTransformation:
     """Make the transformation that a torch optimizer is, by its `state_dict()`.
 
@@ -73,8 +75,8 @@ def optimizer_from_torch(state_dict: Mapping[str, Any], params: Params, names: N
       ValueError: the optimizer is none of these, an option is unknown, or the names do not fit.
     """
     groups = state_dict["param_groups"]
-    twins = twins_of("optimizer_from_torch", groups, params, names)
-    kind = kind_of("optimizer_from_torch", groups)
+    twins = twins_of(groups, params, names)
+    kind = kind_of(groups)
     optimizers = {str(k): _of_group(kind, f"group {k}", group) for k, group in enumerate(groups)}
     if len(groups) == 1:
         return optimizers["0"]

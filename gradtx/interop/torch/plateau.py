@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.core import GradientTransformationExtraArgs, Params, Updates, factory
 from gradtx.numerics import Count
-from gradtx.transforms.scale import scaling
+from gradtx.transforms.scale import scaled
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -74,7 +74,6 @@ def reduce_lr_on_plateau(
       ValueError: a number is out of its range, or a word is another, or `value` is not a scalar.
     """
     sign = 1 if mode == "min" else -1
-    scaled = scaling("reduce_lr_on_plateau")
 
     @tree.lift
     def observe(rate, best, bad, cooling, count, *, value):
@@ -103,7 +102,7 @@ def reduce_lr_on_plateau(
         )
 
     def update(updates: Updates, state: PlateauState, params: Params | None = None, *, value: Any):
-        require.scalar("reduce_lr_on_plateau", "value", value)
+        require.scalar("value", value)
         return scaled(updates, factor=state.learning_rate / lr), PlateauState(*observe(*state, value=value))
 
     return GradientTransformationExtraArgs(init, update)

@@ -28,5 +28,5 @@ def radam(
     Raises:
       ValueError: a number is out of its range.
     """
-    direction = scheduled(scale_by_radam, **b1_and_b2("radam", betas), eps=eps, debias_eps=True)
+    direction = scheduled(scale_by_radam, **b1_and_b2(betas), eps=eps, debias_eps=True)
     return composed(direction, lr=lr, weight_decay=weight_decay, decoupled=decoupled_weight_decay, maximize=maximize)

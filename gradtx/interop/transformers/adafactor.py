@@ -72,7 +72,7 @@ def adafactor(
         raise ValueError("adafactor: warmup_init is of the relative step, got relative_step=False.")
     epsilon, min_scale = eps
     for k, number in enumerate(eps):
-        require.in_range("adafactor", f"eps[{k}]", number, NONNEGATIVE)
+        require.in_range(f"eps[{k}]", number, NONNEGATIVE)
 
     @schedule
     def falling(count):

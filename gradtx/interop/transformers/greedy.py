@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from gradtx import require, tree
 from gradtx.core import GradientTransformationExtraArgs, Params, Updates, factory
 from gradtx.numerics import Count
-from gradtx.transforms.scale import scaling
+from gradtx.transforms.scale import scaled
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -98,7 +98,6 @@ def greedy_lr(
     """
     sign = 1 if mode == "min" else -1
     worst = sign * math.inf
-    scaled = scaling("greedy_lr")
 
     def is_better(value, best):
         bar = best * (1 - sign * threshold) if threshold_mode == "rel" else best - sign * threshold
@@ -155,7 +154,7 @@ def greedy_lr(
         )
 
     def update(updates: Updates, state: GreedyLRState, params: Params | None = None, *, value: Any):
-        require.scalar("greedy_lr", "value", value)
+        require.scalar("value", value)
         return scaled(updates, factor=state.learning_rate / lr), GreedyLRState(*observe(*state, value=value))
 
     return GradientTransformationExtraArgs(init, update)

@@ -146,7 +146,7 @@ def _phases(schedulers: Sequence[Scheduler], milestones: Sequence[int]) -> list[
             f"sequential_lr: {len(schedulers)} schedulers meet at {len(schedulers) - 1} milestones, got {len(milestones)}."
         )
     for earlier, later in itertools.pairwise([0, *milestones]):
-        require.in_range("sequential_lr", f"the milestone after {earlier}", later, COUNTABLE._replace(low=earlier))
+        require.in_range(f"the milestone after {earlier}", later, COUNTABLE._replace(low=earlier))
     spans = zip(schedulers, [0, *milestones], [*milestones, int(COUNTABLE.high) + 1], strict=True)
     return [(member, begin, end - begin - 1) for member, begin, end in spans if begin < end]
 

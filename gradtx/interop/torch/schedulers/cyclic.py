@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import Scalar, Schedule, factory
+from gradtx.errors import unnamed
 from gradtx.interop.torch.schedulers.recurrence import Scheduler, power, setting
 from gradtx.schedules.formula import schedule
 
@@ -57,7 +58,7 @@ def cyclic_lr(
       Smith, Cyclical Learning Rates for Training Neural Networks, 2017, https://arxiv.org/abs/1506.01186
     """
     del cycle_momentum, base_momentum, max_momentum
-    height = _height("cyclic_lr", step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode)
+    height = _height(step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode)
     return setting("cyclic_lr", None, lambda count: base_lr + (max_lr - base_lr) * height(count), base=base_lr)
 
 
@@ -98,18 +99,18 @@ def cyclic_momentum(
       ValueError: as for `cyclic_lr`, or `cycle_momentum` is False.
     """
     del base_lr, max_lr
-    require_momentum("cyclic_momentum", cycle_momentum)
-    height = _height("cyclic_momentum", step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode)
+    require_momentum(cycle_momentum)
+    height = _height(step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode)
     return schedule(lambda count: max_momentum - (max_momentum - base_momentum) * height(count))
 
 
-def require_momentum(owner: str, cycle_momentum: bool) -> None:
+def require_momentum(cycle_momentum: bool) -> None:
     """Refuse to make the schedule of a momentum that does not change."""
     if not cycle_momentum:
-        raise ValueError(f"{owner}: with cycle_momentum=False the momentum stays; give the optimizer the number.")
+        raise unnamed(ValueError, "with cycle_momentum=False the momentum stays; give the optimizer the number.")
 
 
-def _height(owner: str, up: Any, down: Any, mode: str, gamma: Any, scale_fn: Any, scale_mode: str) -> Height:
+def _height(up: Any, down: Any, mode: str, gamma: Any, scale_fn: Any, scale_mode: str) -> Height:
     """Where between the lowest and the highest the value of a step is, from 0 to 1."""
     up = _whole(up)
     down = up if down is None else _whole(down)

@@ -82,7 +82,7 @@ def multi_step_lr(lr: Scalar, milestones: Sequence[float], gamma: float = 0.1) -
       ValueError: a milestone or `gamma` is negative.
     """
     for milestone in milestones:
-        require.in_range("multi_step_lr", "a milestone", milestone, COUNTABLE)
+        require.in_range("a milestone", milestone, COUNTABLE)
     steps = np.array(sorted(int(milestone) for milestone in milestones if milestone == int(milestone)), np.int32)
 
     def passed(count):

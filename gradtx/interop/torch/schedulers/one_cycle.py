@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import Scalar, Schedule, factory
+from gradtx.errors import unnamed
 from gradtx.interop.torch.schedulers.cyclic import require_momentum
 from gradtx.interop.torch.schedulers.recurrence import Scheduler, setting
 from gradtx.schedules.formula import AT_LEAST_ONE_STEP, FRACTION, between, cosine, schedule
@@ -66,7 +67,7 @@ def one_cycle_lr(
       https://arxiv.org/abs/1708.07120
     """
     del cycle_momentum, base_momentum, max_momentum
-    ends = _ends("one_cycle_lr", total_steps, epochs, steps_per_epoch, pct_start, anneal_strategy, three_phase)
+    ends = _ends(total_steps, epochs, steps_per_epoch, pct_start, anneal_strategy, three_phase)
     first = max_lr / div_factor
     last = first / final_div_factor
     knots = [first, max_lr, first, last] if three_phase else [first, max_lr, last]
@@ -110,25 +111,25 @@ def one_cycle_momentum(
       ValueError: as for `one_cycle_lr`, or `cycle_momentum` is False.
     """
     del max_lr, div_factor, final_div_factor
-    require_momentum("one_cycle_momentum", cycle_momentum)
-    ends = _ends("one_cycle_momentum", total_steps, epochs, steps_per_epoch, pct_start, anneal_strategy, three_phase)
+    require_momentum(cycle_momentum)
+    ends = _ends(total_steps, epochs, steps_per_epoch, pct_start, anneal_strategy, three_phase)
     knots = [max_momentum, base_momentum, max_momentum, max_momentum][: len(ends) + 1]
     return schedule(lambda count: _annealed(anneal_strategy, ends, knots, count))
 
 
 def _ends(
-    owner: str, total_steps: Any, epochs: Any, steps_per_epoch: Any, pct_start: Any, anneal_strategy: str, three_phase: bool
+    total_steps: Any, epochs: Any, steps_per_epoch: Any, pct_start: Any, anneal_strategy: str, three_phase: bool
 ) -> list[float]:
     """The steps at which the phases end, as torch computes them."""
     if total_steps is None:
         if epochs is None or steps_per_epoch is None:
-            raise ValueError(f"{owner}: give total_steps, or epochs and steps_per_epoch.")
+            raise unnamed(ValueError, "give total_steps, or epochs and steps_per_epoch.")
         total_steps = epochs * steps_per_epoch
     rise = float(pct_start * total_steps) - 1
     ends = [rise, *([float(2 * pct_start * total_steps) - 2] if three_phase else []), float(total_steps - 1)]
     if ends[0] == 0:
-        raise ValueError(
-            f"{owner}: a rise of {pct_start} · {total_steps} steps ends at the step where it begins; torch divides by 0."
+        raise unnamed(
+            ValueError, f"a rise of {pct_start} · {total_steps} steps ends at the step where it begins; torch divides by 0."
         )
     return ends
 
