@@ -19,7 +19,6 @@ from gradtx import (
     second_order,
     tree,
 )
-from gradtx.composition.hyperparams import hyperparams, set_hyperparams
 from gradtx.core import (
     EmptyState,
     GradientTransformation,
@@ -44,7 +43,11 @@ from gradtx.core import (
     stateless_with_tree_map,
     with_extra_args_support,
 )
-from gradtx.diagnostics import summary
+from gradtx.inspection.evaluation import eval_params
+from gradtx.inspection.hyperparameters import hyperparams, set_hyperparams
+from gradtx.inspection.summary import summary
+from gradtx.inspection.transfer import reset_state, transfer_state
+from gradtx.inspection.transfer_report import TransferReport
 from gradtx.linalg import matrix_inverse_pth_root, nnls, power_iteration
 from gradtx.losses import (
     convex_kl_divergence,
@@ -159,7 +162,6 @@ from gradtx.schedules import (
     warmup_exponential_decay_schedule,
 )
 from gradtx.schedules.scaled import scaled_schedule
-from gradtx.transfer import TransferReport, reset_state, transfer_state
 from gradtx.transforms.apply_every import ApplyEvery, apply_every
 from gradtx.transforms.backtracking_linesearch import (
     BacktrackingLinesearchInfo,
@@ -224,7 +226,6 @@ from gradtx.wrappers.conditionally import (
     conditionally_transform,
 )
 from gradtx.wrappers.consecutive import consecutive
-from gradtx.wrappers.evaluation import eval_params
 from gradtx.wrappers.flatten import flatten
 from gradtx.wrappers.freeze import freeze, selective_transform
 from gradtx.wrappers.grouped import Group, grouped

@@ -57,6 +57,18 @@ class Recipe:
         whole.apply_defaults()
         return whole.arguments
 
+    @classmethod
+    def of(cls, factory: Callable[..., Any], **arguments: Any) -> "Recipe":
+        """Return the recipe of the call `factory(**arguments)`; arguments that are their default are left out of its `repr`."""
+        signature = inspect.signature(factory)
+        chosen = {name: arg for name, arg in arguments.items() if arg is not signature.parameters[name].default}
+        return cls(factory, signature.bind(**chosen))
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """That of the factory."""
+        return self._bound.signature
+
     @property
     def name(self) -> str:
         return self.factory.__name__
@@ -77,13 +89,6 @@ class Recipe:
         words = [shown(arg) for arg in self.args]
         words += [f"{name}={shown(arg)}" for name, arg in self.kwargs.items()]
         return f"{self.name}({', '.join(words)})"
-
-
-def recipe_of(factory: Callable[..., Any], **arguments: Any) -> Recipe:
-    """Return the recipe of the call `factory(**arguments)`; arguments that are their default are left out of its `repr`."""
-    signature = inspect.signature(factory)
-    chosen = {name: arg for name, arg in arguments.items() if arg is not signature.parameters[name].default}
-    return Recipe(factory, signature.bind(**chosen))
 
 
 class Keyed:

@@ -12,8 +12,8 @@ import zoo
 
 import gradtx
 from gradtx import testing
-from gradtx.composition.arguments import is_number
-from gradtx.composition.settings import rebuilt, settings
+from gradtx.core.arguments import Argument
+from gradtx.core.hyperparameters import hyperparameters, rebuilt
 
 PARAMS = {"w": jnp.ones((3, 2))}
 
@@ -135,7 +135,7 @@ VALUES = {
 def test_other_hyperparameters_leave_nothing_behind():
     def run(k):
         for tx in VALUES.values():
-            changed = {path: value * (1 - 1e-3 * k) for path, value in settings(tx, is_number).items() if value}
+            changed = {path: value * (1 - 1e-3 * k) for path, value in hyperparameters(tx, Argument.is_number).items() if value}
             tx = rebuilt(tx, changed)
             tx.update(PARAMS, tx.init(PARAMS), PARAMS)
 

@@ -8,8 +8,7 @@ import zoo
 from chosen_laws import COMPOSED_LAWS, LAWS_OF_OPTIONS
 
 from gradtx import testing
-from gradtx.composition.parts import parts
-from gradtx.composition.settings import recipe_of
+from gradtx.inspection.walk import walk
 
 
 def marks(label, demand):
@@ -76,6 +75,6 @@ def test_a_chain_of_the_zoo_is_made_of_pieces_in_the_zoo():
         tx = zoo.transformation(label)
         state = jax.eval_shape(tx.init, testing.sample_params())
         assert type(state) is tuple, f"{label} is not a chain"
-        members = parts(tx, state)
+        members = walk(tx, state).parts
         assert len(members) == len(state)
-        assert {recipe_of(member.tx).factory.__name__ for member in members} <= names
+        assert {member.name for member in members} <= names

@@ -11,8 +11,8 @@ import zoo
 
 import gradtx
 from gradtx import tree
-from gradtx.composition.parts import walk
-from gradtx.composition.settings import nodes
+from gradtx.core.hyperparameters import all_made
+from gradtx.inspection.walk import walk
 
 PARAMS = {"kernel": jnp.ones((3, 4)), "bias": jnp.ones(4), "head": {"kernel": jnp.ones((4, 2))}}
 
@@ -51,11 +51,11 @@ def failure(tx, updates, state, params, **extra_args) -> Exception | None:
 
 def names(tx, state) -> set[str]:
     """The factories that a composition is made of, at every depth."""
-    found = {node.recipe.name for node in nodes(tx)}
-    for node in nodes(tx):
-        value: Any = node.value
+    found = {made.recipe.name for made in all_made(tx)}
+    for made in all_made(tx):
+        value: Any = made.value
         with contextlib.suppress(Exception):  # only what has this very state can be asked for its parts
-            found |= {part.tx.recipe.name for part in walk(value, state) if part.tx.recipe}
+            found |= {part.recipe.name for part in walk(value, state).everything() if part.recipe}
     return {name.partition("(")[0] for name in found}
 
 
@@ -155,7 +155,7 @@ def test_a_factory_of_ones_own_gives_its_name_and_a_plain_pair_none():
 
 
 def test_the_outermost_factory_names_what_is_wrong_when_it_is_built():
-    with pytest.raises(TypeError, match="^scale_by_adam: a moment needs a floating-point dtype, got int8"):
+    with pytest.raises(TypeError, match=r"^scale_by_adam: a moment needs a floating-point dtype, got int8"):
         gradtx.scale_by_adam(mu_dtype="int8")
     for make in (gradtx.adam, gradtx.adamw, gradtx.nadam):
         with pytest.raises(TypeError, match=f"^{make.__name__}: a moment needs a floating-point dtype, got int8"):

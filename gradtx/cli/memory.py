@@ -11,8 +11,9 @@ import jax.numpy as jnp
 
 from gradtx.cli.arguments import CommandError, large_number
 from gradtx.cli.factories import assignment, call, known_optimizers, named, written
-from gradtx.diagnostics import Summary, summary
-from gradtx.diagnostics.text import aligned, binary_size, size
+from gradtx.inspection.summary import summary
+from gradtx.inspection.summary_data import Summary
+from gradtx.inspection.summary_text import aligned, binary_size, size
 
 DTYPES = ("float32", "bfloat16", "float16")
 LEAST_SHARE = 1e-6  # of the total, for a row of its own

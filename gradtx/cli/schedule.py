@@ -11,7 +11,7 @@ import numpy as np
 from gradtx import Schedule
 from gradtx.cli.arguments import CommandError, picture_file, whole_number
 from gradtx.cli.factories import assignment, call, known_schedules, named, written
-from gradtx.diagnostics.text import aligned
+from gradtx.inspection.summary_text import aligned
 
 POINTS = 2001  # of a curve, more than a picture has pixels
 SOME_STEPS = (0, 1, 10, 100, 1000, 10000)

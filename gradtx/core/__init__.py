@@ -15,6 +15,7 @@ from gradtx.core.compositions import stateless as stateless
 from gradtx.core.compositions import stateless_with_tree_map as stateless_with_tree_map
 from gradtx.core.contracts import Contract as Contract
 from gradtx.core.contracts import at_step as at_step
+from gradtx.core.description import Decay as Decay
 from gradtx.core.description import Description as Description
 from gradtx.core.description import Part as Part
 from gradtx.core.description import declared_extra_args as declared_extra_args
@@ -24,6 +25,7 @@ from gradtx.core.description import forwards_to as forwards_to
 from gradtx.core.description import if_stepped as if_stepped
 from gradtx.core.description import is_transformation as is_transformation
 from gradtx.core.description import supported as supported
+from gradtx.core.description import tells as tells
 from gradtx.core.description import with_extra_args_support as with_extra_args_support
 from gradtx.core.extra_args import ANYTHING as ANYTHING
 from gradtx.core.extra_args import keywords as keywords

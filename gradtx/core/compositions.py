@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import jax
 
 from gradtx import tree
-from gradtx.core.description import Run, describe, description, description_of, forwards_to, with_extra_args_support
+from gradtx.core.description import Run, describe, description, description_of, forwards_to, tells, with_extra_args_support
 from gradtx.core.factories import factory
 from gradtx.core.protocol import (
     GradientTransformationExtraArgs,
@@ -121,6 +121,7 @@ def identity() -> GradientTransformationExtraArgs:
 def set_to_zero() -> GradientTransformationExtraArgs:
     """Replace every update by zeros, integer leaves too: what it is applied to does not move."""
 
+    @tells(freezes=True)
     def update(updates: Updates, state: OptState, params: Params | None = None):
         return tree.zeros_like(updates), state
 

@@ -65,6 +65,9 @@ class Contract:
                 optional = types.NoneType in require.alternatives(parameter.annotation)
                 several = parameter.kind is parameter.VAR_POSITIONAL
                 self.terms[name] = Term(kind, numbers or require.Range(), parameter.default, several, optional, check)
+        needed = [term.kind for term in self.terms.values() if term.kind and term.default is inspect.Parameter.empty]
+        self.wraps = any("a gradient transformation" in kind.words for kind in needed)
+        """Whether the function cannot be called without a transformation."""
 
     def keep(self, arguments: dict[str, Any]) -> None:
         """Put each argument as it is used in the place of what was given, or raise if it is not what it may be.

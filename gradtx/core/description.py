@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import jax.numpy as jnp
@@ -30,6 +31,14 @@ class Part(NamedTuple):
     state: OptState
 
 
+class Decay(NamedTuple):
+    """That of an average in a state: the field of the average, what the decay is called, and its value."""
+
+    field: str
+    name: str
+    value: Any
+
+
 class Run(Protocol):
     """An update whose arguments were checked already, by whoever holds the transformation."""
 
@@ -46,10 +55,14 @@ class Description(NamedTuple):
     - `requires`: what `update` cannot do without, `"params"` or an extra argument, with the name of what reads it;
     - `own`: the pair as its factory has written it, without the contract of arguments;
     - `run`: its update for a chain that has checked the arguments of all its members;
-    - `stands_for`: the pair of another library that it hands everything on to.
+    - `stands_for`: the pair of another library that it hands everything on to;
+    - `decays`: those of the averages in its state, as far as there is a name for them;
+    - `norm_of_all`: whether it takes the norm of all that it sees at once;
+    - `freezes`: whether its updates are zero.
 
-    Wrappers tell more, as functions of their state; `seen` is one of the parameters:
+    Wrappers tell more, mostly as functions of their state; `seen` is one of the parameters:
 
+    - `wraps`: whether it is known by what is inside of it, as a chain is, but not an optimizer that is made as one;
     - `parts`: what it wraps;
     - `seen`: for each part the parameters that it sees, with holes instead of the others; None for all of them;
     - `count`: the step at which it evaluates a schedule of its own; None means the first integer in its state;
@@ -66,12 +79,21 @@ class Description(NamedTuple):
     own: tuple[Callable[..., Any], Callable[..., Any]] | None = None
     run: Run | None = None
     stands_for: Transformation | None = None
+    decays: tuple[Decay, ...] = ()
+    norm_of_all: bool = False
+    freezes: bool = False
+    wraps: bool = False
     parts: Callable[[OptState], list[Part]] = lambda state: []
     seen: Callable[[Params], list[Params]] | None = None
     count: Callable[[OptState], Any] | None = None
     steps: Callable[[OptState], Any] | None = None
     follows: tuple[tuple[str, Schedule], ...] = ()
     adjust: Callable[[OptState, Mapping[str, Any], bool], OptState] | None = None
+
+    @property
+    def stores_hyperparameters(self) -> bool:
+        """Whether it keeps the hyperparameters of what it wraps in its state: its one part is that as it is at present."""
+        return self.adjust is not None
 
 
 def description(tx: Transformation) -> Description:
@@ -89,6 +111,24 @@ def describe(update: _R, told: Description) -> _R:
     """Let an `update` tell of its transformation."""
     vars(update)["description"] = told
     return update
+
+
+def tells(
+    *, decays: Mapping[str, tuple[str, Any]] = MappingProxyType({}), norm_of_all: bool = False, freezes: bool = False
+) -> Callable[[_R], _R]:
+    """Mark an `update` with what is to be known of its transformation, see `Description`.
+
+    Args:
+      decays: name and value of the decay of each average, by its field in the state.
+      norm_of_all: whether it takes the norm of all that it sees at once.
+      freezes: whether its updates are zero.
+    """
+
+    def mark(update: Any) -> Any:
+        found = tuple(Decay(field, *decay) for field, decay in decays.items())
+        return describe(update, description_of(update)._replace(decays=found, norm_of_all=norm_of_all, freezes=freezes))
+
+    return mark
 
 
 def declared_extra_args(update: Callable[..., Any]) -> frozenset[str]:
@@ -129,6 +169,7 @@ def forwards_to(
     count: Callable[[Any], Any] | None = None,
     steps: Callable[[Any], Any] | None = None,
     adjust: Callable[[Any, Mapping[str, Any], bool], OptState] | None = None,
+    wraps: bool = True,
 ) -> Callable[[_R], _R]:
     """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`, whose states it keeps.
 
@@ -141,6 +182,7 @@ def forwards_to(
       count: the step at which it evaluates a schedule of its own.
       steps: how many steps it has taken.
       adjust: the state with other hyperparameters.
+      wraps: whether it is known by what is inside of it.
     """
 
     def parts_by_state(state: OptState) -> list[Part]:
@@ -150,8 +192,8 @@ def forwards_to(
 
     def mark(update: Any) -> Any:
         names = arguments_of(update).keyword_only.union(extra_args, *(declared_extra_args(inner.update) for inner in inners))
-        told = Description(extra_args=names, parts=parts or parts_by_state, seen=seen, count=count, steps=steps, adjust=adjust)
-        return describe(update, told)
+        told = Description(extra_args=names, wraps=wraps, parts=parts or parts_by_state)
+        return describe(update, told._replace(seen=seen, count=count, steps=steps, adjust=adjust))
 
     return mark
 

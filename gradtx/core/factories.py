@@ -69,25 +69,26 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
         contract.keep(bound.arguments)
         recipe = Recipe(remembering, bound)
         with errors.naming(build.__name__):
-            made = _as_value(binder.call(bound), build, recipe)
+            made = _as_value(binder.call(bound), build, recipe, contract.wraps)
         made.recipe = recipe
         return made
 
     return mark_factory(remembering)
 
 
-def _as_value(made: Any, build: Callable[..., Any], recipe: Recipe) -> Value:
+def _as_value(made: Any, build: Callable[..., Any], recipe: Recipe, wraps: bool) -> Value:
     """What `build` has made, as something that can be given a recipe and is shared with nobody."""
     if isinstance(made, GradientTransformation):
-        return sealed(made, build.__name__, recipe)
+        return sealed(made, build.__name__, recipe, wraps)
     fresh = isinstance(made, Value) and made.recipe is None
     return made if fresh else Function(cast("Schedule", made), build)
 
 
-def sealed(tx: Transformation, name: str, recipe: Recipe | None = None) -> GradientTransformationExtraArgs:
+def sealed(tx: Transformation, name: str, recipe: Recipe | None = None, wraps: bool = False) -> GradientTransformationExtraArgs:
     """Give `tx.update` the contract of arguments, with `name` for the errors; one that has it already gets the name alone.
 
-    With a `recipe` that says all, an update outside of `jit` is one compiled program.
+    Then `wraps` says whether that is the name of a wrapper, too: adamw is made as a chain, but known by its own name. With a
+    `recipe` that says all, an update outside of `jit` is one compiled program.
     """
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
     told = description(tx)
@@ -132,7 +133,8 @@ def sealed(tx: Transformation, name: str, recipe: Recipe | None = None) -> Gradi
             raise
 
     init.__qualname__, update.__qualname__ = f"{name}.init", f"{name}.update"
-    describe(update, told._replace(name=name, requires=requires, run=run, own=(own_init, own_update)))
+    wraps = told.wraps and (wraps or told.own is None)
+    describe(update, told._replace(name=name, requires=requires, run=run, own=(own_init, own_update), wraps=wraps))
     return kind._make((init, update))
 
 

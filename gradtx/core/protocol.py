@@ -14,8 +14,14 @@ Updates: TypeAlias = Params
 """A tree like the parameters: gradients on their way to become steps."""
 OptState: TypeAlias = Any
 """A tree of NamedTuples, tuples, dicts and arrays."""
-Schedule: TypeAlias = Callable[[Any], Any]
-"""A function of the step count (an int32 scalar, 0 at the first step)."""
+
+
+class Schedule(Protocol):
+    """A function of the step count (an int32 scalar, 0 at the first step)."""
+
+    def __call__(self, count: Any, /) -> Any: ...
+
+
 Scalar: TypeAlias = float | jax.Array
 """A number, or an array without axes, which may be traced."""
 ScalarOrSchedule: TypeAlias = float | jax.Array | Schedule

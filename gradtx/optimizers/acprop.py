@@ -11,6 +11,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adabelief import ScaleByBeliefState
@@ -50,6 +51,7 @@ def scale_by_acprop(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_
     def init(params: Params) -> ScaleByBeliefState:
         return ScaleByBeliefState(*init_adam_state(params))
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
         first = state.count == 0
         debias2 = jnp.where(first, 1, debias(b2, state.count))

@@ -11,6 +11,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import debias_mean, gathered_weights, init_adam_state
@@ -59,6 +60,7 @@ def scale_by_belief(
     def init(params: Params) -> ScaleByBeliefState:
         return ScaleByBeliefState(*init_adam_state(params))
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
         count = safe_increment(state.count)
         updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count))

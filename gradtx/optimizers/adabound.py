@@ -15,6 +15,7 @@ from gradtx.core import (
     at_step,
     chain,
     factory,
+    tells,
 )
 from gradtx.errors import unnamed
 from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
@@ -59,6 +60,7 @@ def scale_by_adabound(
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state(params)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
         scalars = _bounds(b1, b2, final_scale, gamma, count)
@@ -99,6 +101,7 @@ def scale_by_amsbound(
     def init(params: Params) -> ScaleByAmsgradState:
         return init_amsgrad_state(params)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAmsgradState, params: Params | None = None):
         count = safe_increment(state.count)
         scalars = _bounds(b1, b2, final_scale, gamma, count)

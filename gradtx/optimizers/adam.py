@@ -15,6 +15,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -108,6 +109,7 @@ def scale_by_adam(
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state(params, mu_dtype)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
         updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count, debias_eps))

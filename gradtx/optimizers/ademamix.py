@@ -15,6 +15,7 @@ from gradtx.core import (
     at_step,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -90,6 +91,7 @@ def scale_by_ademamix(
             nu=tree.moment_like(params, real=True),
         )
 
+    @tells(decays={"m1": ("b1", b1), "m2": ("b3", b3), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAdemamixState, params: Params | None = None):
         count = safe_increment(state.count)
         b3_now = at_step(b3, state.count_m2)

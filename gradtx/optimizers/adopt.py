@@ -16,6 +16,7 @@ from gradtx.core import (
     at_step,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import ScaleByAdamState, init_adam_state
@@ -69,6 +70,7 @@ def scale_by_adopt(
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state(params, mu_dtype)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         bound = at_step(clip_value_fn, state.count.astype(float)) if use_clipping else None
         updates, mu, nu = rule(updates, state.mu, state.nu, first=state.count == 0, bound=bound)

@@ -14,6 +14,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.errors import unnamed
 from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
@@ -91,6 +92,7 @@ def scale_by_amsgrad(
     def init(params: Params) -> ScaleByAmsgradState:
         return init_amsgrad_state(params, mu_dtype)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAmsgradState, params: Params | None = None):
         count = safe_increment(state.count)
         weights = gathered_weights(b1, b2, count, debias_eps)

@@ -16,6 +16,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.errors import unnamed
 from gradtx.numerics import Count, safe_increment, without_infinity
@@ -69,6 +70,7 @@ def scale_by_lion(
     def init(params: Params) -> ScaleByLionState:
         return ScaleByLionState(jnp.zeros((), jnp.int32), tree.moment_like(params, mu_dtype))
 
+    @tells(decays={"mu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByLionState, params: Params | None = None):
         updates, mu = rule(updates, state.mu)
         return updates, ScaleByLionState(safe_increment(state.count), mu)

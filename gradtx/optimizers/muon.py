@@ -20,6 +20,7 @@ from gradtx.core import (
     chain,
     factory,
     init_empty_state,
+    tells,
 )
 from gradtx.errors import unnamed
 from gradtx.linalg import Preconditioning, orthogonalize
@@ -126,6 +127,7 @@ def scale_by_muon(
         numbers_of(weight_dimension_numbers, mu, MuonDimensionNumbers())  # raises if they do not fit
         return MuonState(jnp.zeros((), jnp.int32), mu, jnp.array(rows, float))
 
+    @tells(decays={"mu": ("beta", beta)})
     def update(updates: Updates, state: MuonState, params: Params | None = None):
         count = safe_increment(state.count)
         weights = {"debias1": 1.0, "next_debias1": 1.0}

@@ -7,7 +7,15 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gradtx import tree
-from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, Params, ScalarOrSchedule, Updates, factory
+from gradtx.core import (
+    GradientTransformation,
+    GradientTransformationExtraArgs,
+    Params,
+    ScalarOrSchedule,
+    Updates,
+    factory,
+    tells,
+)
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import adam, adamw, init_adam_state
 from gradtx.require import NONNEGATIVE
@@ -61,6 +69,7 @@ def scale_by_nadam(
     def init(params: Params) -> ScaleByNadamState:
         return ScaleByNadamState(*init_adam_state(params, mu_dtype), momentum_product=jnp.ones((), float))
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByNadamState, params: Params | None = None):
         count = safe_increment(state.count)
         now, ahead = momentum(count), momentum(safe_increment(count))

@@ -14,6 +14,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import Count, largest_squarable, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -74,6 +75,7 @@ def scale_by_novograd(
         nu = tree.map_leaves(lambda m: tree.full_of_shape(m.real, ()), tree.moment_like(params))
         return ScaleByNovogradState(jnp.zeros((), jnp.int32), mu, nu)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByNovogradState, params: Params):
         updates, mu, nu = rule(updates, state.mu, state.nu, params, first=state.count == 0)
         return updates, ScaleByNovogradState(safe_increment(state.count), mu, nu)

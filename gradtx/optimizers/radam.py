@@ -14,6 +14,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import ScaleByAdamState, debias_mean, gathered_weights, init_adam_state
@@ -74,6 +75,7 @@ def scale_by_radam(
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state(params)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
         weights = gathered_weights(b1, b2, count)

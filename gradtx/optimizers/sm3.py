@@ -15,6 +15,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import abs_sq, extreme, safe_sqrt, saturated, squarable
 from gradtx.require import DECAY, Range
@@ -63,6 +64,7 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
         nu = tree.moment_like(params)
         return ScaleBySM3State(tree.map_leaves(_covers, nu), nu)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleBySM3State, params: Params | None = None):
         updates, mu, nu = rule(updates, state.mu, state.nu)
         return updates, ScaleBySM3State(mu, nu)

@@ -20,6 +20,7 @@ from gradtx.core import (
     chain,
     factory,
     forwards_to,
+    tells,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, debias, safe_increment
@@ -158,7 +159,8 @@ def scale_by_sophia(
             hessian_fn_state=hessian_diagonal_fn.init(params),
         )
 
-    @forwards_to(hessian_diagonal_fn, states=lambda state: (state.hessian_fn_state,))
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
+    @forwards_to(hessian_diagonal_fn, states=lambda state: (state.hessian_fn_state,), wraps=False)
     @compiled
     def update(updates: Updates, state: SophiaState, params: Params | None = None, **extra_args: Any):
         def estimate():

@@ -11,6 +11,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import ScaleByAdamState
@@ -56,6 +57,7 @@ def scale_by_yogi(
         nu = tree.moment_like(params, fill_value=initial_accumulator_value, real=True)
         return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
 
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
         updates, mu, nu = rule(updates, state.mu, state.nu, debias1=debias(b1, count), debias2=debias(b2, count))

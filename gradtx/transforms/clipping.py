@@ -6,7 +6,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from gradtx import tree
-from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
+from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state, tells
 from gradtx.numerics import abs_sq, safe_sqrt
 from gradtx.require import LIMIT
 from gradtx.transforms.scale import scaled
@@ -53,6 +53,7 @@ def clip_by_global_norm(max_norm: float, *, axis_name: str | tuple[str, ...] | N
         https://arxiv.org/abs/1211.5063
     """
 
+    @tells(norm_of_all=True)
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         norm = tree.norm(updates, axis_name=axis_name)
         within = (norm < max_norm) | ~jnp.isfinite(norm)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from gradtx import tree
-from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
+from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state, tells
 from gradtx.errors import unnamed
 from gradtx.tree.holes import map_leaves
 
@@ -102,6 +102,7 @@ def normalize_by_update_norm(scale_factor: float = 1.0, eps: float = 1e-6) -> Gr
       eps: added to the norm.
     """
 
+    @tells(norm_of_all=True)
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return _resized(updates, norm=tree.norm(updates) + eps, wanted=scale_factor), state
 

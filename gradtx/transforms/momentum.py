@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gradtx import numerics, require, tree
-from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.core import GradientTransformation, Params, Updates, factory, tells
 from gradtx.numerics import Count, safe_increment
 
 
@@ -58,6 +58,7 @@ def trace(
         trace = tree.moment_like(params, accumulator_dtype)
         return TraceWithCountState(jnp.zeros((), jnp.int32), trace) if dampening is not None else TraceState(trace)
 
+    @tells(decays={"trace": ("decay", decay)})
     def update(updates: Updates, state: TraceState | TraceWithCountState, params: Params | None = None):
         if dampening is None or not isinstance(state, TraceWithCountState):
             updates, trace = rule(updates, state.trace)
@@ -97,6 +98,7 @@ def ema(decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None =
     def init(params: Params) -> EmaState:
         return EmaState(jnp.zeros((), jnp.int32), tree.moment_like(params, accumulator_dtype))
 
+    @tells(decays={"ema": ("decay", decay)})
     def update(updates: Updates, state: EmaState, params: Params | None = None):
         count = safe_increment(state.count)
         updates, average = rule(updates, state.ema, weight=numerics.debias(decay, count))

@@ -18,6 +18,7 @@ from gradtx.core import (
     factory,
     init_empty_state,
     sealed,
+    tells,
 )
 from gradtx.transforms.momentum import EmaState, ema
 
@@ -111,6 +112,7 @@ def measure_with_ema(
     def init(params: Params) -> tuple[EmptyState, EmaState]:
         return EmptyState(), average.init(numbers(params))
 
+    @tells(decays={"ema": ("decay", decay)})
     def update(updates: Updates, state: tuple[EmptyState, EmaState], params: Params | None = None):
         mean, ema_state = average.update(numbers(updates), state[1])
         return mean, (EmptyState(), ema_state)

@@ -7,12 +7,15 @@ be named in full, `ScaleByAdamState.count`.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import DictKey, GetAttrKey, keystr
+
+from gradtx.tree.holes import is_hole
 
 Path: TypeAlias = tuple[Any, ...]
 Filtering: TypeAlias = Callable[[Path, Any], bool]
@@ -30,6 +33,34 @@ class NamedTupleKey:
         return f"{self.tuple_name}.{self.name}"
 
 
+class Step(NamedTuple):
+    """A step down a tree: the node that is left, and the key of the child that is entered."""
+
+    parent: Any
+    key: Any
+
+
+def walk(
+    node: Any, stop: Callable[[Any], bool] = lambda node: False, steps: tuple[Step, ...] = ()
+) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    """Yield a tree and all parts of it with the steps that lead there: from the top, leaves in the order of `jax.tree.leaves`.
+
+    Args:
+      node: a state, or any tree.
+      stop: of what nothing below is visited.
+      steps: those that lead to `node`.
+    """
+    yield steps, node
+    if not stop(node):
+        for key, child in _children(node):
+            yield from walk(child, stop, (*steps, Step(node, key)))
+
+
+def is_leaf(node: Any) -> bool:
+    """Return whether a node of a tree is a leaf."""
+    return isinstance(node, _ARRAYS) or jax.tree_util.all_leaves([node])
+
+
 def get_all_with_path(tree: Any, key: Any, filtering: Filtering | None = None) -> list[tuple[Path, Any]]:
     """Return `(path, value)` for every part of a tree that is named `key`.
 
@@ -40,7 +71,8 @@ def get_all_with_path(tree: Any, key: Any, filtering: Filtering | None = None) -
       filtering: a function of the path and the value; what it is false for is left out. A path holds `DictKey`,
         `SequenceKey` and `GetAttrKey` of `jax.tree_util`, and `NamedTupleKey`; `jax.tree_util.keystr` prints it.
     """
-    return [(path, node) for path, node in _nodes((), tree) if _is_named(key, path, node, filtering)]
+    named = [(_path(steps), node) for steps, node in walk(tree) if key in _names(steps, node)]
+    return named if filtering is None else [(path, node) for path, node in named if filtering(path, node)]
 
 
 def get(tree: Any, key: Any, default: Any = None, filtering: Filtering | None = None) -> Any:
@@ -113,7 +145,7 @@ def set(tree: Any, filtering: Filtering | None = None, /, **kwargs: Any) -> Any:
         if not found:
             raise KeyError(f"set: {_why_nothing(tree, key)}")
         values |= {path: _in_place_of(old, value, weak=_follows_schedule(tree, path)) for path, old in found}
-    return _replaced((), tree, values)
+    return _replaced(tree, values)
 
 
 def _meant(tree: Any, key: Any, filtering: Filtering | None) -> list[tuple[Path, Any]]:
@@ -146,36 +178,41 @@ def _in_place_of(old: Any, value: Any, weak: bool) -> Any:
     return jnp.asarray(float(value)) if weak else jnp.asarray(value, old.dtype)
 
 
-def _replaced(path: Path, node: Any, values: dict[Path, Any]) -> Any:
-    if path in values:
-        return values[path]
-    children, structure = _children(path, node)
-    return structure.unflatten([_replaced(*child, values) for child in children]) if children else node
+def _replaced(node: Any, values: Mapping[Path, Any]) -> Any:
+    """The tree with values at some paths below it."""
+    if () in values:
+        return values[()]
+    keys, (children, structure) = [key for key, _ in _children(node)], jax.tree.flatten(node, is_leaf=lambda x: x is not node)
+    below = [{path[1:]: value for path, value in values.items() if path[0] == key} for key in keys]
+    return structure.unflatten([_replaced(*pair) if pair[1] else pair[0] for pair in zip(children, below, strict=True)])
 
 
-def _is_named(key: Any, path: Path, node: Any, filtering: Filtering | None) -> bool:
-    names = (*_name(path), *_full_name(path), *_type_name(node))
-    return key in names and (filtering is None or bool(filtering(path, node)))
+_ARRAYS = (jax.Array, np.ndarray, jax.ShapeDtypeStruct, bool, int, float)
 
 
-def _nodes(path: Path, node: Any) -> Iterator[tuple[Path, Any]]:
-    """The node and all below it, from the top."""
-    yield path, node
-    for child in _children(path, node)[0]:
-        yield from _nodes(*child)
-
-
-def _children(path: Path, node: Any) -> tuple[list[tuple[Path, Any]], Any]:
-    """The nodes directly below `node`, with their paths, and its structure."""
+def _children(node: Any) -> list[tuple[Any, Any]]:
+    """The keys and the nodes directly below a node: those of JAX, but that of a NamedTuple says which NamedTuple."""
+    if is_hole(node) or isinstance(node, _ARRAYS):
+        return []
     below, structure = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
     if jax.tree_util.treedef_is_leaf(structure):
-        return [], structure
-    return [((*path, _step(node, step)), child) for (step,), child in below], structure
+        return []
+    if is_namedtuple(node):
+        return [(NamedTupleKey(type(node).__name__, key.name), child) for (key,), child in below]
+    return [(key, child) for (key,), child in below]
 
 
-def _step(node: Any, step: Any) -> Any:
-    """The step as JAX has it, but with the name of the NamedTuple that is left."""
-    return next((NamedTupleKey(type_name, step.name) for type_name in _type_name(node)), step)
+def _path(steps: tuple[Step, ...]) -> Path:
+    return tuple(step.key for step in steps)
+
+
+def _names(steps: tuple[Step, ...], node: Any) -> list[Any]:
+    """What a node is called: by the last step to it, in full if that goes into a NamedTuple, and by its type if it is one."""
+    key = steps[-1].key if steps else None
+    own = [type(node).__name__] if is_namedtuple(node) else []
+    if isinstance(key, NamedTupleKey):
+        return [key.name, str(key), *own]
+    return [*_name((key,)), *own]
 
 
 def _name(path: Path) -> tuple[Any, ...]:
@@ -189,11 +226,6 @@ def _name(path: Path) -> tuple[Any, ...]:
 def _full_name(path: Path) -> tuple[str, ...]:
     """The last step of a path, if it goes into a NamedTuple."""
     return (str(path[-1]),) if path and isinstance(path[-1], NamedTupleKey) else ()
-
-
-def _type_name(node: Any) -> tuple[str, ...]:
-    """The name of a NamedTuple's type; none of another node."""
-    return (type(node).__name__,) if is_namedtuple(node) else ()
 
 
 def _listed(paths: Any) -> str:
@@ -211,5 +243,5 @@ def _why_nothing(tree: Any, key: str) -> str:
     found = get_all_with_path(tree, key)
     if found:
         return f"filtering leaves none of the {len(found)} values that are named {key!r}: {_listed(path for path, _ in found)}."
-    names = dict.fromkeys(str(name) for path, _ in _nodes((), tree) for name in _name(path))
+    names = dict.fromkeys(str(name) for steps, _ in walk(tree) for name in _name(_path(steps[-1:])))
     return f"nothing is named {key!r}; there are {', '.join(names) or 'no names'}."

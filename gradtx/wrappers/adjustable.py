@@ -5,28 +5,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from gradtx.compiled import compiled, keep_dtypes
-from gradtx.composition.arguments import is_number, looked_at
-from gradtx.composition.held import check_names, in_place_of, is_plain_number, known, require_held
-from gradtx.composition.settings import rebuilt, refuse_unknown, settings
 from gradtx.core import (
     GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
-    Params,
-    Part,
     Schedule,
     Transformation,
-    Updates,
     at_step,
     factory,
-    forwards_to,
     supported,
-    with_extra_args_support,
 )
-from gradtx.numerics import Count, safe_increment
+from gradtx.core.arguments import Argument, looked_at
+from gradtx.core.hyperparameters import hyperparameters, rebuilt, refuse_unknown
+from gradtx.numerics import Count
+from gradtx.wrappers.stored_hyperparameters import Layout, default_float, given_at_least, replacing, storing
 
 
 class OverrideState(NamedTuple):
@@ -71,17 +64,14 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
       ValueError: nothing is known of how `inner` was made.
     """
     inner = supported(inner)
-    given = settings(inner)
+    given = hyperparameters(inner)
     imposed = dict(schedules or {})
     _check(inner, given, imposed)
 
     def build(values: Mapping[str, Any]) -> GradientTransformation:
         return rebuilt(inner, values)
 
-    def arrays(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {path: value if isinstance(value, jax.Array) else np.asarray(value, _dtype()) for path, value in values.items()}
-
-    candidates = settings(inner, is_number)
+    candidates = hyperparameters(inner, Argument.is_number)
     first = {path: at_step(schedule, jnp.zeros((), jnp.int32)) for path, schedule in imposed.items()}
     fixed = looked_at(build, {**candidates, **first})
     for path in imposed:
@@ -89,54 +79,27 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
             raise TypeError(f"adjustable: {path} decides what is computed, so it cannot be a schedule.")
     numbers = {path: value for path, value in candidates.items() if path not in imposed and path not in fixed}
     own: dict[str, Schedule] = {path: value for path, value in given.items() if callable(value) and path not in imposed}
-    # What inits has arrays, as what updates has: a factory may leave out what a Python number of 0 is the weight of.
-    start = with_extra_args_support(build(arrays({**numbers, **first})))
+    followed = {**imposed, **own}
 
     def no_overrides() -> dict[str, OverrideState]:
-        return {path: OverrideState(jnp.zeros((), bool), jnp.zeros((), _dtype())) for path in {**imposed, **own}}
+        return {path: OverrideState(jnp.zeros((), bool), jnp.zeros((), default_float())) for path in followed}
 
-    def init(params: Params) -> AdjustableState:
-        return AdjustableState(
-            count=jnp.zeros((), jnp.int32),
-            hyperparams={path: jnp.array(value, _dtype()) for path, value in numbers.items()},
-            overrides=no_overrides(),
-            inner_state=start.init(params),
-        )
+    def begin(hyperparams: dict[str, jax.Array], inner_state: OptState) -> AdjustableState:
+        return AdjustableState(jnp.zeros((), jnp.int32), hyperparams, no_overrides(), inner_state)
 
-    def at_present(state: AdjustableState) -> GradientTransformation:
-        check_names("adjustable", state.hyperparams, numbers)
-        held = {path: jnp.asarray(known(value, numbers[path]), _dtype()) for path, value in state.hyperparams.items()}
-        count = known(state.count, jnp.zeros((), jnp.int32))
-        overrides = jax.tree.map(known, state.overrides, no_overrides())
-        overridden = {path: _overridden(own[path], overrides[path]) for path in own}
-        by_schedule = {path: _overridden(imposed[path], overrides[path])(count) for path in imposed}
-        return build({**held, **overridden, **by_schedule})
+    def scheduled(state: AdjustableState, extra_args: Any) -> tuple[dict[str, Any], AdjustableState]:
+        count = given_at_least(state.count, jnp.zeros((), jnp.int32))
+        overrides = jax.tree.map(given_at_least, state.overrides, no_overrides())
+        schedules = {path: _overridden(schedule, overrides[path]) for path, schedule in followed.items()}
+        return {path: each(count) if path in imposed else each for path, each in schedules.items()}, state
 
-    def parts(state: AdjustableState) -> list[Part]:
-        return [Part(None, at_present(state), state.inner_state)]
+    def override(state: AdjustableState, path: str, name: str, value: Any, override: bool) -> AdjustableState | None:
+        if path not in followed:
+            return None
+        changed = _changed(path, state.overrides[path], followed[path], value, override)
+        return state._replace(overrides={**state.overrides, path: changed})
 
-    def adjust(state: AdjustableState, values: Mapping[str, Any], override: bool) -> AdjustableState:
-        held, overrides = dict(state.hyperparams), dict(state.overrides)
-        build({path: value for path, value in values.items() if is_plain_number(value)})  # raises if one is out of its range
-        for path, value in values.items():
-            if path in overrides:
-                overrides[path] = _changed(path, overrides[path], {**own, **imposed}[path], value, override)
-            else:
-                require_held(path, held, path)
-                held[path] = in_place_of(path, held[path], value)
-        return state._replace(hyperparams=held, overrides=overrides)
-
-    @forwards_to(start, parts=parts, adjust=adjust)
-    @compiled
-    def update(updates: Updates, state: AdjustableState, params: Params | None = None, **extra_args: Any):
-        with jax.numpy_dtype_promotion("standard"):  # hyperparameters have a dtype of their own
-            present = with_extra_args_support(at_present(state))
-            new_updates, inner_state = present.update(updates, state.inner_state, params, **extra_args)
-        return keep_dtypes(new_updates, updates), state._replace(
-            count=safe_increment(state.count), inner_state=keep_dtypes(inner_state, state.inner_state)
-        )
-
-    return GradientTransformationExtraArgs(init, update)
+    return storing("adjustable", build, numbers, first, None, Layout(begin, scheduled, override))
 
 
 def _check(inner: Transformation, given: Mapping[str, Any], schedules: Mapping[str, Any]) -> None:
@@ -146,10 +109,6 @@ def _check(inner: Transformation, given: Mapping[str, Any], schedules: Mapping[s
             "others that are marked with gradtx.factory."
         )
     refuse_unknown("adjustable", schedules, given)
-
-
-def _dtype() -> Any:
-    return jax.dtypes.canonicalize_dtype(float)
 
 
 def _overridden(schedule: Schedule, override: OverrideState) -> Schedule:
@@ -164,4 +123,4 @@ def _changed(path: str, old: OverrideState, schedule: Schedule, value: Any, over
             f"set_hyperparams: {path} follows {schedule!r}; pass override=True to hold it at {value} instead (and later None: "
             "then the schedule goes on)."
         )
-    return OverrideState(jnp.ones_like(old.active), in_place_of(path, old.value, value))
+    return OverrideState(jnp.ones_like(old.active), replacing(path, old.value, value))

@@ -18,6 +18,7 @@ from gradtx.core import (
     factory,
     forwards_to,
     if_stepped,
+    tells,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
@@ -82,6 +83,7 @@ def averaged(
         average = tree.copy_of(params, accumulator_dtype)
         return AveragedState(jnp.zeros((), jnp.int32), average, inner.init(params))
 
+    @tells(decays={} if callable(rate) else {"average": ("1 − rate", 1 - rate)})
     @forwards_to(inner)
     def update(updates: Updates, state: AveragedState, params: Params, **extra_args: Any):
         updates, inner_state = inner.update(updates, state.inner_state, params, **extra_args)

@@ -11,6 +11,7 @@ from gradtx.core import (
     Transformation,
     at_step,
     factory,
+    tells,
 )
 from gradtx.numerics import safe_increment
 from gradtx.require import AT_LEAST_ONE, NONNEGATIVE
@@ -59,7 +60,7 @@ def exponentially_averaged(
         rest = jnp.maximum(rest, 9 / (10 + t)) if warmup else rest
         return jnp.where(t > 0, rest, 1)
 
-    return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
+    return _with_decay(averaged(inner, rate, accumulator_dtype=accumulator_dtype), "decay", decay)
 
 
 @factory(begin=NONNEGATIVE)
@@ -89,7 +90,7 @@ def polyak_averaged(
     def rate(count: Any) -> Any:
         return 1 / jnp.maximum(_steps_since(begin, count), 1)
 
-    return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
+    return _with_decay(averaged(inner, rate, accumulator_dtype=accumulator_dtype), "1 − 1/t in the long run", 1.0)
 
 
 @factory(begin=NONNEGATIVE, every=AT_LEAST_ONE)
@@ -124,6 +125,12 @@ def stochastic_weight_averaged(
         return jnp.where(t % every == 0, 1 / ((t // every).astype(float) + 1), 0)
 
     return averaged(inner, rate, accumulator_dtype=accumulator_dtype)
+
+
+def _with_decay(made: GradientTransformationExtraArgs, name: str, decay: Any) -> GradientTransformationExtraArgs:
+    """What `averaged` has made, which knows a rate alone, with the decay that this stands for."""
+    tells(decays={"average": (name, decay)})(made.update)
+    return made
 
 
 def _steps_since(begin: Any, count: Any) -> Any:

@@ -6,7 +6,7 @@ import jax
 
 from gradtx.core import GradientTransformationExtraArgs, Transformation, factory, set_to_zero
 from gradtx.tree.mask import Mask, check_mask, evaluate_mask
-from gradtx.wrappers.masked import masked
+from gradtx.wrappers.masked import behind_mask
 from gradtx.wrappers.partition import partition
 
 
@@ -19,7 +19,7 @@ def freeze(mask: Mask) -> GradientTransformationExtraArgs:
     Args:
       mask: which parameters are frozen; see `masked`.
     """
-    return masked(set_to_zero(), mask)
+    return behind_mask(set_to_zero(), mask)
 
 
 @factory

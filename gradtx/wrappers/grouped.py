@@ -10,7 +10,6 @@ from typing import Any
 import jax
 
 from gradtx import hints, require, tree
-from gradtx.composition.settings import rebuilt, settings
 from gradtx.core import (
     Contract,
     EmptyState,
@@ -25,8 +24,9 @@ from gradtx.core import (
     init_empty_state,
     set_to_zero,
 )
+from gradtx.core.hyperparameters import hyperparameters, rebuilt
 from gradtx.errors import naming, unnamed
-from gradtx.recipe import Value, recipe_of
+from gradtx.recipe import Recipe, Value
 from gradtx.schedules.scaled import scaled_schedule
 from gradtx.tree.paths import places, with_leaves
 from gradtx.tree.patterns import Pattern, check_pattern, first_match
@@ -67,7 +67,7 @@ class Group(Value):
             check_pattern(self.pattern)
         arguments = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         _CONTRACT.keep(arguments)
-        for name, value in {**arguments, "recipe": recipe_of(Group, **arguments)}.items():
+        for name, value in {**arguments, "recipe": Recipe.of(Group, **arguments)}.items():
             object.__setattr__(self, name, value)
         said = [name for name in ("optimizer", "learning_rate_factor", "weight_decay") if arguments[name] is not None]
         if self.frozen and said:
@@ -164,7 +164,7 @@ def _member(optimizer: Transformation, group: Group) -> Transformation:
 
 
 def _with_weight_decay(optimizer: Transformation, group: Group) -> GradientTransformation:
-    paths = [path for path in settings(optimizer) if _argument(path).endswith(("weight_decay", "weight_decay_rate"))]
+    paths = [path for path in hyperparameters(optimizer) if _argument(path).endswith(("weight_decay", "weight_decay_rate"))]
     if not paths:
         raise ValueError(
             f"grouped: {optimizer!r} has no weight_decay to be replaced in {group!r}; "
@@ -174,7 +174,7 @@ def _with_weight_decay(optimizer: Transformation, group: Group) -> GradientTrans
 
 
 def _with_factor(optimizer: Transformation, factor: float | jax.Array) -> GradientTransformation:
-    rates = {path: rate for path, rate in settings(optimizer).items() if _is_learning_rate(_argument(path))}
+    rates = {path: rate for path, rate in hyperparameters(optimizer).items() if _is_learning_rate(_argument(path))}
     if not rates:
         return chain(optimizer, scale_updates(factor))
     scaled = {path: scaled_schedule(rate, factor) if callable(rate) else factor * rate for path, rate in rates.items()}

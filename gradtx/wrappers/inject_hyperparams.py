@@ -8,31 +8,23 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import DTypeLike
 
 from gradtx import hints
-from gradtx.compiled import compiled, keep_dtypes
-from gradtx.composition.arguments import is_number, is_schedule, looked_at, signature_of
-from gradtx.composition.held import check_names, in_place_of, is_plain_number, known, require_held
 from gradtx.core import (
     ANYTHING,
     GradientTransformation,
     GradientTransformationExtraArgs,
     OptState,
-    Params,
-    Part,
     Schedule,
-    Updates,
     at_step,
     factory,
-    forwards_to,
     sealed,
-    supported,
-    with_extra_args_support,
 )
+from gradtx.core.arguments import arguments_in, looked_at
 from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import Recipe, Value
+from gradtx.wrappers.stored_hyperparameters import Layout, given_at_least, storing
 
 
 class InjectHyperparamsState(NamedTuple):
@@ -187,91 +179,49 @@ def _injecting(
 def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> GradientTransformationExtraArgs:
     """Make the transformation that an `InjectedFactory` returns when it is called with `arguments`."""
     signature = inspect.signature(made_by.inner_factory)
-    parameters = signature_of(made_by.inner_factory).parameters
     own = {name: value for name, value in arguments.items() if name not in made_by.static_args}
-    schedules = {
-        name: value if isinstance(value, StatefulSchedule) else WrappedSchedule(value)
-        for name, value in own.items()
-        if isinstance(value, StatefulSchedule) or is_schedule(value, parameters[name])
-    }
-    numbers = {name: value for name, value in own.items() if is_number(value, parameters[name])}
+    known = arguments_in(made_by.inner_factory, own)
+    schedules = {each.name: each.value for each in known if isinstance(each.value, StatefulSchedule)}
+    schedules |= {each.name: WrappedSchedule(each.value) for each in known if each.name not in schedules and each.is_schedule()}
 
-    def build(hyperparams: Mapping[str, Any]) -> GradientTransformationExtraArgs:
+    def build(hyperparams: Mapping[str, Any]) -> GradientTransformation:
         call = inspect.BoundArguments(signature, {**arguments, **hyperparams})  # pyright: ignore[reportArgumentType]
-        return with_extra_args_support(made_by.inner_factory(*call.args, **call.kwargs))
+        return made_by.inner_factory(*call.args, **call.kwargs)
 
-    def as_hyperparam(value: Any) -> jax.Array:
-        return jnp.array(value, made_by.dtype)  # a copy: a state that shares the caller's array could not be donated
-
-    def values() -> dict[str, Any]:
-        return {**numbers, **{name: schedule(schedule.init()) for name, schedule in schedules.items()}}
-
-    build(values())  # raises if an argument is not what it may be
-    for name in looked_at(build, values()):
+    at_first = {each.name: each.value for each in known if each.is_number()}
+    at_first |= {name: schedule(schedule.init()) for name, schedule in schedules.items()}
+    build(at_first)  # raises if an argument is not what it may be
+    for name in looked_at(build, at_first):
         if name in schedules:
             raise TypeError(f"{made_by.__name__}: {name} cannot be a schedule, as the factory looks at its value.")
-        del numbers[name]
-    # What inits has arrays, as what updates has: a factory may leave out what a Python number of 0 is the weight of.
-    inner = build({name: value if isinstance(value, jax.Array) else np.asarray(value) for name, value in values().items()})
+        del at_first[name]
 
-    def init(params: Params) -> InjectStatefulHyperparamsState:
-        return InjectStatefulHyperparamsState(
-            count=jnp.zeros((), jnp.int32),
-            hyperparams={name: as_hyperparam(value) for name, value in values().items()},
-            hyperparams_states={name: schedule.init() for name, schedule in schedules.items()},
-            inner_state=inner.init(params),
-        )
+    def begin(hyperparams: dict[str, jax.Array], inner_state: OptState) -> InjectStatefulHyperparamsState:
+        states = {name: schedule.init() for name, schedule in schedules.items()}
+        return InjectStatefulHyperparamsState(jnp.zeros((), jnp.int32), hyperparams, states, inner_state)
 
-    def present(state: InjectStatefulHyperparamsState) -> list[Part]:
-        at_first = values()
-        now = {name: as_hyperparam(known(value, at_first[name])) for name, value in state.hyperparams.items()}
+    def scheduled(state: InjectStatefulHyperparamsState, extra_args: dict[str, Any] | None):
+        said, states = {}, dict(state.hyperparams_states)
         for name, schedule_state in state.hyperparams_states.items():
-            own_schedule = isinstance(schedules[name], WrappedSchedule)  # what others will say depends on the extra arguments
-            if own_schedule and not _is_written(state.hyperparams[name]):
-                now[name] = said(name, jax.tree.map(known, schedule_state, schedules[name].init()))
-        return [Part(None, supported(build(now)), state.inner_state)]
+            schedule, present = schedules[name], jax.tree.map(given_at_least, schedule_state, schedules[name].init())
+            if extra_args is not None or isinstance(schedule, WrappedSchedule):
+                said[name] = jnp.asarray(schedule(present, **(extra_args or {})), made_by.dtype)
+                states[name] = schedule.update(present, **(extra_args or {}))
+        used = {name: value for name, value in said.items() if not _is_written(state.hyperparams[name])}
+        return used, state._replace(hyperparams={**state.hyperparams, **said}, hyperparams_states=states)
 
-    def adjust(state: InjectStatefulHyperparamsState, values: Mapping[str, Any], override: bool) -> Any:
-        del override
-        names = {path: path.rpartition(".")[2] for path in values}
-        for path, name in names.items():
-            if name in state.hyperparams_states:
-                raise ValueError(
-                    f"set_hyperparams: {path} follows {arguments[name]!r}; del state.hyperparams_states[{name!r}] ends that. "
-                    "Of adjustable, schedules can be overridden."
-                )
-            require_held(path, state.hyperparams, name)
-        build({name: values[path] for path, name in names.items() if is_plain_number(values[path])})
-        new = {name: in_place_of(path, state.hyperparams[name], values[path]) for path, name in names.items()}
-        return state._replace(hyperparams={**state.hyperparams, **new})
+    def override(state: InjectStatefulHyperparamsState, path: str, name: str, value: Any, override: bool) -> None:
+        if name in state.hyperparams_states:
+            raise ValueError(
+                f"set_hyperparams: {path} follows {arguments[name]!r}; del state.hyperparams_states[{name!r}] ends that. "
+                "Of adjustable, schedules can be overridden."
+            )
 
-    def said(name: str, schedule_state: Any, **extra_args: Any) -> jax.Array:
-        return as_hyperparam(schedules[name](schedule_state, **extra_args))
-
+    layout = Layout(begin, scheduled, override, name_of=lambda path: path.rpartition(".")[2])
     # The update of a schedule with a state takes any extra argument.
     stateful = any(not isinstance(schedule, WrappedSchedule) for schedule in schedules.values())
-
-    @forwards_to(inner, extra_args=frozenset({ANYTHING} if stateful else ()), parts=present, adjust=adjust)
-    @compiled
-    def update(updates: Updates, state: InjectStatefulHyperparamsState, params: Params | None = None, **extra_args: Any):
-        check_names(made_by.__name__, state.hyperparams.keys(), numbers.keys() | schedules.keys())
-        used = {name: as_hyperparam(value) for name, value in state.hyperparams.items()}
-        shown = dict(used)
-        states = {}
-        for name, schedule_state in state.hyperparams_states.items():
-            shown[name] = said(name, schedule_state, **extra_args)
-            used[name] = used[name] if _is_written(state.hyperparams[name]) else shown[name]
-            states[name] = schedules[name].update(schedule_state, **extra_args)
-        with jax.numpy_dtype_promotion("standard"):  # hyperparameters have a dtype of their own
-            new_updates, inner_state = build(used).update(updates, state.inner_state, params, **extra_args)
-        return keep_dtypes(new_updates, updates), InjectStatefulHyperparamsState(
-            count=safe_increment(state.count),
-            hyperparams=shown,
-            hyperparams_states=states,
-            inner_state=keep_dtypes(inner_state, state.inner_state),
-        )
-
-    return GradientTransformationExtraArgs(init, update)
+    reads = frozenset({ANYTHING} if stateful else ())
+    return storing(made_by.__name__, build, at_first, {}, made_by.dtype, layout, reads)
 
 
 def _is_written(value: Any) -> bool:

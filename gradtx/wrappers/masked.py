@@ -28,10 +28,15 @@ def masked(inner: Transformation, mask: Mask, *, mask_compatible_extra_args: boo
       TypeError: a leaf of the mask is not a bool (when built, if the mask is not a function).
       ValueError: the mask does not match the tree.
     """
+    return behind_mask(inner, mask, mask_compatible_extra_args)
+
+
+def behind_mask(inner: Transformation, mask: Mask, mask_extra_args: bool = False) -> GradientTransformationExtraArgs:
+    """Make the pair of functions of `masked`."""
     inner = with_extra_args_support(inner)
 
     def seen(params: Params) -> list[Params]:
         return [mask_out(evaluate_mask(mask, params), params)]
 
-    init, update = through_mask(mask, *inner, mask_extra_args=mask_compatible_extra_args)
+    init, update = through_mask(mask, *inner, mask_extra_args=mask_extra_args)
     return GradientTransformationExtraArgs(init, forwards_to(inner, seen=seen)(update))

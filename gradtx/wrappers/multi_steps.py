@@ -17,6 +17,7 @@ from gradtx.core import (
     GradientTransformationExtraArgs,
     OptState,
     Params,
+    Schedule,
     Transformation,
     Updates,
     at_step,
@@ -26,7 +27,7 @@ from gradtx.core import (
 )
 from gradtx.errors import naming, unnamed
 from gradtx.numerics import Count, safe_increment
-from gradtx.recipe import recipe_of
+from gradtx.recipe import Recipe
 from gradtx.tree.dtypes import at_least_float32
 
 
@@ -120,7 +121,7 @@ class MultiSteps(GradientTransformationExtraArgs):
     def __new__(
         cls,
         opt: Transformation,
-        every_k_schedule: int | Callable[[jax.Array], Any],
+        every_k_schedule: int | Schedule,
         use_grad_mean: bool = True,
         should_skip_update_fn: ShouldSkipUpdateFunction | None = None,
         accumulator_dtype: DTypeLike | None = jnp.float32,
@@ -136,7 +137,7 @@ class MultiSteps(GradientTransformationExtraArgs):
         with naming("MultiSteps"):
             made = sealed(multi_steps(**arguments), "MultiSteps")
         self = super().__new__(cls, made.init, made.update)
-        self.recipe = recipe_of(cls, **arguments)
+        self.recipe = Recipe.of(cls, **arguments)
         self.inner_opt = opt
         return self
 
@@ -154,7 +155,7 @@ _CONTRACT = Contract("MultiSteps", inspect.signature(MultiSteps), {"every_k_sche
 
 def multi_steps(
     opt: Transformation,
-    every_k_schedule: int | Callable[[jax.Array], Any],
+    every_k_schedule: int | Schedule,
     use_grad_mean: bool,
     should_skip_update_fn: ShouldSkipUpdateFunction | None,
     accumulator_dtype: DTypeLike | None,

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from trees import properties, trees
 
+import gradtx
 from gradtx import tree
+from gradtx.optimizers import adam
 
 pytestmark = pytest.mark.quick
 
@@ -146,6 +148,28 @@ def test_a_rule_is_traced_once_for_each_shape_and_dtype():
         call(x, x)
     # jit traces in its own context: once outside and once inside would be fine, once for each leaf would not.
     assert sum(traces.values()) <= 2 * 6
+
+
+def test_many_leaves_of_one_type_take_few_calls():
+    def calls(n):
+        x = {str(k): jnp.ones(3) for k in range(n)}
+        jaxpr = jax.make_jaxpr(lambda x: scale_by_test(x, x, x, factor=0.5))(x)
+        chex.assert_trees_all_equal(jax.jit(scale_by_test)(x, x, x, factor=0.5), scale_by_test(x, x, x, factor=0.5))
+        return len(jaxpr.eqns)
+
+    assert [calls(n) for n in (1, 3, 9, 100, 103)] == [1, 3, 3, 10, 11]
+
+
+def test_rules_of_equal_transformations_are_traced_once(monkeypatch):
+    traced = Counter()
+    monkeypatch.setattr(adam, "debias_mean", lambda g, m, b1, *_: traced.update([b1]) or m)
+
+    @jax.jit
+    def step(g):
+        return [tx.update(g, tx.init(g)) for tx in map(gradtx.scale_by_adam, (0.375, 0.375, 0.625, 0.375))]
+
+    step(jnp.ones(31))
+    assert traced == {0.375: 1, 0.625: 1}
 
 
 def test_a_second_call_outside_of_jit_compiles_nothing():

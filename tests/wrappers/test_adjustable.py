@@ -14,7 +14,7 @@ import zoo
 
 import gradtx
 from gradtx import adjustable, hyperparams, set_hyperparams
-from gradtx.composition.settings import settings
+from gradtx.core.hyperparameters import hyperparameters as known_hyperparameters
 from gradtx.testing.samples import gradients_like, sample_params
 
 PARAMS = {"w": jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), "b": jnp.ones(3)}
@@ -39,7 +39,7 @@ def test_it_moves_as_what_it_wraps():
 @pytest.mark.parametrize("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_every_sample_can_be_traced_with_its_hyperparameters(label):
     tx, params = zoo.transformation(label), sample_params()
-    if not settings(tx):
+    if not known_hyperparameters(tx):
         with pytest.raises(ValueError, match="nothing is known of the hyperparameters"):
             adjustable(tx)
         return

@@ -13,8 +13,8 @@ import optax
 import pytest
 
 from gradtx import tree
-from gradtx.composition.hyperparams import hyperparams
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, Schedule, chain, factory
+from gradtx.inspection.hyperparameters import hyperparams
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.require import is_zero
 from gradtx.schedules import linear_schedule

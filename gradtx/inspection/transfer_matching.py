@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from gradtx.transfer.nodes import Entry, Key, Node
+from gradtx.inspection.transfer_nodes import Entry, Key, Node
 
 Fits: TypeAlias = Callable[[Entry, Entry], bool]
 """Whether a new entry can take the value of an old one."""

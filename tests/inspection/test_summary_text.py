@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gradtx
-from gradtx.diagnostics.text import binary_size, patterns, size
+from gradtx.inspection.summary_text import binary_size, patterns, size
 
 
 def params():

@@ -9,7 +9,7 @@ from gradtx import tree
 from gradtx.core import OptState, Params
 from gradtx.errors import names_errors, unnamed
 from gradtx.tree.paths import in_containers_of
-from gradtx.tree.search import is_namedtuple
+from gradtx.tree.search import is_namedtuple, walk
 from gradtx.wrappers.lookahead import is_pair
 from gradtx.wrappers.schedule_free import average_of_iterates
 
@@ -37,19 +37,11 @@ def eval_params(state: OptState, params: _Tree) -> _Tree:
     """
     if any(_is_state(node) for node in jax.tree.leaves(params, is_leaf=_is_state)):
         raise unnamed(TypeError, "there is a state in the parameters. Call eval_params(state, params).")
-    evaluated = _evaluated(state, params)
+    evaluated: Any = params
+    for _, part in walk(state, stop=_is_replaced):
+        if _is_replaced(part):
+            evaluated = _REPLACEMENTS[type(part).__name__](part, evaluated)
     return evaluated.slow if is_pair(evaluated) else evaluated
-
-
-def _evaluated(state: OptState, params: Params) -> Params:
-    """The parameters, with what the outermost averages in a state are of replaced by them."""
-    replace = _REPLACEMENTS.get(type(state).__name__)
-    if replace is not None:
-        return replace(state, params)
-    if not jax.tree_util.all_leaves([state]):
-        for part in jax.tree.leaves(state, is_leaf=lambda node: node is not state):
-            params = _evaluated(part, params)
-    return params
 
 
 @tree.lift(like="p")
@@ -74,6 +66,10 @@ _REPLACEMENTS: Mapping[str, Callable[[Any, Params], Params]] = {
     "LookaheadState": _of_lookahead,
     "ScheduleFreeState": average_of_iterates,
 }
+
+
+def _is_replaced(part: Any) -> bool:
+    return type(part).__name__ in _REPLACEMENTS
 
 
 def _is_state(node: Any) -> bool:

@@ -11,8 +11,8 @@ import zoo
 from tables import table
 
 import gradtx
-from gradtx.composition.parts import parts, walk
-from gradtx.composition.settings import rebuilt, settings
+from gradtx.core.hyperparameters import hyperparameters, rebuilt
+from gradtx.inspection.walk import walk
 from gradtx.interop import torch
 
 PARAMS = {"w": np.ones((3, 3), np.float32), "b": np.ones(3, np.float32)}
@@ -31,7 +31,7 @@ def test_chains_and_wrappers_add_nothing_to_a_path():
         "sgd.learning_rate": 0.1,
         "sgd.momentum": 0.9,
     }
-    assert settings(tx) == expected
+    assert hyperparameters(tx) == expected
 
 
 def test_labels_and_names_come_before():
@@ -39,7 +39,7 @@ def test_labels_and_names_come_before():
         ("clipping", gradtx.clip(1.0)),
         ("descent", gradtx.partition({"matrix": gradtx.sgd(0.1), 0: gradtx.scale(2.0)}, by_rank)),
     )
-    assert settings(tx) == {
+    assert hyperparameters(tx) == {
         "clipping.clip.max_delta": 1.0,
         "descent.matrix.sgd.learning_rate": 0.1,
         "descent.0.scale.step_size": 2.0,
@@ -48,7 +48,7 @@ def test_labels_and_names_come_before():
 
 def test_an_index_tells_equal_names_apart():
     tx = gradtx.chain(gradtx.scale(1.0), gradtx.clip(9.0), gradtx.scale(2.0))
-    assert settings(tx) == {"scale[0].step_size": 1.0, "clip.max_delta": 9.0, "scale[1].step_size": 2.0}
+    assert hyperparameters(tx) == {"scale[0].step_size": 1.0, "clip.max_delta": 9.0, "scale[1].step_size": 2.0}
 
 
 def test_flags_dtypes_and_functions_other_than_schedules_are_no_hyperparameters():
@@ -59,7 +59,7 @@ def test_flags_dtypes_and_functions_other_than_schedules_are_no_hyperparameters(
         gradtx.snapshot("norm", gradtx.tree.norm),
         gradtx.lion(schedule, mu_dtype="bfloat16", mask=by_rank),
     )
-    assert settings(tx) == {
+    assert hyperparameters(tx) == {
         "scale_by_schedule.step_size_fn": schedule,
         "lion.learning_rate": schedule,
         "lion.b1": 0.9,
@@ -70,20 +70,20 @@ def test_flags_dtypes_and_functions_other_than_schedules_are_no_hyperparameters(
 
 def test_several_numbers_have_an_index():
     tx = torch.adam(betas=(gradtx.linear_schedule(0.8, 0.9, 10), 0.99))
-    found = settings(tx)
+    found = hyperparameters(tx)
     assert list(found) == ["adam.lr", "adam.betas[0]", "adam.betas[1]", "adam.eps", "adam.weight_decay"]
     assert found["adam.betas[1]"] == 0.99
     assert rebuilt(tx, {"adam.betas[0]": 0.7}) == torch.adam(betas=(0.7, 0.99))
 
 
 def test_an_injected_factory_has_the_names_of_the_factory():
-    assert settings(gradtx.inject_hyperparams(gradtx.sgd)(0.1)) == {"sgd.learning_rate": 0.1}
+    assert hyperparameters(gradtx.inject_hyperparams(gradtx.sgd)(0.1)) == {"sgd.learning_rate": 0.1}
 
 
 def test_of_another_library_nothing_is_known():
-    assert settings(optax.adam(1e-3)) == {}
-    assert settings(gradtx.chain(optax.adam(1e-3), gradtx.scale(2.0))) == {"scale.step_size": 2.0}
-    assert parts(optax.adam(1e-3), optax.adam(1e-3).init(PARAMS)) == []
+    assert hyperparameters(optax.adam(1e-3)) == {}
+    assert hyperparameters(gradtx.chain(optax.adam(1e-3), gradtx.scale(2.0))) == {"scale.step_size": 2.0}
+    assert walk(optax.adam(1e-3), optax.adam(1e-3).init(PARAMS)).parts == ()
 
 
 def test_a_composition_is_made_again_with_other_hyperparameters():
@@ -116,7 +116,7 @@ def test_a_factory_refuses_what_is_out_of_its_range():
 @table("label", zoo.existing(zoo.TRANSFORMATIONS))
 def test_every_sample_is_made_again_as_it_is(label):
     tx = zoo.transformation(label)
-    assert rebuilt(tx, settings(tx)) == tx
+    assert rebuilt(tx, hyperparameters(tx)) == tx
 
 
 @table("label", zoo.existing(zoo.TRANSFORMATIONS))
@@ -124,6 +124,6 @@ def test_the_parts_of_every_sample_are_found_beside_their_states(label):
     tx = zoo.transformation(label)
     state = jax.eval_shape(tx.init, PARAMS)
     whole = {id(leaf) for leaf in jax.tree.leaves(state)}
-    for part in walk(tx, state):
+    for part in walk(tx, state).everything():
         assert {id(leaf) for leaf in jax.tree.leaves(part.state)} <= whole
         assert callable(part.tx.init)

@@ -1,16 +1,17 @@
 """The state, field by field, beside the parameters."""
 
 import collections
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+from jax.sharding import Sharding
 
-from gradtx.diagnostics.arrays import Parameter, bytes_of
-from gradtx.diagnostics.data import Entry, ShapeClass
-from gradtx.diagnostics.walk import Node
+from gradtx.inspection.summary_data import Entry, ShapeClass
+from gradtx.inspection.walk import Node, Parameter
 from gradtx.tree.holes import is_hole
-from gradtx.tree.search import is_namedtuple
+from gradtx.tree.search import NamedTupleKey, is_leaf, is_namedtuple, walk
 
 
 class Owner(NamedTuple):
@@ -38,12 +39,15 @@ class Array(NamedTuple):
         return self.parameter.sharding if self.parameter is not None and self.like == "parameter" else None
 
 
-def entries(node: Node, parameters: Sequence[Parameter]) -> list[Entry]:
+def bytes_of(shape: tuple[int, ...], dtype: Any, sharding: Sharding | None = None) -> int:
+    """Return the bytes of an array; with a sharding, of the part that one device keeps."""
+    return math.prod(shape if sharding is None else sharding.shard_shape(shape)) * dtype.itemsize
+
+
+def entries(node: Node) -> list[Entry]:
     """Return the fields of the state of a transformation, without those of its parts."""
-    by_path = {parameter.path: parameter for parameter in parameters}
-    own = [by_path[path] for path in node.paths]
     kinds: dict[Any, list[Array]] = collections.defaultdict(list)
-    for array in _arrays(node, own):
+    for array in _arrays(node):
         kinds[array.owner, array.like, str(array.leaf.dtype)].append(array)
     return [_entry(node, owner, like, dtype, arrays) for (owner, like, dtype), arrays in kinds.items()]
 
@@ -63,28 +67,24 @@ def _entry(node: Node, owner: Owner, like: ShapeClass, dtype: str, arrays: Seque
     )
 
 
-def _arrays(node: Node, parameters: Sequence[Parameter]) -> Iterator[Array]:
+def _arrays(node: Node) -> Iterator[Array]:
     """The arrays of a state without those of its parts."""
     structure = jax.tree.structure(node.params)
-    others = {id(part.state) for part in node.parts}
+    of_parts = [part.state for part in node.parts]
 
-    def descend(part: Any, owner: Owner) -> Iterator[Array]:
-        if id(part) in others:
-            return
+    def is_of_a_part(part: Any) -> bool:
+        return any(part is state for state in of_parts)
+
+    for steps, part in walk(node.state, lambda part: is_of_a_part(part) or _beside(structure, part) is not None):
+        if is_hole(part) or is_of_a_part(part):
+            continue
+        keys = [step.key for step in steps if isinstance(step.key, NamedTupleKey)]
+        owner = Owner(keys[-1].tuple_name, keys[-1].name) if keys else Owner(node.name, "state")
         if (columns := _beside(structure, part)) is not None:
-            for parameter, column in zip(parameters, columns, strict=True):
+            for parameter, column in zip(node.parameters, columns, strict=True):
                 yield from (Array(owner, leaf, parameter) for leaf in jax.tree.leaves(column))
-        elif _is_state(part):
-            for field, value in zip(part._fields, part, strict=True):
-                yield from descend(value, Owner(type(part).__name__, field))
-        elif jax.tree_util.all_leaves([part]):
+        elif is_leaf(part):
             yield Array(owner, part, None)
-        else:
-            children = jax.tree.leaves(part, is_leaf=lambda child: child is not part)
-            for child in children:
-                yield from descend(child, owner)
-
-    yield from descend(node.state, Owner(node.name, "state"))
 
 
 def _beside(structure: Any, part: Any) -> list[Any] | None:
@@ -93,8 +93,7 @@ def _beside(structure: Any, part: Any) -> list[Any] | None:
         columns = structure.flatten_up_to(part)
     except ValueError:
         return None
-    states = (node for column in columns for node in jax.tree.leaves(column, is_leaf=_is_state))
-    return None if any(map(_is_state, states)) else columns
+    return None if any(map(_is_state, jax.tree.leaves(columns, is_leaf=_is_state))) else columns
 
 
 def _is_state(node: Any) -> bool:

@@ -4,15 +4,13 @@ import collections
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from gradtx.composition.parts import holds_hyperparameters
-from gradtx.core import chain, named_chain
-from gradtx.diagnostics.arrays import Parameter
-from gradtx.diagnostics.data import ParameterGroup
-from gradtx.diagnostics.walk import Node
+from gradtx.inspection.summary_data import ParameterGroup
+from gradtx.inspection.summary_entries import bytes_of
+from gradtx.inspection.walk import Node, Parameter, visible
 from gradtx.require import is_zero
 from gradtx.tree.mask import evaluate_mask, mask_out
 
-HELD = "in the state"
+STORED = "in the state"
 """The weight decay of what keeps its hyperparameters in the state."""
 UNKNOWN = "unknown"
 """The weight decay of what is not made by a factory of gradtx."""
@@ -26,16 +24,25 @@ class Share(NamedTuple):
     paths: Sequence[str]
 
 
-def groups(node: Node, parameters: Sequence[Parameter]) -> tuple[ParameterGroup, ...]:
+def groups(node: Node) -> tuple[ParameterGroup, ...]:
     """Return the parameters in groups, those together that have all in common."""
-    traits = {parameter.path: {"label": [], "transformation": [], "weight_decay": []} for parameter in parameters}
+    traits = {path: {"label": [], "transformation": [], "weight_decay": []} for path in node.paths}
     for share in _shares(node):
         for path in share.paths:
             traits[path][share.kind].append(share.value)
     members: dict[Any, list[Parameter]] = collections.defaultdict(list)
-    for parameter in parameters:
+    for parameter in node.parameters:
         members[repr(traits[parameter.path])].append(parameter)
     return tuple(_group(traits[same[0].path], same) for same in members.values())
+
+
+def named(node: Node) -> Iterator[Node]:
+    """Yield what the parameters pass through: the outermost parts that are not wrappers."""
+    if node.told.wraps:
+        for part in node.parts:
+            yield from named(part)
+    else:
+        yield node
 
 
 def _group(traits: dict[str, list[Any]], parameters: Sequence[Parameter]) -> ParameterGroup:
@@ -45,7 +52,7 @@ def _group(traits: dict[str, list[Any]], parameters: Sequence[Parameter]) -> Par
         weight_decay=tuple(traits["weight_decay"]),
         paths=tuple(parameter.path for parameter in parameters),
         parameters=sum(parameter.size for parameter in parameters),
-        bytes=sum(parameter.bytes for parameter in parameters),
+        bytes=sum(bytes_of(parameter.shape, parameter.dtype) for parameter in parameters),
     )
 
 
@@ -56,7 +63,7 @@ def _shares(node: Node, inside_of_named: bool = False) -> Iterator[Share]:
       node: a transformation.
       inside_of_named: whether it is a part of one whose name says enough, as scale_by_adam is of adam.
     """
-    if not inside_of_named and not is_wrapper(node):
+    if not inside_of_named and not node.told.wraps:
         inside_of_named = True
         yield Share("transformation", node.name, node.paths)
     if node.recipe is None:
@@ -71,20 +78,12 @@ def _shares(node: Node, inside_of_named: bool = False) -> Iterator[Share]:
 
 def decay(node: Node) -> Share | None:
     """Return the weight decay of a transformation without parts, and the parameters that get it; None if it has none."""
-    weight_decay = node.settings.get("weight_decay", 0)
+    weight_decay = node.hyperparameters.get("weight_decay", 0)
     if node.recipe is None or node.parts or is_zero(weight_decay):
         return None
     arguments = node.recipe.arguments
     mask = arguments.get("mask", arguments.get("weight_decay_mask"))
-    seen = node.params if mask is None else mask_out(evaluate_mask(mask, node.params), node.params)
-    return Share("weight_decay", HELD if node.held else weight_decay, node._replace(params=seen).paths)
-
-
-def is_wrapper(node: Node) -> bool:
-    """Return whether a transformation is named by what is inside, as chains and wrappers are."""
-    if node.recipe is None:
-        return False
-    if node.recipe.factory in (chain, named_chain) or holds_hyperparameters(node.tx):
-        return True
-    wraps = bool(node.parts) and node.recipe.factory.__module__.startswith("gradtx.wrappers")
-    return wraps and not node.name.startswith("scale_by")
+    decayed = node.parameters
+    if mask is not None:
+        decayed = visible(mask_out(evaluate_mask(mask, node.params), node.params), node.params, node.parameters)
+    return Share("weight_decay", STORED if node.is_stored else weight_decay, [parameter.path for parameter in decayed])

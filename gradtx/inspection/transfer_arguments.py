@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from gradtx.core import Params, is_transformation
-from gradtx.transfer.nodes import Node, containers_of, parameter_of
+from gradtx.inspection.transfer_nodes import Node, containers_of, parameter_of
 from gradtx.tree.paths import leaves_with_paths
 from gradtx.tree.patterns import Pattern, check_pattern, find
 from gradtx.tree.unmatched import listed, nothing_matches

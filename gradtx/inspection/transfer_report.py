@@ -6,9 +6,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gradtx.transfer.matching import are_apart
-from gradtx.transfer.nodes import Entry, Key, Node, titles_of
-from gradtx.transfer.placing import are_equal, is_larger
+from gradtx.inspection.transfer_matching import are_apart
+from gradtx.inspection.transfer_nodes import Entry, Key, Node, titles_of
+from gradtx.inspection.transfer_placing import are_equal, is_larger
 
 WhyNot: TypeAlias = Callable[[Entry, Entry], str | None]
 """Why a new entry cannot take the value of an old one; None if it can."""

@@ -1,6 +1,7 @@
 """Read and change the hyperparameters of a running optimizer."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -8,10 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import tree
-from gradtx.composition.parts import holds_hyperparameters, parts, walk
-from gradtx.composition.settings import Labels, Node, has_recipe, numbered, own_settings, refuse_unknown
-from gradtx.core import GradientTransformation, OptState, Part, Transformation, description, supported
-from gradtx.recipe import Recipe, Value
+from gradtx.core import OptState, Transformation
+from gradtx.core.hyperparameters import Labels, Made, made_in, numbered, refuse_unknown
+from gradtx.inspection.walk import Node, walk
 from gradtx.tree.paths import without_boxes
 
 
@@ -36,8 +36,8 @@ def hyperparams(tx: Transformation, state: OptState, *, last: bool = False) -> d
     Raises:
       ValueError: the state is not that of `tx`.
     """
-    found = _settings("hyperparams", tx, without_boxes(state), last=last)
-    return {path: _value(setting, last=last) for path, setting in found.items()}
+    found = _found("hyperparams", tx, without_boxes(state), last=last)
+    return {path: each.value(last) for path, each in found.items()}
 
 
 def set_hyperparams(tx: Transformation, state: OptState, values: Mapping[str, Any], *, override: bool = False) -> OptState:
@@ -62,117 +62,106 @@ def set_hyperparams(tx: Transformation, state: OptState, values: Mapping[str, An
         another shape.
     """
     bare = without_boxes(state)
-    known = _settings("set_hyperparams", tx, bare)
+    known = _found("set_hyperparams", tx, bare)
     refuse_unknown("set_hyperparams", values, known)
-    adjusted: dict[int, dict[str, Any]] = {}
-    holders: dict[int, Part] = {}
+    by_holder: dict[Node, dict[str, Any]] = {}
     for path, value in values.items():
-        holder = known[path].holder
-        if holder is None:
+        place = known[path].place
+        if place.holder is None:
             raise ValueError(
                 f"set_hyperparams: {path} is compiled into the update, as the optimizer is not adjustable; "
-                f"write adjustable({known[path].place.node.name}(...)), or adjustable(...) around the whole."
+                f"write adjustable({place.made.name}(...)), or adjustable(...) around the whole."
             )
-        holders[id(holder.state)] = holder
-        adjusted.setdefault(id(holder.state), {})[known[path].local_path] = value
-    replaced = {key: _adjusted(holders[key], new, override) for key, new in adjusted.items()}
-    new = jax.tree.map(lambda node: replaced.get(id(node), node), bare, is_leaf=lambda node: id(node) in replaced)
+        by_holder.setdefault(place.holder, {})[f"{place.local_name}.{known[path].argument}"] = value
+    # A part knows its state, but not where that is in the whole.
+    changed = {id(holder.state): _adjusted(holder, new, override) for holder, new in by_holder.items()}
+    new = jax.tree.map(lambda node: changed.get(id(node), node), bare, is_leaf=lambda node: id(node) in changed)
     return jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(new))
 
 
-def _adjusted(holder: Part, values: Mapping[str, Any], override: bool) -> OptState:
-    adjust = description(holder.tx).adjust
-    assert adjust is not None
-    return adjust(holder.state, values, override)
+def _adjusted(holder: Node, values: Mapping[str, Any], override: bool) -> OptState:
+    assert holder.told.adjust is not None
+    return holder.told.adjust(holder.state, values, override)
 
 
 # --- where hyperparameters are ----------------------------------------------------------------------------------------
 
 
 class _Place(NamedTuple):
-    """A factory that was called, all that it has made beside their states, and the wrapper that holds its hyperparameters."""
+    """What a factory has made, all of it that has a state, that state, and the wrapper that stores its hyperparameters."""
 
-    node: Node
-    made: list[Part]
+    made: Made
+    nodes: Sequence[Node]
     state: OptState
-    holder: Part | None = None
+    holder: Node | None = None
     local_name: str = ""
 
 
-class _Setting(NamedTuple):
+class _Hyperparameter(NamedTuple):
     """A hyperparameter as it was given, and where."""
 
     place: _Place
     argument: str
     given: Any
 
-    @property
-    def holder(self) -> Part | None:
-        return self.place.holder
+    def value(self, last: bool) -> Any:
+        """What it is in the next step, or was in the last."""
+        if not callable(self.given):
+            return self.given
+        step = _step(self.given, self.place)
+        return self.given(_before(step) if last else step)
 
-    @property
-    def local_path(self) -> str:
-        return f"{self.place.local_name}.{self.argument}"
 
-
-def _settings(owner: str, tx: Transformation, state: OptState, *, last: bool = False) -> dict[str, _Setting]:
+def _found(owner: str, tx: Transformation, state: OptState, *, last: bool = False) -> dict[str, _Hyperparameter]:
     try:
-        places = _whole(tx, state, last)
+        places = _places_in(walk(tx, state), last)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{owner}: the state is not that of {tx!r}; pass what init or update has returned, under vmap that of many runs."
         ) from error
     return {
-        f"{name}.{argument}": _Setting(place, argument, given)
-        for name, place in zip(numbered(place.node.name for place in places), places, strict=True)
-        for argument, given in (*own_settings(place.node.recipe), *_followed(place.node.value))
+        f"{name}.{argument}": _Hyperparameter(place, argument, given)
+        for name, place in zip(_names(places), places, strict=True)
+        for argument, given in place.made.hyperparameters().items()
     }
 
 
-def _followed(value: Value) -> Iterable[tuple[str, Any]]:
-    return description(value).follows if isinstance(value, GradientTransformation) else ()
+def _names(places: Sequence[_Place]) -> list[str]:
+    return numbered(place.made.name for place in places)
 
 
-def _whole(tx: Transformation, state: OptState, last: bool) -> list[_Place]:
-    tx = supported(tx)
-    return list(_places(tx, state, (), [Part(None, tx, state)], last))
+def _places_in(node: Node, last: bool) -> list[_Place]:
+    nodes = [node]
+    return [place for made in made_in(node.tx) for place in _places(made, node.state, nodes, last)]
 
 
-def _places(value: Value, state: OptState, labels: Labels, around: list[Part], last: bool) -> Iterator[_Place]:
-    """The factories whose calls made `value`, in the order of `settings.nodes`, as they are at present.
+def _places(made: Made, state: OptState, nodes: list[Node], last: bool) -> Iterator[_Place]:
+    """What the call of a factory and the calls among its arguments have made, in the order of `hyperparameters`.
 
-    Its state is that of the first of the parts `around` that it is; if it is none of them, that of all is passed on.
+    Its state is that of the first of the `nodes` that it is, which is taken; if it is none of them, that of all is passed on.
     """
-    index = next((k for k, part in enumerate(around) if part.tx is value), None)
-    own = None if index is None else around.pop(index)
+    own = next((node for node in nodes if node.tx is made.value), None)
     if own is not None:
-        state, around = own.state, list(walk(own.tx, own.state))[1:]
-        if holds_hyperparameters(own.tx):
-            yield from _held(own, labels, last)
+        nodes.remove(own)
+        if own.told.stores_hyperparameters:
+            yield from _stored(own, made.labels, last)
             return
-    if has_recipe(value):
-        node = Node(labels, value)
-        yield _Place(node, [own, *around] if own else list(around), state)
-        for part_labels, part in node.below():
-            yield from _places(part, state, part_labels, around, last)
+        state, nodes = own.state, list(own.everything())[1:]
+    yield _Place(made, [own, *nodes] if own else list(nodes), state)
+    for given in made.given():
+        yield from _places(given, state, nodes, last)
 
 
-def _held(holder: Part, labels: Labels, last: bool) -> Iterator[_Place]:
-    [present] = parts(holder.tx, _at_last_step(holder.state) if last else holder.state)
-    places = _whole(present.tx, present.state, last)
-    for local_name, place in zip(numbered(place.node.name for place in places), places, strict=True):
-        node = place.node._replace(labels=(*labels, *place.node.labels))
-        yield place._replace(node=node) if place.holder else place._replace(node=node, holder=holder, local_name=local_name)
+def _stored(holder: Node, labels: Labels, last: bool) -> Iterator[_Place]:
+    """What is in a wrapper that stores the hyperparameters of its one part, as that is at present."""
+    [present] = replace(holder, state=_at_last_step(holder.state)).parts if last else holder.parts
+    places = _places_in(present, last)
+    for local_name, place in zip(_names(places), places, strict=True):
+        place = place._replace(made=place.made._replace(labels=(*labels, *place.made.labels)))
+        yield place if place.holder else place._replace(holder=holder, local_name=local_name)
 
 
 # --- what schedules say -----------------------------------------------------------------------------------------------
-
-
-def _value(setting: _Setting, *, last: bool) -> Any:
-    if not callable(setting.given):
-        return setting.given
-    step = _step(setting.given, setting.place)
-    return setting.given(_before(step) if last else step)
 
 
 def _before(step: Any) -> Any:
@@ -180,7 +169,7 @@ def _before(step: Any) -> Any:
 
 
 def _at_last_step(state: Any) -> Any:
-    """The state of what holds hyperparameters with its count, and those of its schedules, at the step before."""
+    """The state of what stores hyperparameters with its count, and those of its schedules, at the step before."""
     changed: dict[str, Any] = {}
     if "count" in getattr(state, "_fields", ()):
         changed["count"] = _before(state.count)
@@ -191,24 +180,22 @@ def _at_last_step(state: Any) -> Any:
 
 def _step(schedule: Any, place: _Place) -> Any:
     """The step at which a schedule is evaluated next: that of the innermost transformation that was given it."""
-    for part in reversed(place.made):
-        recipe: Recipe | None = getattr(part.tx, "recipe", None)
-        if recipe is not None and any(given is schedule for given in recipe.arguments.values()):
-            count = _count(part)
+    for node in reversed(place.nodes):
+        if node.recipe is not None and any(given is schedule for given in node.recipe.arguments.values()):
+            count = _count(node)
             if count is not None:
                 return count
     counts = tree.get_all_with_path(place.state, "count")
     if not counts:
-        raise ValueError(f"hyperparams: no count in the state tells at which step {place.node.name} evaluates {schedule!r}.")
+        raise ValueError(f"hyperparams: no count in the state tells at which step {place.made.name} evaluates {schedule!r}.")
     return counts[0][1]
 
 
-def _count(part: Part) -> Any:
+def _count(node: Node) -> Any:
     """The step of a transformation that evaluates a schedule; None if its parts do."""
-    told = description(part.tx).count
-    if told is not None:
-        return told(part.state)
-    return next((field for field in _fields(part.state) if _is_integer(field)), None)
+    if node.told.count is not None:
+        return node.told.count(node.state)
+    return next((field for field in _fields(node.state) if _is_integer(field)), None)
 
 
 def _fields(state: OptState) -> Iterator[Any]:

@@ -1,5 +1,6 @@
-"""A summary as a text of 100 columns; only tables may be wider."""
+"""A summary as a text of 100 columns, of which only tables may be wider, and as HTML for notebooks."""
 
+import html
 import re
 import textwrap
 from collections import Counter
@@ -8,7 +9,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gradtx.diagnostics.data import Component, Entry, ParameterGroup, Summary
+from gradtx.inspection.summary_data import Component, Entry, ParameterGroup, Summary
 from gradtx.recipe import shown
 
 WIDTH = 100
@@ -28,6 +29,20 @@ def as_text(summary: Summary) -> str:
         "\n".join(_wrapped("! ", warning, "  ") for warning in summary.warnings),
     ]
     return "\n\n".join(filter(None, sections))
+
+
+def as_html(summary: Summary) -> str:
+    """Return the composition as a list and all else as tables."""
+    paths = ["paths", *(", ".join(patterns(group.paths)) for group in summary.groups)]
+    return "\n".join(
+        [
+            f"<ul>{_item(summary.composition)}</ul>",
+            _table([(*row, own) for row, own in zip(group_rows(summary.groups), paths, strict=True)]),
+            _table(state_rows(summary)) if summary.entries else "",
+            *(f"<p>{html.escape(line)}</p>" for line in totals(summary)),
+            *(f"<p><b>{html.escape(warning)}</b></p>" for warning in summary.warnings),
+        ]
+    )
 
 
 def call(component: Component) -> str:
@@ -87,6 +102,18 @@ def aligned(rows: Sequence[Row], right: Sequence[int] = ()) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def _item(component: Component) -> str:
+    parts = "".join(map(_item, component.parts))
+    return f"<li><code>{html.escape(call(component))}</code>{f'<ul>{parts}</ul>' if parts else ''}</li>"
+
+
+def _table(rows: Sequence[Row]) -> str:
+    header, *body = rows
+    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
+    lines = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in body)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>"
 
 
 def _tree(component: Component, first: str = "", rest: str = "") -> Iterator[str]:

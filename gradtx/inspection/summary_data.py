@@ -129,11 +129,11 @@ class Summary:
         return self.parameter_bytes_per_device < self.parameter_bytes
 
     def __repr__(self) -> str:
-        from gradtx.diagnostics.text import as_text
+        from gradtx.inspection.summary_text import as_text
 
         return as_text(self)
 
     def _repr_html_(self) -> str:
-        from gradtx.diagnostics.html import as_html
+        from gradtx.inspection.summary_text import as_html
 
         return as_html(self)

@@ -8,40 +8,32 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.core import Function
-from gradtx.diagnostics.arrays import Parameter
-from gradtx.diagnostics.data import Entry, ParameterGroup
-from gradtx.diagnostics.groups import decay, is_wrapper
-from gradtx.diagnostics.walk import Node
+from gradtx.inspection.summary_data import Entry, ParameterGroup
+from gradtx.inspection.summary_groups import decay, named
+from gradtx.inspection.walk import Node
 from gradtx.recipe import Value
-
-# Where averages are kept, and the argument that is their decay; a factory may have another word for it.
-_DECAYS = {"mu": "b1", "nu": "b2", "m1": "b1", "m2": "b3", "trace": "decay", "ema": "decay", "average": "decay"}
-_OTHER_DECAYS = {("scale_by_lion", "mu"): "b2", ("scale_by_muon", "mu"): "beta"}
+from gradtx.schedules import join_schedules, linear_schedule
 
 _LOW_PRECISION = ("bfloat16", "float16")
-_NORMS_OF_ALL = ("clip_by_global_norm", "normalize_by_update_norm")
 
 
-def warnings(
-    node: Node, entries: Sequence[tuple[Node, Entry]], groups: Sequence[ParameterGroup], parameters: Sequence[Parameter]
-) -> tuple[str, ...]:
+def warnings(node: Node, entries: Sequence[tuple[Node, Entry]], groups: Sequence[ParameterGroup]) -> tuple[str, ...]:
     """Return one sentence for each thing that is wrong.
 
     Args:
       node: the composition.
       entries: its state, each entry with its transformation.
       groups: the parameters in groups.
-      parameters: the parameters.
     """
     found = [
         *_stalling(entries),
         *_short_schedules(node),
         *_no_decay(node),
-        *_norms_of_a_part(node, groups),
+        *_norms_of_a_part(node),
         *_nothing_seen(node),
-        *_integers(groups, parameters),
-        *_unchanged_gradients(node, groups, parameters),
-        *_nothing_moves(groups),
+        *_integers(node),
+        *_unchanged_gradients(node, groups),
+        *_nothing_moves(node),
     ]
     return tuple(dict.fromkeys(found))
 
@@ -58,22 +50,12 @@ def _stalling(entries: Sequence[tuple[Node, Entry]]) -> Iterator[str]:
             if entry.field == "nu":
                 yield f"{field} is kept in {entry.dtype}: with a decay above {slowest:.5g} it never decays."
             continue
-        name, value = _decay_of(node, entry.field)
-        if value > slowest:
-            yield f"{field} is kept in {entry.dtype}, in which it never decays: {name} is {value:.6g}; keep it in float32."
-
-
-def _decay_of(node: Node, field: str) -> tuple[str, float]:
-    """The name and the value of the decay of an average; 0 if that is no number."""
-    assert node.recipe is not None
-    if node.name == "polyak_averaged":
-        return "1 − 1/t in the long run", 1.0
-    if "rate" in node.recipe.arguments and field == "average":
-        rate = node.recipe.arguments["rate"]
-        return "1 − rate", 1 - float(rate) if isinstance(rate, numbers.Real) else 0.0
-    name = _OTHER_DECAYS.get((node.name, field), _DECAYS.get(field, ""))
-    value = node.recipe.arguments.get(name)
-    return name, float(value) if isinstance(value, numbers.Real) else 0.0
+        for told in node.told.decays:
+            if told.field == entry.field and isinstance(told.value, int | float) and told.value > slowest:
+                yield (
+                    f"{field} is kept in {entry.dtype}, in which it never decays: {told.name} is {told.value:.6g}; "
+                    "keep it in float32."
+                )
 
 
 def _short_schedules(node: Node) -> Iterator[str]:
@@ -85,14 +67,14 @@ def _short_schedules(node: Node) -> Iterator[str]:
             warmup, total = arguments.get("num_warmup_steps"), arguments.get("num_training_steps")
             if isinstance(warmup, numbers.Real) and isinstance(total, numbers.Real) and warmup >= total:
                 yield f"{schedule!r} ends within its warm-up: it has {total} steps, of which {warmup} are warm-up."
-            if schedule.recipe.name == "join_schedules":
+            if schedule.recipe.factory is join_schedules:
                 yield from _cut_off(schedule, arguments)
 
 
 def _cut_off(schedule: Value, arguments: Any) -> Iterator[str]:
     first, boundary = arguments["schedules"][0], next(iter(arguments["boundaries"]), None)
     recipe = getattr(first, "recipe", None)
-    if recipe is None or recipe.name != "linear_schedule":
+    if recipe is None or recipe.factory is not linear_schedule:
         return
     start, end, steps = (recipe.arguments[name] for name in ("init_value", "end_value", "transition_steps"))
     if _are_numbers(start, end, steps, boundary) and end > start and steps > boundary:
@@ -120,11 +102,11 @@ def _no_decay(node: Node) -> Iterator[str]:
             yield f"{_called(part)} decays nothing: its mask is False for every parameter."
 
 
-def _norms_of_a_part(node: Node, groups: Sequence[ParameterGroup]) -> Iterator[str]:
-    trained = {path for group in groups if "set_to_zero" not in group.transformations for path in group.paths}
+def _norms_of_a_part(node: Node) -> Iterator[str]:
+    trained = set(node.paths) - _frozen(node)
     for part in node.everything():
         others = trained.difference(part.paths)
-        if part.name in _NORMS_OF_ALL and part.paths and others:
+        if part.told.norm_of_all and part.paths and others:
             yield (
                 f"{_called(part)} takes the norm of what it sees, {len(part.paths)} of {len(part.paths) + len(others)} arrays; "
                 "for that of all, put it into a chain before what divides them."
@@ -133,31 +115,36 @@ def _norms_of_a_part(node: Node, groups: Sequence[ParameterGroup]) -> Iterator[s
 
 def _nothing_seen(node: Node) -> Iterator[str]:
     """Labels and masks that leave nothing over; those within an optimizer are its own affair."""
-    for part in node.parts if is_wrapper(node) else ():
+    for part in node.parts if node.told.wraps else ():
         if node.paths and not part.paths:
             reason = "its mask is False for all" if part.label is None else f"none has the label {part.label!r}"
             yield f"{_called(node)} has no parameter for {part.name}: {reason}."
         yield from _nothing_seen(part)
 
 
-def _integers(groups: Sequence[ParameterGroup], parameters: Sequence[Parameter]) -> Iterator[str]:
-    moved = {path for group in groups if set(group.transformations) - {"set_to_zero"} for path in group.paths}
-    for parameter in parameters:
+def _integers(node: Node) -> Iterator[str]:
+    moved = {path for part in named(node) if not part.told.freezes for path in part.paths}
+    for parameter in node.parameters:
         if parameter.path in moved and not jnp.issubdtype(parameter.dtype, jnp.inexact):
             yield f"{parameter.path or 'The array'} has dtype {parameter.dtype}: it has no gradient; freeze it."
 
 
-def _unchanged_gradients(node: Node, groups: Sequence[ParameterGroup], parameters: Sequence[Parameter]) -> Iterator[str]:
-    floats = {parameter.path for parameter in parameters if jnp.issubdtype(parameter.dtype, jnp.inexact)}
+def _unchanged_gradients(node: Node, groups: Sequence[ParameterGroup]) -> Iterator[str]:
+    floats = {parameter.path for parameter in node.parameters if jnp.issubdtype(parameter.dtype, jnp.inexact)}
     unseen = [path for group in groups if not group.transformations for path in group.paths if path in floats]
     if unseen and node.recipe is not None:
         more = f" and {len(unseen) - 1} more" if unseen[1:] else ""
         yield f"{unseen[0] or 'The array'}{more}: no transformation sees it, so its gradient is its update: it moves uphill."
 
 
-def _nothing_moves(groups: Sequence[ParameterGroup]) -> Iterator[str]:
-    if groups and all("set_to_zero" in group.transformations for group in groups):
+def _nothing_moves(node: Node) -> Iterator[str]:
+    if node.paths and _frozen(node).issuperset(node.paths):
         yield "Every parameter is frozen."
+
+
+def _frozen(node: Node) -> set[str]:
+    """The paths of what does not move."""
+    return {path for part in named(node) if part.told.freezes for path in part.paths}
 
 
 def _called(node: Node) -> str:

@@ -6,7 +6,7 @@ import jax
 
 from gradtx.core import OptState, Params, Transformation
 from gradtx.errors import names_errors
-from gradtx.transfer.arguments import (
+from gradtx.inspection.transfer_arguments import (
     check_order,
     check_renamed,
     chosen,
@@ -16,10 +16,10 @@ from gradtx.transfer.arguments import (
     refuse_params,
     renaming,
 )
-from gradtx.transfer.matching import matched
-from gradtx.transfer.nodes import Entry, nodes_of, states_for
-from gradtx.transfer.placing import misfit, taken_over
-from gradtx.transfer.report import TransferReport, report_of
+from gradtx.inspection.transfer_matching import matched
+from gradtx.inspection.transfer_nodes import Entry, nodes_of, states_for
+from gradtx.inspection.transfer_placing import misfit, taken_over
+from gradtx.inspection.transfer_report import TransferReport, report_of
 from gradtx.tree.patterns import Pattern
 
 

@@ -14,7 +14,7 @@ from tables import table
 
 import gradtx
 from gradtx import testing
-from gradtx.diagnostics import Component, Summary
+from gradtx.inspection.summary_data import Component, Summary
 
 BYTES = 4 * (6 * 4 + 2 * (3 * 2 + 3))  # of `small`
 HALVING = {"sgd.learning_rate": zoo.halving}

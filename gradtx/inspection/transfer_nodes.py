@@ -8,12 +8,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
-from jax.tree_util import DictKey, keystr
+from jax.tree_util import DictKey, GetAttrKey, keystr
 
-from gradtx.composition.settings import numbered
+from gradtx.core.hyperparameters import numbered
+from gradtx.tree.holes import is_hole
 from gradtx.tree.paths import is_box, path_of
-from gradtx.tree.search import is_namedtuple
+from gradtx.tree.search import NamedTupleKey, Step, is_leaf, is_namedtuple, walk
 
 IsState: TypeAlias = Callable[[Any, bool], bool]
 """Whether a NamedTuple is a node and no container of the parameters, given whether it is inside of a node."""
@@ -25,13 +25,6 @@ _FAMILIES = {
     "WeightDecaySchedule": "ScaleByScheduleState",
     "WrappedScheduleState": "ScaleByScheduleState",
 }
-
-
-class Step(NamedTuple):
-    """A step down a tree: the node that is left, and the key of the child that is entered."""
-
-    parent: Any
-    key: Any
 
 
 class Key(NamedTuple):
@@ -130,14 +123,9 @@ def containers_of(tree: Any) -> frozenset[str]:
     return frozenset(type(step.parent).__name__ for steps, _ in _leaves(tree) for step in steps if is_namedtuple(step.parent))
 
 
-def _leaves(node: Any, steps: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Any]]:
+def _leaves(tree: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
     """The leaves in the order of `jax.tree.leaves`, each with the steps that lead to it."""
-    if jax.tree_util.all_leaves([node]):
-        yield steps, node
-        return
-    children, _ = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
-    for (key,), child in children:
-        yield from _leaves(child, (*steps, Step(node, key)))
+    return ((steps, node) for steps, node in walk(tree) if not is_hole(node) and is_leaf(node))
 
 
 def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
@@ -171,9 +159,9 @@ def _place(steps: tuple[Step, ...]) -> tuple[str, ...]:
 
 
 def _name(step: Step) -> str:
-    name = keystr((step.key,), simple=True)
-    return f"{type(step.parent).__name__}.{name}" if is_namedtuple(step.parent) else name
+    return str(step.key) if isinstance(step.key, NamedTupleKey) else keystr((step.key,), simple=True)
 
 
 def _path(steps: tuple[Step, ...]) -> str:
-    return path_of([step.key for step in steps if not is_box(step.parent)])
+    keys = [step.key for step in steps if not is_box(step.parent)]
+    return path_of([GetAttrKey(key.name) if isinstance(key, NamedTupleKey) else key for key in keys])

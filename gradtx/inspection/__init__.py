@@ -1,0 +1,1 @@
+"""All that looks at a transformation beside its state and its parameters: hyperparameters, summary, transfer, evaluation."""

@@ -1,0 +1,94 @@
+"""`summary`: all that can be said of an optimizer on given parameters, from shapes alone."""
+
+from typing import Any
+
+import jax
+
+from gradtx.core import OptState, Params, Transformation, is_transformation, with_extra_args_support
+from gradtx.core.hyperparameters import hyperparameters
+from gradtx.errors import names_errors
+from gradtx.inspection.summary_data import Component, Summary
+from gradtx.inspection.summary_entries import bytes_of, entries
+from gradtx.inspection.summary_groups import groups
+from gradtx.inspection.summary_warnings import warnings
+from gradtx.inspection.walk import Node, parameters_of, walk
+from gradtx.recipe import shown
+from gradtx.tree.mismatch import check_arrays
+
+
+@names_errors
+def summary(tx: Transformation, params: Params) -> Summary:
+    """Return what an optimizer is on given parameters: its parts, who gets what, what the state takes, and what is wrong.
+
+        print(gradtx.summary(tx, params))
+
+    Nothing is computed, and no memory taken: only shapes, dtypes and shardings matter, so `params` may be
+    `jax.eval_shape(model.init, ...)`. Notebooks show a summary as tables.
+
+    Of a transformation from another library the state is known, but not what it is made of. A part of the state that looks
+    like a parameter is taken to be sharded like it; all else, to be whole on every device.
+
+    Args:
+      tx: a transformation.
+      params: the parameters, or `jax.ShapeDtypeStruct`s of them.
+
+    Raises:
+      TypeError: `tx` is no transformation, or a leaf of `params` is no array, or one that `tx` cannot optimize.
+    """
+    with_extra_args_support(tx)  # raises if it is none
+    check_arrays("params", params)
+    parameters = parameters_of(params)
+    found: list[Summary] = []
+
+    def gather(params: Params, state: OptState) -> None:
+        # Traced, as wrappers that keep hyperparameters in the state compute with them.
+        node = walk(tx, state, params, parameters)
+        state_entries = [(part, entry) for part in node.everything() for entry in entries(part)]
+        parameter_groups = groups(node)
+        found.append(
+            Summary(
+                composition=_component(node),
+                groups=parameter_groups,
+                entries=tuple(entry for _, entry in state_entries),
+                parameters=sum(parameter.size for parameter in parameters),
+                parameter_arrays=len(parameters),
+                parameter_bytes=sum(bytes_of(each.shape, each.dtype) for each in parameters),
+                parameter_bytes_per_device=sum(bytes_of(each.shape, each.dtype, each.sharding) for each in parameters),
+                warnings=warnings(node, state_entries, parameter_groups),
+            )
+        )
+
+    jax.eval_shape(gather, params, jax.eval_shape(tx.init, params))
+    return found[0]
+
+
+def _component(node: Node) -> Component:
+    """A transformation and what it is made of, as data."""
+    return Component(node.name, node.label, _arguments(node), tuple(map(_component, node.parts)))
+
+
+def _arguments(node: Node) -> dict[str, Any]:
+    """The hyperparameters, unless a wrapper has them, and what else is not the default."""
+    if node.recipe is None:
+        return {}
+    parameters = node.recipe.signature.parameters
+    others = {
+        name: value
+        for name, value in node.recipe.arguments.items()
+        if name not in node.hyperparameters
+        and value is not (default := parameters[name].default)
+        and shown(value) != shown(default)
+        and not _has_transformations(value)
+    }
+    return {**_hyperparameters(node), **others}
+
+
+def _hyperparameters(node: Node) -> dict[str, Any]:
+    """Its own; those of all that is inside, by path, if it keeps them in its state; none if a wrapper around it does."""
+    if node.is_stored:
+        return {}
+    return hyperparameters(node.tx) if node.told.stores_hyperparameters else node.hyperparameters
+
+
+def _has_transformations(argument: Any) -> bool:
+    return any(map(is_transformation, jax.tree.leaves(argument, is_leaf=is_transformation)))
