@@ -125,14 +125,14 @@ def has_a_meaning(case, parameter):
     is_array = members >= set(typing.get_args(ArrayLike))
     is_dtype = members >= set(typing.get_args(DTypeLike))
     is_tree = parameter.name.endswith(TREES)
-    functions = collections.abc.Callable in origins or gradtx.ShouldSkipUpdateFunction in members
+    functions = collections.abc.Callable in origins or {gradtx.Schedule, gradtx.ShouldSkipUpdateFunction} & members
     return {
         "a word": (str in members and not is_dtype),
         "a word for False": (str in members and not is_dtype),
         "None": type(None) in members or parameter.default is None,
         "a fraction": float in members,
         "infinity": parameter.name in INFINITE or parameter.name.endswith(STEPS),
-        "a function": functions or is_tree,
+        "a function": bool(functions) or is_tree,
         "an array with axes": is_array or (jax.Array in members and float not in members),
     }.get(case, False)
 

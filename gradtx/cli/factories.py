@@ -93,7 +93,9 @@ def _needs_functions(factory: Factory) -> bool:
     """Whether it must be called with functions or with other schedules."""
     parameters = inspect.signature(factory).parameters.values()
     annotations = (str(p.annotation) for p in parameters if p.default is p.empty)
-    return any("Callable" in annotation or "Scheduler" in annotation for annotation in annotations)
+    return any(
+        "Callable" in annotation or ("Schedule" in annotation and "float" not in annotation) for annotation in annotations
+    )
 
 
 def _makes_optimizer(factory: Factory) -> bool:

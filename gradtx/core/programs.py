@@ -32,7 +32,7 @@ def program_of(recipe: Recipe | None, update: Callable[..., tuple[Updates, OptSt
     if recipe is None:
         return None
     if "program" not in vars(recipe):  # kept there, as to look for it takes longer than a small update
-        vars(recipe)["program"] = _compiled(Keyed(update, recipe)) if _is_own(recipe) else None
+        vars(recipe)["program"] = _compiled(Keyed(update, recipe), recipe.name) if _is_own(recipe) else None
     return vars(recipe)["program"]
 
 
@@ -55,7 +55,7 @@ class _Passed:
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(keyed: Keyed) -> Run:
+def _compiled(keyed: Keyed, name: str) -> Run:
     update = keyed.thing
 
     def run(updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any]):
@@ -63,7 +63,7 @@ def _compiled(keyed: Keyed) -> Run:
         results = update(updates, state, params, **extra_args)
         return jax.tree.map(lambda x: _Passed(given[id(x)]) if id(x) in given else x, results)
 
-    run.__name__ = update.__qualname__.split(".")[0]  # which profilers show
+    run.__name__ = name  # which profilers show
     jitted = jax.jit(run)
 
     def program(updates, state, params, extra_args, /):
