@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 
-from gradtx.core import OptState, Params, Transformation, is_transformation, with_extra_args_support
+from gradtx.core import Params, Transformation, is_transformation, with_extra_args_support
 from gradtx.core.hyperparameters import hyperparameters
 from gradtx.errors import names_errors
 from gradtx.inspection.summary_data import Component, Summary
@@ -40,9 +40,9 @@ def summary(tx: Transformation, params: Params) -> Summary:
     parameters = parameters_of(params)
     found: list[Summary] = []
 
-    def gather(params: Params, state: OptState) -> None:
+    def gather(params: Params) -> None:
         # Traced, as wrappers that keep hyperparameters in the state compute with them.
-        node = walk(tx, state, params, parameters)
+        node = walk(tx, tx.init(params), params, parameters)
         state_entries = [(part, entry) for part in node.everything() for entry in entries(part)]
         parameter_groups = groups(node)
         found.append(
@@ -58,7 +58,7 @@ def summary(tx: Transformation, params: Params) -> Summary:
             )
         )
 
-    jax.eval_shape(gather, params, jax.eval_shape(tx.init, params))
+    jax.eval_shape(gather, params)
     return found[0]
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Sharding
 
 from gradtx.inspection.summary_data import Entry, ShapeClass
-from gradtx.inspection.walk import Node, Parameter
+from gradtx.inspection.walk import Node, Parameter, dtype_of
 from gradtx.tree.holes import is_hole
 from gradtx.tree.search import NamedTupleKey, is_leaf, is_namedtuple, walk
 
@@ -25,13 +26,14 @@ class Array(NamedTuple):
     """An array in a state, and its parameter if it has one."""
 
     owner: Owner
-    leaf: Any
+    shape: tuple[int, ...]
+    dtype: Any
     parameter: Parameter | None
 
     @property
     def like(self) -> ShapeClass:
         """What it looks like."""
-        return _shape_class(self.leaf.shape, None if self.parameter is None else self.parameter.shape)
+        return _shape_class(self.shape, None if self.parameter is None else self.parameter.shape)
 
     @property
     def sharding(self) -> Any:
@@ -48,7 +50,7 @@ def entries(node: Node) -> list[Entry]:
     """Return the fields of the state of a transformation, without those of its parts."""
     kinds: dict[Any, list[Array]] = collections.defaultdict(list)
     for array in _arrays(node):
-        kinds[array.owner, array.like, str(array.leaf.dtype)].append(array)
+        kinds[array.owner, array.like, str(array.dtype)].append(array)
     return [_entry(node, owner, like, dtype, arrays) for (owner, like, dtype), arrays in kinds.items()]
 
 
@@ -61,8 +63,8 @@ def _entry(node: Node, owner: Owner, like: ShapeClass, dtype: str, arrays: Seque
         like=like,
         dtype=dtype,
         arrays=len(arrays),
-        bytes=sum(bytes_of(array.leaf.shape, array.leaf.dtype) for array in arrays),
-        bytes_per_device=sum(bytes_of(array.leaf.shape, array.leaf.dtype, array.sharding) for array in arrays),
+        bytes=sum(bytes_of(array.shape, array.dtype) for array in arrays),
+        bytes_per_device=sum(bytes_of(array.shape, array.dtype, array.sharding) for array in arrays),
         sharding=shardings.pop() if len(shardings) == 1 else "as the parameters",
     )
 
@@ -82,13 +84,16 @@ def _arrays(node: Node) -> Iterator[Array]:
         owner = Owner(keys[-1].tuple_name, keys[-1].name) if keys else Owner(node.name, "state")
         if (columns := _beside(structure, part)) is not None:
             for parameter, column in zip(node.parameters, columns, strict=True):
-                yield from (Array(owner, leaf, parameter) for leaf in jax.tree.leaves(column))
+                yield from (Array(owner, jnp.shape(leaf), dtype_of(leaf), parameter) for leaf in jax.tree.leaves(column))
         elif is_leaf(part):
-            yield Array(owner, part, None)
+            yield Array(owner, jnp.shape(part), dtype_of(part), None)
 
 
 def _beside(structure: Any, part: Any) -> list[Any] | None:
     """What a part of a state has for each parameter; None if it is not like the parameters."""
+    root = structure.node_data()
+    if root is not None and (type(part) is not root[0] or (isinstance(part, dict) and part.keys() != set(root[1]))):
+        return None  # as below, which takes its time to say why
     try:
         columns = structure.flatten_up_to(part)
     except ValueError:

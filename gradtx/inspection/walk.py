@@ -119,7 +119,7 @@ def walk(tx: Transformation, state: OptState, params: Params | None = None, para
 def parameters_of(params: Params) -> list[Parameter]:
     """Return what is known of each parameter, in the order of the leaves."""
     return [
-        Parameter(path, jnp.shape(leaf), _dtype(leaf), getattr(leaf, "sharding", None))
+        Parameter(path, jnp.shape(leaf), dtype_of(leaf), getattr(leaf, "sharding", None))
         for path, leaf in leaves_with_paths(params)
     ]
 
@@ -132,6 +132,6 @@ def visible(view: Params, params: Params, parameters: Sequence[Parameter]) -> li
     return [parameters[at] for leaf, at in zip(seen, below, strict=True) if not is_hole(leaf)]
 
 
-def _dtype(leaf: Any) -> Any:
-    """The dtype of an array, or that of the array that a number would be."""
+def dtype_of(leaf: Any) -> Any:
+    """Return the dtype of an array, or that of the array that a number would be."""
     return leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf)

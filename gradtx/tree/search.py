@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import DictKey, GetAttrKey, keystr
+from jax.tree_util import DictKey, GetAttrKey, SequenceKey, keystr
 
 from gradtx.tree.holes import is_hole
 
@@ -40,20 +40,19 @@ class Step(NamedTuple):
     key: Any
 
 
-def walk(
-    node: Any, stop: Callable[[Any], bool] = lambda node: False, steps: tuple[Step, ...] = ()
-) -> Iterator[tuple[tuple[Step, ...], Any]]:
+def walk(tree: Any, stop: Callable[[Any], bool] = lambda node: False) -> Iterator[tuple[tuple[Step, ...], Any]]:
     """Yield a tree and all parts of it with the steps that lead there: from the top, leaves in the order of `jax.tree.leaves`.
 
     Args:
-      node: a state, or any tree.
+      tree: a state, or any tree.
       stop: of what nothing below is visited.
-      steps: those that lead to `node`.
     """
-    yield steps, node
-    if not stop(node):
-        for key, child in _children(node):
-            yield from walk(child, stop, (*steps, Step(node, key)))
+    waiting: list[tuple[tuple[Step, ...], Any]] = [((), tree)]  # not one generator in another, which takes longer at each depth
+    while waiting:
+        steps, node = waiting.pop()
+        yield steps, node
+        if not stop(node):
+            waiting += [((*steps, Step(node, key)), child) for key, child in reversed(_children(node))]
 
 
 def is_leaf(node: Any) -> bool:
@@ -194,6 +193,10 @@ def _children(node: Any) -> list[tuple[Any, Any]]:
     """The keys and the nodes directly below a node: those of JAX, but that of a NamedTuple says which NamedTuple."""
     if is_hole(node) or isinstance(node, _ARRAYS):
         return []
+    if type(node) in (tuple, list):
+        return [(SequenceKey(k), child) for k, child in enumerate(node)]
+    if type(node) is dict and all(type(key) is str for key in node):  # others are sorted by JAX's own rules
+        return [(DictKey(key), node[key]) for key in sorted(node)]
     below, structure = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
     if jax.tree_util.treedef_is_leaf(structure):
         return []
