@@ -9,19 +9,19 @@ from gradtx import GradientTransformation, Schedule
 from gradtx.cli.arguments import CommandError, picture_file, positive_number, whole_number
 
 
-class Entry(NamedTuple):
+class Contender(NamedTuple):
     """An optimizer, made from its schedule, and its learning rate as a multiple of `--learning-rate`."""
 
     make: Callable[[Schedule], GradientTransformation]
     factor: float
 
 
-OPTIMIZERS: Mapping[str, Entry] = {
-    "sgd": Entry(lambda schedule: gradtx.sgd(schedule, momentum=0.9, nesterov=True), 30),
-    "rmsprop": Entry(lambda schedule: gradtx.rmsprop(schedule), 0.5),
-    "adam": Entry(lambda schedule: gradtx.adam(schedule), 1),
-    "adamw": Entry(lambda schedule: gradtx.adamw(schedule, weight_decay=0.1), 1),
-    "lion": Entry(lambda schedule: gradtx.lion(schedule, weight_decay=0.3), 0.1),
+OPTIMIZERS: Mapping[str, Contender] = {
+    "sgd": Contender(lambda schedule: gradtx.sgd(schedule, momentum=0.9, nesterov=True), 30),
+    "rmsprop": Contender(lambda schedule: gradtx.rmsprop(schedule), 0.5),
+    "adam": Contender(lambda schedule: gradtx.adam(schedule), 1),
+    "adamw": Contender(lambda schedule: gradtx.adamw(schedule, weight_decay=0.1), 1),
+    "lion": Contender(lambda schedule: gradtx.lion(schedule, weight_decay=0.3), 0.1),
 }
 
 

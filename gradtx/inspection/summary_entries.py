@@ -15,17 +15,10 @@ from gradtx.tree.holes import is_hole
 from gradtx.tree.search import NamedTupleKey, is_leaf, is_namedtuple, walk
 
 
-class Owner(NamedTuple):
-    """The type of a state and a field of it."""
-
-    state: str
-    field: str
-
-
 class Array(NamedTuple):
     """An array in a state, and its parameter if it has one."""
 
-    owner: Owner
+    owner: NamedTupleKey
     shape: tuple[int, ...]
     dtype: Any
     parameter: Parameter | None
@@ -54,12 +47,12 @@ def entries(node: Node) -> list[Entry]:
     return [_entry(node, owner, like, dtype, arrays) for (owner, like, dtype), arrays in kinds.items()]
 
 
-def _entry(node: Node, owner: Owner, like: ShapeClass, dtype: str, arrays: Sequence[Array]) -> Entry:
+def _entry(node: Node, owner: NamedTupleKey, like: ShapeClass, dtype: str, arrays: Sequence[Array]) -> Entry:
     shardings = {str(getattr(array.sharding, "spec", "")) for array in arrays}
     return Entry(
         label="/".join(node.labels),
-        state=owner.state,
-        field=owner.field,
+        state=owner.tuple_name,
+        field=owner.name,
         like=like,
         dtype=dtype,
         arrays=len(arrays),
@@ -81,7 +74,7 @@ def _arrays(node: Node) -> Iterator[Array]:
         if is_hole(part) or is_of_a_part(part):
             continue
         keys = [step.key for step in steps if isinstance(step.key, NamedTupleKey)]
-        owner = Owner(keys[-1].tuple_name, keys[-1].name) if keys else Owner(node.name, "state")
+        owner = keys[-1] if keys else NamedTupleKey(node.name, "state")
         if (columns := _beside(structure, part)) is not None:
             for parameter, column in zip(node.parameters, columns, strict=True):
                 yield from (Array(owner, jnp.shape(leaf), dtype_of(leaf), parameter) for leaf in jax.tree.leaves(column))

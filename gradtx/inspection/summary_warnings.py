@@ -51,7 +51,7 @@ def _stalling(entries: Sequence[tuple[Node, Entry]]) -> Iterator[str]:
                 yield f"{field} is kept in {entry.dtype}: with a decay above {slowest:.5g} it never decays."
             continue
         for told in node.told.decays:
-            if told.field == entry.field and isinstance(told.value, int | float) and told.value > slowest:
+            if told.field == entry.field and isinstance(told.value, numbers.Real) and float(told.value) > slowest:
                 yield (
                     f"{field} is kept in {entry.dtype}, in which it never decays: {told.name} is {told.value:.6g}; "
                     "keep it in float32."

@@ -1,26 +1,20 @@
 """Carry the state of one optimizer over to another, and begin a part of a state anew."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import jax
+import numpy as np
 
-from gradtx.core import OptState, Params, Transformation
+from gradtx.core import OptState, Params, Transformation, is_transformation
 from gradtx.errors import names_errors
-from gradtx.inspection.transfer_arguments import (
-    check_order,
-    check_renamed,
-    chosen,
-    has_shapes_alone,
-    have_same_shapes,
-    paths_of,
-    refuse_params,
-    renaming,
-)
-from gradtx.inspection.transfer_matching import matched
-from gradtx.inspection.transfer_nodes import Entry, nodes_of, states_for
-from gradtx.inspection.transfer_placing import misfit, taken_over
+from gradtx.inspection.transfer_matching import matched, misfit, taken_over
 from gradtx.inspection.transfer_report import TransferReport, report_of
-from gradtx.tree.patterns import Pattern
+from gradtx.inspection.transfer_substates import Leaf, Substate, containers_of, parameter_of, states_for, substates_of
+from gradtx.tree.paths import leaves_with_paths
+from gradtx.tree.patterns import Pattern, check_pattern, find
+from gradtx.tree.unmatched import listed, nothing_matches
+from gradtx.wrappers.lookahead import is_pair
 
 
 @names_errors
@@ -67,18 +61,18 @@ def transfer_state(
       TypeError: the arguments are in another order.
       ValueError: `strict`, and something begins anew or is left behind; or a name in `renamed` or a pattern means nothing.
     """
-    check_order("transfer_state", old_state, tx, params)
-    may_grow = chosen("transfer_state", grow, params)
-    shapes = jax.eval_shape(tx.init, params) if has_shapes_alone(params) else jax.eval_shape(lambda: tx.init(params))
-    refuse_params(old_state, shapes, params)
+    _check_order("transfer_state", old_state, tx, params)
+    may_grow = _chosen("transfer_state", grow, params)
+    shapes = jax.eval_shape(tx.init, params) if _has_shapes_alone(params) else jax.eval_shape(lambda: tx.init(params))
+    _refuse_params(old_state, shapes, params)
 
-    parameters = paths_of(params)
-    new = nodes_of(shapes, states_for(params), parameters)
-    known = {node.kind for node in new}
-    old = nodes_of(old_state, states_for(params, known), parameters, renaming(renamed or {}, parameters))
-    check_renamed(renamed or {}, old, parameters)
+    parameters = _paths_of(params)
+    new = substates_of(shapes, states_for(params), parameters)
+    known = {substate.kind for substate in new}
+    old = substates_of(old_state, states_for(params, known), parameters, _renaming(renamed or {}, parameters))
+    _check_renamed(renamed or {}, old, parameters)
 
-    def why_not(ours: Entry, theirs: Entry) -> str | None:
+    def why_not(ours: Leaf, theirs: Leaf) -> str | None:
         return misfit(ours.value, theirs.value, growing=ours.parameter is not None and may_grow(ours.parameter))
 
     sources = matched(new, old, lambda ours, theirs: why_not(ours, theirs) is None)
@@ -86,7 +80,7 @@ def transfer_state(
     if strict and (report.new or report.dropped):
         raise ValueError(f"transfer_state: strict, and not all of the old state is all of the new one.\n{report}")
 
-    if has_shapes_alone((old_state, params)):
+    if _has_shapes_alone((old_state, params)):
         return shapes, report
 
     leaves, structure = jax.tree.flatten(tx.init(params))
@@ -115,19 +109,102 @@ def reset_state(state: OptState, tx: Transformation, params: Params, where: Patt
       TypeError: the arguments are in another order.
       ValueError: the state is not one that `tx` makes for these parameters, or the pattern matches none.
     """
-    check_order("reset_state", state, tx, params)
+    _check_order("reset_state", state, tx, params)
     fresh = tx.init(params)
-    if not have_same_shapes(state, fresh):
+    if not _have_same_shapes(state, fresh):
         raise ValueError(
             "reset_state: the state is not one that tx.init makes for these parameters; "
             "transfer_state makes it one: transfer_state(state, tx, params)."
         )
     if where is None:
         return fresh
-    is_chosen = chosen("reset_state", where, params)
+    is_chosen = _chosen("reset_state", where, params)
     leaves, structure = jax.tree.flatten(state)
-    for node in nodes_of(fresh, states_for(params), paths_of(params)):
-        for entry in node.entries.values():
-            if entry.parameter is not None and is_chosen(entry.parameter):
-                leaves[entry.position] = entry.value
+    for substate in substates_of(fresh, states_for(params), _paths_of(params)):
+        for leaf in substate.leaves.values():
+            if leaf.parameter is not None and is_chosen(leaf.parameter):
+                leaves[leaf.position] = leaf.value
     return structure.unflatten(leaves)
+
+
+# --- what the arguments mean, and what is wrong with them -------------------------------------------------------------
+
+
+def _check_order(owner: str, state: Any, tx: Any, params: Any) -> None:
+    """Raise `TypeError` if the arguments of `owner` are clearly in another order."""
+    order = f"Call {owner}({'old_state' if owner == 'transfer_state' else 'state'}, tx, params)."
+    if not is_transformation(tx):
+        raise TypeError(f"{owner}: tx must be a transformation, got a {type(tx).__name__}. {order}")
+    if states := sorted(name for name in containers_of(params) if name.endswith("State")):
+        raise TypeError(f"{owner}: params must be parameters, and there is a {states[0]} in them. {order}")
+    if callable(getattr(state, "init", None)):
+        raise TypeError(f"{owner}: the state comes first, got a transformation. {order}")
+
+
+def _refuse_params(old_state: Any, new_state: Any, params: Any) -> None:
+    """Raise `TypeError` if the old state is like the parameters, and the new one is not."""
+    like_params = jax.tree.structure(old_state) == jax.tree.structure(params)
+    if like_params and jax.tree.structure(new_state) != jax.tree.structure(params):
+        raise TypeError("transfer_state: old_state is like the parameters. Call transfer_state(old_state, tx, params).")
+
+
+def _chosen(owner: str, pattern: Pattern | bool, params: Params) -> Callable[[str], bool]:
+    """Return a function of the path of a parameter: whether a pattern means it, which must mean one at least."""
+    if isinstance(pattern, bool) or pattern == ():
+        return lambda path: bool(pattern)
+    check_pattern(pattern)
+    leaves = leaves_with_paths(_model(params))
+    paths = {path for path, leaf in leaves if find(pattern, path, leaf) is not None}
+    if not paths:
+        raise ValueError(f"{owner}: {nothing_matches(pattern, leaves)}")
+    return paths.__contains__
+
+
+def _paths_of(params: Params) -> frozenset[str]:
+    """Return the paths by which a state may know the parameters."""
+    return frozenset(path for tree in (params, _model(params)) for path, _ in leaves_with_paths(tree))
+
+
+def _renaming(renamed: Mapping[str, str], parameters: Collection[str]) -> Callable[[str], str]:
+    """Return a function of a path below a field: the same with the new name of its parameter; a hyperparameter keeps its."""
+
+    def rename(path: str) -> str:
+        for old in sorted(renamed, key=len, reverse=True):
+            if _is_below(path, old):
+                new = "/".join(filter(None, (renamed[old], path[len(old) :].strip("/"))))
+                return new if parameter_of(new, parameters) is not None else path
+        return path
+
+    return rename
+
+
+def _check_renamed(renamed: Mapping[str, str], old: Sequence[Substate], parameters: Collection[str]) -> None:
+    """Raise `ValueError` if a name in `renamed` means nothing."""
+    paths = {leaf.path for substate in old for leaf in substate.leaves.values()}
+    for before, after in renamed.items():
+        if not any(_is_below(path, before) for path in paths):
+            raise ValueError(f"transfer_state: renamed has {before!r}, but the old state has nothing for such a parameter.")
+        if not any(_is_below(path, after) for path in parameters):
+            raise ValueError(
+                f"transfer_state: renamed has {after!r}, but there is no such parameter: {listed(sorted(parameters))}."
+            )
+
+
+def _has_shapes_alone(tree: Any) -> bool:
+    """Return whether there is a leaf without a value."""
+    return any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
+
+
+def _have_same_shapes(one: Any, other: Any) -> bool:
+    """Return whether two trees have the same structure, and leaves of the same shapes."""
+    leaves, others = jax.tree.leaves(one), jax.tree.leaves(other)
+    return jax.tree.structure(one) == jax.tree.structure(other) and [*map(np.shape, leaves)] == [*map(np.shape, others)]
+
+
+def _model(params: Params) -> Any:
+    """The parameters whose paths are in a state: of two sets of them, as `lookahead` has, those of either."""
+    return params.fast if is_pair(params) else params
+
+
+def _is_below(path: str, above: str) -> bool:
+    return not above or path == above or path.startswith(f"{above}/")

@@ -1,4 +1,4 @@
-"""What became of the entries of a state."""
+"""What became of the leaves of a state."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,19 +6,18 @@ from typing import TypeAlias
 
 import numpy as np
 
-from gradtx.inspection.transfer_matching import are_apart
-from gradtx.inspection.transfer_nodes import Entry, Key, Node, titles_of
-from gradtx.inspection.transfer_placing import are_equal, is_larger
+from gradtx.inspection.transfer_matching import are_apart, are_equal, is_larger
+from gradtx.inspection.transfer_substates import Key, Leaf, Substate, titles_of
 
-WhyNot: TypeAlias = Callable[[Entry, Entry], str | None]
-"""Why a new entry cannot take the value of an old one; None if it can."""
+WhyNot: TypeAlias = Callable[[Leaf, Leaf], str | None]
+"""Why a new leaf cannot take the value of an old one; None if it can."""
 
 _SHOWN = 20
 
 
 @dataclass(frozen=True)
 class TransferReport:
-    """The entries of a new state that an old one gave, those that begin anew, each with the reason, and those left behind."""
+    """The leaves of a new state that an old one gave, those that begin anew, each with the reason, and those left behind."""
 
     kept: tuple[str, ...]
     new: tuple[str, ...]
@@ -28,25 +27,25 @@ class TransferReport:
         return "\n".join((*_listed("kept", self.kept), *_listed("new", self.new), *_listed("dropped", self.dropped)))
 
 
-def report_of(new: Sequence[Node], old: Sequence[Node], sources: Mapping[int, Entry], why_not: WhyNot) -> TransferReport:
+def report_of(new: Sequence[Substate], old: Sequence[Substate], sources: Mapping[int, Leaf], why_not: WhyNot) -> TransferReport:
     """Return the report on a transfer.
 
     Args:
-      new: the nodes of the new state.
+      new: the substates of the new state.
       old: those of the old one.
-      sources: the old entry for each position of a new entry that has one.
-      why_not: why a new entry cannot take the value of an old one.
+      sources: the old leaf for each position of a new leaf that has one.
+      why_not: why a new leaf cannot take the value of an old one.
     """
     used = {source.position for source in sources.values()}
     kept, begun, left = [], [], []
-    for title, node in zip(titles_of(new), new, strict=True):
-        for key, entry in node.entries.items():
-            if entry.position in sources:
-                kept.append(title + entry.name + _growth(entry, sources[entry.position]))
+    for title, substate in zip(titles_of(new), new, strict=True):
+        for key, leaf in substate.leaves.items():
+            if leaf.position in sources:
+                kept.append(title + leaf.name + _growth(leaf, sources[leaf.position]))
             else:
-                begun.append(f"{title}{entry.name}: {_why_new(entry, _counterparts(node, key, old), used, why_not)}")
-    for title, node in zip(titles_of(old), old, strict=True):
-        left += [title + entry.name for key, entry in node.entries.items() if not _is_kept(node, key, old, used)]
+                begun.append(f"{title}{leaf.name}: {_why_new(leaf, _counterparts(substate, key, old), used, why_not)}")
+    for title, substate in zip(titles_of(old), old, strict=True):
+        left += [title + leaf.name for key, leaf in substate.leaves.items() if not _is_kept(substate, key, old, used)]
     return TransferReport(tuple(kept), tuple(begun), tuple(left))
 
 
@@ -55,15 +54,15 @@ def _listed(word: str, names: tuple[str, ...]) -> list[str]:
     return [f"{word}: {len(names) or 'nothing'}", *(f"  {name}" for name in names[:_SHOWN]), *more]
 
 
-def _growth(entry: Entry, source: Entry) -> str:
-    shapes = np.shape(entry.value), np.shape(source.value)
-    return f": grown from {shapes[1]} to {shapes[0]}" if is_larger(entry.value, source.value) else ""
+def _growth(leaf: Leaf, source: Leaf) -> str:
+    shapes = np.shape(leaf.value), np.shape(source.value)
+    return f": grown from {shapes[1]} to {shapes[0]}" if is_larger(leaf.value, source.value) else ""
 
 
-def _why_new(entry: Entry, counterparts: Sequence[Entry], used: Collection[int], why_not: WhyNot) -> str:
+def _why_new(leaf: Leaf, counterparts: Sequence[Leaf], used: Collection[int], why_not: WhyNot) -> str:
     if not counterparts:
         return "no counterpart"
-    reasons = [why_not(entry, counterpart) for counterpart in counterparts]
+    reasons = [why_not(leaf, counterpart) for counterpart in counterparts]
     if all(reasons):
         return reasons[0] or ""
     if all(counterpart.position in used for counterpart in counterparts):
@@ -71,15 +70,15 @@ def _why_new(entry: Entry, counterparts: Sequence[Entry], used: Collection[int],
     return "nothing beside it is kept"
 
 
-def _counterparts(node: Node, key: Key, others: Sequence[Node]) -> list[Entry]:
-    return [other.entries[key] for other in others if other.family == node.family and key in other.entries]
+def _counterparts(substate: Substate, key: Key, others: Sequence[Substate]) -> list[Leaf]:
+    return [other.leaves[key] for other in others if other.family == substate.family and key in other.leaves]
 
 
-def _is_kept(node: Node, key: Key, nodes: Sequence[Node], used: Collection[int]) -> bool:
-    """Whether an old entry is in the new state, as itself, or as the count of another group that was the same."""
-    entry = node.entries[key]
-    if entry.position in used or entry.parameter is not None:
-        return entry.position in used
-    others = [other for other in nodes if other.family == node.family and are_apart(node, other, nodes)]
-    twins = [twin for twin in _counterparts(node, key, others) if twin.position in used]
-    return any(are_equal(twin.value, entry.value) for twin in twins)
+def _is_kept(substate: Substate, key: Key, substates: Sequence[Substate], used: Collection[int]) -> bool:
+    """Whether an old leaf is in the new state, as itself, or as the count of another group that was the same."""
+    leaf = substate.leaves[key]
+    if leaf.position in used or leaf.parameter is not None:
+        return leaf.position in used
+    others = [other for other in substates if other.family == substate.family and are_apart(substate, other, substates)]
+    twins = [twin for twin in _counterparts(substate, key, others) if twin.position in used]
+    return any(are_equal(twin.value, leaf.value) for twin in twins)

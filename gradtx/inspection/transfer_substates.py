@@ -1,4 +1,4 @@
-"""A state as a list of nodes: its NamedTuples, each with the arrays that are its own, by names that outlive the composition.
+"""A state as a list of substates: its NamedTuples, each with its own arrays, by names that outlive the composition.
 
 The moment `mu` of the parameter "layers/0/bias" is found again by the type of its NamedTuple, its field and the path of its
 parameter, wherever in a chain, a group or a wrapper that NamedTuple is, and whatever containers the parameters are in.
@@ -16,7 +16,7 @@ from gradtx.tree.paths import is_box, path_of
 from gradtx.tree.search import NamedTupleKey, Step, is_leaf, is_namedtuple, walk
 
 IsState: TypeAlias = Callable[[Any, bool], bool]
-"""Whether a NamedTuple is a node and no container of the parameters, given whether it is inside of a node."""
+"""Whether a NamedTuple is a substate and no container of the parameters, given whether it is inside of a substate."""
 
 
 # States that hold the same, where one transformation takes the place of another.
@@ -28,14 +28,14 @@ _FAMILIES = {
 
 
 class Key(NamedTuple):
-    """What an entry is called within its node: the field, and the path below it, which begins with that of a parameter."""
+    """What a leaf is called within its substate: the field, and the path below it, which begins with that of a parameter."""
 
     field: str
     path: str
 
 
 @dataclass(frozen=True)
-class Entry:
+class Leaf:
     """One array of a state: its position among the leaves, its value, its parameter if it has one, and its path.
 
     The path is that below the field, by its own name; the name begins with the field.
@@ -49,13 +49,13 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Node:
+class Substate:
     """One NamedTuple of a state: the name of its type, the steps that lead to it, the labels among them, its arrays."""
 
     kind: str
     place: tuple[str, ...]
     labels: tuple[str, ...]
-    entries: dict[Key, Entry] = field(default_factory=dict)
+    leaves: dict[Key, Leaf] = field(default_factory=dict)
 
     @property
     def family(self) -> str:
@@ -63,35 +63,35 @@ class Node:
         return _FAMILIES.get(self.kind, self.kind)
 
 
-def nodes_of(
+def substates_of(
     state: Any, is_state: IsState, parameters: Collection[str], renamed: Callable[[str], str] = lambda path: path
-) -> list[Node]:
-    """Return the nodes of a state that have arrays of their own, from left to right.
+) -> list[Substate]:
+    """Return the substates of a state that have arrays of their own, from left to right.
 
     Args:
       state: a tree of NamedTuples, tuples, dicts and arrays.
-      is_state: which NamedTuples are nodes. What is in none of them is in a node without a name.
+      is_state: which NamedTuples are substates. What is in none of them is in a substate without a name.
       parameters: the paths of the parameters.
       renamed: what to call a path below a field.
     """
-    nodes: dict[tuple[str, ...], Node] = {}
+    substates: dict[tuple[str, ...], Substate] = {}
     for position, (steps, value) in enumerate(_leaves(state)):
         above, below = _split_at_owner(steps, is_state)
-        node = nodes.setdefault(_place(above), _node(above, below))
-        own, path = ("", _path(below)) if not node.kind else (below[0].key.name, _path(below[1:]))
+        substate = substates.setdefault(_place(above), _substate(above, below))
+        own, path = ("", _path(below)) if not substate.kind else (below[0].key.name, _path(below[1:]))
         key = Key(own, renamed(path))
         name = (f".{own}" if own else "") + (f"/{path}" if path else "")
-        entry = Entry(position, value, parameter_of(key.path, parameters), path, name)
-        node.entries[_free(key, entry, node)] = entry
-    return list(nodes.values())
+        leaf = Leaf(position, value, parameter_of(key.path, parameters), path, name)
+        substate.leaves[_free(key, leaf, substate)] = leaf
+    return list(substates.values())
 
 
 def states_for(params: Any, known: Collection[str] | None = None) -> IsState:
-    """Return which NamedTuples of a state are nodes.
+    """Return which NamedTuples of a state are substates.
 
     Args:
-      params: the parameters, whose containers are no nodes.
-      known: if given, a NamedTuple within a node is one itself only if its type has one of these names, or one that ends in
+      params: the parameters, whose containers are not substates.
+      known: if given, a NamedTuple within a substate is one itself only if its type has one of these names, or one that ends in
         "State": any other may be a container that the parameters once had.
     """
     containers = containers_of(params)
@@ -104,9 +104,9 @@ def states_for(params: Any, known: Collection[str] | None = None) -> IsState:
     return is_state
 
 
-def titles_of(nodes: Sequence[Node]) -> list[str]:
-    """Return a readable name for each node: its labels and its type, with an index where several have the same."""
-    return numbered(".".join((*node.labels, node.kind or "state")) for node in nodes)
+def titles_of(substates: Sequence[Substate]) -> list[str]:
+    """Return a readable name for each substate: its labels and its type, with an index where several have the same."""
+    return numbered(".".join((*substate.labels, substate.kind or "state")) for substate in substates)
 
 
 def parameter_of(path: str, parameters: Collection[str]) -> str | None:
@@ -129,7 +129,7 @@ def _leaves(tree: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
 
 
 def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-    """The steps to the last node, and those from it; where there is none, those to the end of the chains, and the rest."""
+    """The steps to the last substate, and those from it; where there is none, those to the end of the chains, and the rest."""
     depth = None
     for position, step in enumerate(steps):
         if is_namedtuple(step.parent) and is_state(step.parent, depth is not None):
@@ -139,15 +139,15 @@ def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[S
     return steps[:depth], steps[depth:]
 
 
-def _node(above: tuple[Step, ...], below: tuple[Step, ...]) -> Node:
+def _substate(above: tuple[Step, ...], below: tuple[Step, ...]) -> Substate:
     kind = type(below[0].parent).__name__ if below and is_namedtuple(below[0].parent) else ""
-    return Node(kind, _place(above), tuple(str(step.key.key) for step in above if isinstance(step.key, DictKey)))
+    return Substate(kind, _place(above), tuple(str(step.key.key) for step in above if isinstance(step.key, DictKey)))
 
 
-def _free(key: Key, entry: Entry, node: Node) -> Key:
+def _free(key: Key, leaf: Leaf, substate: Substate) -> Key:
     """The key, or another where two keys with slashes in them have led to it; two names must not become one."""
-    while key in node.entries:
-        paths = {entry.path, node.entries[key].path}
+    while key in substate.leaves:
+        paths = {leaf.path, substate.leaves[key].path}
         if len(paths) > 1:
             raise ValueError(f"transfer_state: renamed makes one of {' and '.join(map(repr, sorted(paths)))}, which are two.")
         key = key._replace(path=f"{key.path}'")
