@@ -70,7 +70,6 @@ from gradtx.losses import (
     softmax_cross_entropy_with_integer_labels,
     squared_error,
 )
-from gradtx.masks import matching, not_matching
 from gradtx.microbatching import microbatch
 from gradtx.minimize import MinimizeResult, MinimizeStatus, minimize
 from gradtx.numerics import safe_increment, safe_int32_increment, safe_norm, safe_root_mean_squares
@@ -136,7 +135,13 @@ from gradtx.optimizers.rmsprop import (
     scale_by_stddev,
 )
 from gradtx.optimizers.rprop import ScaleByRpropState, rprop, scale_by_rprop
-from gradtx.optimizers.schedule_free import schedule_free_adamw, schedule_free_sgd
+from gradtx.optimizers.schedule_free import (
+    ScheduleFreeState,
+    schedule_free,
+    schedule_free_adamw,
+    schedule_free_eval_params,
+    schedule_free_sgd,
+)
 from gradtx.optimizers.sgd import noisy_sgd, sgd
 from gradtx.optimizers.sign_sgd import scale_by_sign, sign_sgd, signum
 from gradtx.optimizers.sm3 import ScaleBySM3State, scale_by_sm3, sm3
@@ -211,13 +216,11 @@ from gradtx.tree import (
 )
 from gradtx.tree import map_params as tree_map_params
 from gradtx.tree.gradient import scale_gradient
-from gradtx.tree.mask import Mask as MaskOrFn
-from gradtx.tree.mask import MaskedState
+from gradtx.tree.masks import Mask as MaskOrFn
+from gradtx.tree.masks import MaskedState
 from gradtx.update import apply_updates, incremental_update, periodic_update
 from gradtx.wrappers.adjustable import AdjustableState, OverrideState, adjustable
 from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState, apply_if_finite
-from gradtx.wrappers.averaged import AveragedState, averaged
-from gradtx.wrappers.averages import exponentially_averaged, polyak_averaged, stochastic_weight_averaged
 from gradtx.wrappers.conditionally import (
     ConditionallyMaskState,
     ConditionallyTransformState,
@@ -241,7 +244,7 @@ from gradtx.wrappers.inject_hyperparams import (
 from gradtx.wrappers.lookahead import LookaheadParams, LookaheadState, lookahead
 from gradtx.wrappers.loss_scaling import DynamicLossScalingState, dynamic_loss_scaling, scale_loss
 from gradtx.wrappers.low_rank import GaLoreDimensionNumbers, GaLoreState, low_rank
-from gradtx.wrappers.masked import masked
+from gradtx.wrappers.masked import masked, matching, not_matching
 from gradtx.wrappers.mechanize import MechanicState, mechanize
 from gradtx.wrappers.multi_steps import (
     MultiSteps,
@@ -252,8 +255,14 @@ from gradtx.wrappers.multi_steps import (
 )
 from gradtx.wrappers.partition import MultiTransformState, PartitionState, multi_transform, partition
 from gradtx.wrappers.sam import SAMState, sam
-from gradtx.wrappers.schedule_free import ScheduleFreeState, schedule_free, schedule_free_eval_params
 from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState, split_real_and_imaginary
+from gradtx.wrappers.weight_averaging import (
+    AveragedState,
+    averaged,
+    exponentially_averaged,
+    polyak_averaged,
+    stochastic_weight_averaged,
+)
 
 # fmt: off
 __all__ = [

@@ -14,7 +14,7 @@ import numpy as np
 
 from gradtx.core.protocol import Params, Updates
 from gradtx.tree.holes import is_hole
-from gradtx.tree.mask import is_function
+from gradtx.tree.masks import is_function
 
 _ARRAYS = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct)
 

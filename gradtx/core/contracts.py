@@ -18,7 +18,7 @@ from gradtx.core.kinds import REFUSED, Kind, is_numeric, kind_of
 from gradtx.core.protocol import ScalarOrSchedule
 from gradtx.errors import unnamed
 from gradtx.recipe import is_factory
-from gradtx.tree.mask import check_mask
+from gradtx.tree.masks import check_mask
 from gradtx.tree.matrices import check_numbers
 
 _INT32 = 2**31 - 1  # what JAX counts up to

@@ -8,10 +8,10 @@ import jax
 from gradtx import tree
 from gradtx.core import OptState, Params
 from gradtx.errors import names_errors, unnamed
+from gradtx.optimizers.schedule_free import average_of_iterates
 from gradtx.tree.paths import in_containers_of
 from gradtx.tree.search import is_namedtuple, walk
 from gradtx.wrappers.lookahead import is_pair
-from gradtx.wrappers.schedule_free import average_of_iterates
 
 _Tree = TypeVar("_Tree")
 

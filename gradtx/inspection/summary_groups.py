@@ -8,7 +8,7 @@ from gradtx.inspection.summary_data import ParameterGroup
 from gradtx.inspection.summary_entries import bytes_of
 from gradtx.inspection.walk import Node, Parameter, visible
 from gradtx.require import is_zero
-from gradtx.tree.mask import evaluate_mask, mask_out
+from gradtx.tree.masks import evaluate_mask, mask_out
 
 STORED = "in the state"
 """The weight decay of what keeps its hyperparameters in the state."""

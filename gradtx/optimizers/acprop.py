@@ -18,7 +18,7 @@ from gradtx.optimizers.adabelief import ScaleByBeliefState
 from gradtx.optimizers.adam import init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 @factory

@@ -17,7 +17,7 @@ from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import debias_mean, gathered_weights, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 class ScaleByBeliefState(NamedTuple):

@@ -23,7 +23,7 @@ from gradtx.optimizers.adam import ScaleByAdamState, init_adam_state
 from gradtx.optimizers.amsgrad import ScaleByAmsgradState, init_amsgrad_state
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 @factory(gamma=require.POSITIVE, final_scale=require.POSITIVE)

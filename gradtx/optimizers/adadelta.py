@@ -16,7 +16,7 @@ from gradtx.numerics import abs_sq, safe_sqrt, squarable
 from gradtx.require import DECAY
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 class ScaleByAdaDeltaState(NamedTuple):

@@ -25,7 +25,7 @@ from gradtx.transforms.momentum import ema
 from gradtx.transforms.param_block import scale_by_param_block_rms
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 class FactoredState(NamedTuple):

@@ -20,7 +20,7 @@ from gradtx.core import (
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 class ScaleByAdamState(NamedTuple):

@@ -17,7 +17,7 @@ from gradtx.numerics import debias, safe_increment
 from gradtx.optimizers.adam import ScaleByAdamState, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 @factory

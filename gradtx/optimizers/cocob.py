@@ -17,7 +17,7 @@ from gradtx.core import (
 from gradtx.require import POSITIVE
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 class COCOBState(NamedTuple):

@@ -15,7 +15,7 @@ from gradtx.optimizers.adam import scale_by_adam
 from gradtx.require import AT_LEAST_ONE
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 from gradtx.wrappers.low_rank import low_rank
 
 

@@ -5,7 +5,7 @@ from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.trust_ratio import scale_by_trust_ratio
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 @factory

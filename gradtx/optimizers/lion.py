@@ -22,7 +22,7 @@ from gradtx.errors import unnamed
 from gradtx.numerics import Count, safe_increment, without_infinity
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 class ScaleByLionState(NamedTuple):

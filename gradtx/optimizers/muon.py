@@ -31,7 +31,7 @@ from gradtx.transforms.scale import scale_by_learning_rate, scaled
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import gathered, typed_like
-from gradtx.tree.mask import Mask, is_function
+from gradtx.tree.masks import Mask, is_function
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, for_each_leaf, from_matrices, is_numbers, numbers_of, sizes
 from gradtx.wrappers.partition import partition
 

@@ -19,7 +19,7 @@ from gradtx.core import (
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import adam, adamw, init_adam_state
 from gradtx.require import NONNEGATIVE
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 class ScaleByNadamState(NamedTuple):

@@ -12,7 +12,7 @@ from gradtx.optimizers.dadapt import adapted_rate, check_betas, inner_product, r
 from gradtx.optimizers.dog import way_from_start
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
-from gradtx.tree.mask import Mask, check_mask, evaluate_mask, fill_masked
+from gradtx.tree.masks import Mask, check_mask, evaluate_mask, fill_masked
 
 
 class ProdigyState(NamedTuple):

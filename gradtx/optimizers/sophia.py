@@ -28,7 +28,7 @@ from gradtx.transforms.noise import as_key, split_key
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree import mismatch
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 class HutchinsonState(NamedTuple):

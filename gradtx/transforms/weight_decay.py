@@ -17,7 +17,7 @@ from gradtx.core import (
     init_empty_state,
 )
 from gradtx.numerics import Count, safe_increment
-from gradtx.tree.mask import Mask, through_mask
+from gradtx.tree.masks import Mask, through_mask
 
 AddDecayedWeightsState = EmptyState
 

@@ -9,7 +9,7 @@ from jax.tree_util import keystr
 
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
-from gradtx.tree.mask import is_function
+from gradtx.tree.masks import is_function
 
 
 class DimensionNumbers(NamedTuple):

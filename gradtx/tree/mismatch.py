@@ -16,7 +16,7 @@ from jax.tree_util import all_leaves, keystr, tree_flatten_with_path
 from gradtx import errors
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
-from gradtx.tree.mask import is_function
+from gradtx.tree.masks import is_function
 from gradtx.tree.search import is_namedtuple
 
 MADE_FOR_OTHERS = "Was the state made by init for other params?"

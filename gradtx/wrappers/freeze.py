@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from gradtx.core import GradientTransformationExtraArgs, Transformation, factory, set_to_zero
-from gradtx.tree.mask import Mask, check_mask, evaluate_mask
+from gradtx.tree.masks import Mask, check_mask, evaluate_mask
 from gradtx.wrappers.masked import behind_mask
 from gradtx.wrappers.partition import partition
 

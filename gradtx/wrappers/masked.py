@@ -1,4 +1,7 @@
-"""Apply a transformation to a part of the tree."""
+"""Masks of transformations: `masked`, and masks made of patterns on paths."""
+
+from collections.abc import Callable
+from typing import Any
 
 from gradtx.core import (
     GradientTransformationExtraArgs,
@@ -8,7 +11,10 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
-from gradtx.tree.mask import Mask, evaluate_mask, mask_out, through_mask
+from gradtx.tree.masks import Mask, evaluate_mask, mask_out, through_mask
+from gradtx.tree.paths import places, with_leaves
+from gradtx.tree.patterns import Pattern, check_pattern, first_match, is_seen
+from gradtx.tree.unmatched import is_whole, nothing_matches
 
 
 @factory
@@ -40,3 +46,60 @@ def behind_mask(inner: Transformation, mask: Mask, mask_extra_args: bool = False
 
     init, update = through_mask(mask, *inner, mask_extra_args=mask_extra_args)
     return GradientTransformationExtraArgs(init, forwards_to(inner, seen=seen)(update))
+
+
+@factory
+def matching(*patterns: Pattern) -> Callable[[Any], Any]:
+    """Make a mask that is True for the leaves whose path matches one of the patterns.
+
+        masked(muon(0.02), matching("layers/#/**/kernel"))
+        chain(adam(1e-3), freeze(matching("backbone/**", re.compile(r"head/norm\\d"))))
+
+    It serves wherever a mask is asked for. A path is made of keys, attributes and indices, such as "layers/0/attention/bias"; a
+    variable of Flax's nnx adds no "value" to it.
+
+    Args:
+      *patterns: each one
+        - a glob: within one part of the path `*` is any text, `?` any character, `[abc]` one of them, `[!abc]` any other and
+          `#` a whole number; `**` is any number of parts, none as well;
+        - a regular expression, made by `re.compile`, which matches the whole path;
+        - a function `(path, leaf) -> bool`, which may look at the shape of the leaf, but not at its values;
+        - a tuple of patterns: any of them.
+
+    Raises:
+      TypeError: a pattern is none of these, or a function returned no bool.
+      ValueError: when the mask is used, if a pattern matches nothing. Within `masked` and the like the tree has holes, and what
+        is matched may be elsewhere: then it is no error.
+    """
+    return _mask("matching", patterns, True)
+
+
+@factory
+def not_matching(*patterns: Pattern) -> Callable[[Any], Any]:
+    """Make a mask that is False for the leaves whose path matches one of the patterns, and True for all others.
+
+        adamw(1e-3, weight_decay=0.1, mask=not_matching("**/bias", "**/scale"))
+
+    Args:
+      *patterns: see `matching`.
+
+    Raises:
+      TypeError, ValueError: as `matching`.
+    """
+    return _mask("not_matching", patterns, False)
+
+
+def _mask(owner: str, patterns: tuple[Pattern, ...], where_matched: bool) -> Callable[[Any], Any]:
+    if not patterns:
+        raise ValueError(f"{owner} needs a pattern, such as {owner}('**/bias').")
+    check_pattern(patterns)
+
+    def mask(tree: Any) -> Any:
+        leaves = places(tree)
+        for pattern in patterns if is_whole(leaves) else ():
+            if not is_seen(pattern, leaves):  # whoever the mask is for, the pattern is its own mistake
+                raise ValueError(f"{owner}: {nothing_matches(pattern, leaves)}")
+        matched = [first_match(patterns, path, leaf) is not None for path, leaf in leaves]
+        return with_leaves(tree, [is_matched is where_matched for is_matched in matched])
+
+    return mask

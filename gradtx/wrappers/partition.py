@@ -20,7 +20,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.errors import unnamed
-from gradtx.tree.mask import MaskedState, evaluate_mask, fill_masked, is_function, mask_out, mask_out_like
+from gradtx.tree.masks import MaskedState, evaluate_mask, fill_masked, is_function, mask_out, mask_out_like
 from gradtx.tree.mismatch import MADE_FOR_OTHERS
 from gradtx.tree.paths import without_boxes
 

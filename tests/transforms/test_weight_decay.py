@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from gradtx.transforms.weight_decay import WeightDecaySchedule, add_decayed_weights
-from gradtx.tree.mask import MaskedState
+from gradtx.tree.masks import MaskedState
 
 PARAMS = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3)}
 ZEROS = {"kernel": jnp.zeros((2, 3)), "bias": jnp.zeros(3)}

@@ -13,7 +13,7 @@ from gradtx.core import GradientTransformation, chain
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale
 from gradtx.tree import MaskedNode
-from gradtx.tree.mask import MaskedState, evaluate_mask, fill_masked, mask_out
+from gradtx.tree.masks import MaskedState, evaluate_mask, fill_masked, mask_out
 from gradtx.wrappers.masked import masked
 
 foreign: Any = optax  # another library's classes are not ours to the type checker

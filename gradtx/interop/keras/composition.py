@@ -25,10 +25,10 @@ from gradtx.schedules.formula import FRACTION, schedule
 from gradtx.transforms.clipping import clip, clip_by_block_norm, clip_by_global_norm
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.tree.mask import Mask
-from gradtx.wrappers.averaged import averaged
+from gradtx.tree.masks import Mask
 from gradtx.wrappers.consecutive import consecutive
 from gradtx.wrappers.multi_steps import MultiSteps
+from gradtx.wrappers.weight_averaging import averaged
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

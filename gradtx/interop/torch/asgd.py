@@ -7,7 +7,7 @@ from gradtx.interop.torch.composition import composed
 from gradtx.require import NONNEGATIVE
 from gradtx.schedules.formula import elapsed, schedule
 from gradtx.transforms.weight_decay import add_decayed_weights
-from gradtx.wrappers.averaged import averaged
+from gradtx.wrappers.weight_averaging import averaged
 
 
 @factory(lambd=NONNEGATIVE)

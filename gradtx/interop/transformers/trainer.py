@@ -5,7 +5,7 @@ from gradtx.interop.torch.clipping import clip_grad_norm
 from gradtx.interop.transformers.decay_mask import decay_mask
 from gradtx.optimizers.adam import adamw
 from gradtx.require import DECAY, NONNEGATIVE
-from gradtx.tree.mask import Mask
+from gradtx.tree.masks import Mask
 
 
 @factory(adam_beta1=DECAY, adam_beta2=DECAY, adam_epsilon=NONNEGATIVE, max_grad_norm=NONNEGATIVE._replace(infinite=True))
