@@ -3,7 +3,7 @@
 import enum
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,8 @@ from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 from gradtx.update import apply_updates
 
+_Tree = TypeVar("_Tree")
+
 
 class MinimizeStatus(enum.IntEnum):
     """Why a minimization has ended: `MinimizeStatus(int(result.status)).name`."""
@@ -29,7 +31,7 @@ class MinimizeStatus(enum.IntEnum):
     NOT_FINITE = 3
 
 
-class MinimizeResult(NamedTuple):
+class MinimizeResult(NamedTuple, Generic[_Tree]):
     """What `minimize` returns.
 
     Attributes:
@@ -42,7 +44,7 @@ class MinimizeResult(NamedTuple):
       values: the value after each step; NaN after the last.
     """
 
-    params: Params
+    params: _Tree
     value: jax.Array
     grad_norm: jax.Array
     num_steps: jax.Array
@@ -80,13 +82,13 @@ _RUNNING = -1
 @names_errors
 def minimize(
     fun: Callable[..., Any],
-    x0: Params,
+    x0: _Tree,
     *,
     args: tuple[Any, ...] = (),
     tx: Transformation = lbfgs(),  # noqa: B008 - a value
     tol: float = 1e-5,
     max_steps: int = 1000,
-) -> MinimizeResult:
+) -> MinimizeResult[_Tree]:
     """Minimize a function from a starting point, by L-BFGS unless told otherwise.
 
         result = gradtx.minimize(rosenbrock, jnp.zeros(10))

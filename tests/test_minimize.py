@@ -1,5 +1,7 @@
 """`minimize` finds the minima that SciPy's L-BFGS-B finds, at its price, and says how it ended."""
 
+import typing
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -196,3 +198,10 @@ def test_an_integer_start_is_refused():
 def test_no_steps_are_refused():
     with pytest.raises(ValueError, match="minimize: max_steps must be at least 1, got 0"):
         gradtx.minimize(booth, jnp.zeros(2), max_steps=0)
+
+
+def test_the_parameters_come_back_as_the_tree_that_they_were():
+    params: dict[str, jax.Array] = {"w": jnp.ones(2)}
+    result = gradtx.minimize(lambda p: jnp.sum((p["w"] - 2) ** 2), params)
+    typing.assert_type(result.params, dict[str, jax.Array])  # for the type checker
+    chex.assert_trees_all_close(result.params, {"w": jnp.full(2, 2.0)}, rtol=1e-4)
