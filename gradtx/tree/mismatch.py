@@ -149,8 +149,7 @@ def check_params(params: Any) -> None:
 
 def check_arrays(word: str, tree: Any) -> None:
     """Raise `TypeError` by path unless every leaf of a tree, which the errors call `word`, is an array or a number."""
-    for path, leaf in _leaves(tree):
-        _check_array(f"{word}{path}", leaf)
+    _check_leaves(_check_array, word, tree)
 
 
 def _explain_arguments(owner: str, error: Exception, *checks: Callable[[], None]) -> None:
@@ -218,8 +217,18 @@ def _leaves(tree: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _check_floats(word: str, tree: Any) -> None:
-    for path, leaf in _leaves(tree):
-        _check_float(f"{word}{path}", leaf)
+    _check_leaves(_check_float, word, tree)
+
+
+def _check_leaves(check: Callable[[str, Any], None], word: str, tree: Any) -> None:
+    # One leaf of each kind first: to write the paths of a thousand takes as long as all else that `init` does.
+    kinds = {(type(leaf), getattr(leaf, "dtype", None)): leaf for leaf in jax.tree.leaves(tree)}
+    try:
+        for leaf in kinds.values():
+            check(word, leaf)
+    except TypeError:
+        for path, leaf in _leaves(tree):
+            check(f"{word}{path}", leaf)
 
 
 def _check_array(where: str, leaf: Any) -> None:
