@@ -23,7 +23,7 @@ from gradtx.tree.masks import Mask
 
 @factory
 def scale_by_acprop(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_root: float = 1e-16) -> GradientTransformation:
-    """Divide the gradient by its deviation from its mean, as both were before it was seen.
+    """ACProp's rescaling: the gradient over its deviation from its mean, both as they were before this gradient.
 
         u = g / (√v̂ + eps)                           v̂ = v / (1−b2ᵗ⁻¹), and 1 at the first step
         v ← b2·v + (1−b2)·|g − m|² + eps_root
@@ -71,7 +71,7 @@ def acprop(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the gradient divided by its deviation from its mean in the steps before.
+    """ACProp: the gradient divided by its deviation from its mean in the steps before.
 
         Δp = −η·( g / (√v̂ + eps) + weight_decay·p )
         v ← b2·v + (1−b2)·|g − m|² + eps_root        v̂ = v / (1−b2ᵗ)

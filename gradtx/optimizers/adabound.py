@@ -30,7 +30,7 @@ from gradtx.tree.masks import Mask
 def scale_by_adabound(
     b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, *, final_scale: float = 100.0, gamma: float = 1e-3
 ) -> GradientTransformation:
-    """Rescale as Adam, with each coordinate's factor clipped between bounds that close in on one number.
+    """AdaBound's rescaling: Adam's, with each coordinate's factor clipped between bounds that close in on one number.
 
         m ← b1·m + (1−b1)·g
         v ← b2·v + (1−b2)·|g|²
@@ -74,7 +74,7 @@ def scale_by_adabound(
 def scale_by_amsbound(
     b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, *, final_scale: float = 100.0, gamma: float = 1e-3
 ) -> GradientTransformation:
-    """Rescale as `scale_by_adabound`, with the largest v so far in the place of v.
+    """AMSBound's rescaling: `scale_by_adabound` with the largest v so far instead of v.
 
         w ← max(w, v)
         u = clip( √(1−b2ᵗ)/(1−b1ᵗ) / (√w + eps), lower, upper ) · m
@@ -135,7 +135,7 @@ def adabound(
     *,
     base_learning_rate: float | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam at first and as SGD at the end: the rate of each coordinate is clipped between closing bounds.
+    """AdaBound: Adam at first and SGD at the end, as the rate of each coordinate is clipped between closing bounds.
 
         f = final_learning_rate·η/η₀
         Δp = −clip( η·√(1−b2ᵗ)/(1−b1ᵗ) / (√v + eps), f·(1 − 1/(gamma·t+1)), f·(1 + 1/(gamma·t)) )·m − η·weight_decay·p
@@ -179,7 +179,7 @@ def amsbound(
     *,
     base_learning_rate: float | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as `adabound`, with the largest v so far in the place of v, as in `amsgrad`.
+    """AMSBound: `adabound` with the largest v so far instead of v, as in `amsgrad`.
 
     Args:
       learning_rate: η, a number or a schedule.

@@ -28,7 +28,7 @@ class ScaleByAdaDeltaState(NamedTuple):
 
 @factory(rho=DECAY)
 def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransformation:
-    """Divide the gradient by its root mean square, and multiply it by that of the updates, whose unit it takes.
+    """AdaDelta's rescaling: the gradient over its root mean square, times the root mean square of the updates.
 
         G ← rho·G + (1−rho)·|g|²
         u = √(X + eps) / √(G + eps) · g
@@ -67,7 +67,7 @@ def adadelta(
     weight_decay: ScalarOrSchedule = 0.0,
     weight_decay_mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend by steps in the unit of the parameters, from the mean squares of gradients and of updates.
+    """AdaDelta: steps in the unit of the parameters, from the mean squares of gradients and of updates.
 
         g ← g + weight_decay·p
         G ← rho·G + (1−rho)·|g|²

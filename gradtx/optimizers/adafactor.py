@@ -58,7 +58,7 @@ def scale_by_factored_rms(
     last_axes: bool = False,
     floor: float | Literal["machine epsilon"] | None = None,
 ) -> GradientTransformation:
-    """Divide the gradient by its root mean square, of which large matrices keep the means of rows and columns alone.
+    """Adafactor's rescaling: the gradient over its root mean square, kept for large matrices as means of rows and columns.
 
         d = 1 − (t+1)^−decay_rate                               t = 0 at the first step
         R ← d·R + (1−d)·mean over columns of |g|² + epsilon
@@ -162,7 +162,7 @@ def adafactor(
     factored: bool = True,
     weight_decay_mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as RMSProp relative to the size of the parameters, with the second moment of matrices in rows and columns.
+    """Adafactor: RMSProp relative to the size of the parameters, with the second moment of matrices in rows and columns.
 
         u = g / √v                                        v of `scale_by_factored_rms`
         u ← u / max(1, rms(u) / clipping_threshold)

@@ -28,7 +28,7 @@ class ScaleByRssState(NamedTuple):
 def scale_by_rss(
     initial_accumulator_value: float = 0.1, eps: float = 1e-7, *, eps_in_sqrt: bool = True
 ) -> GradientTransformation:
-    """Divide the gradient by the root of the sum of all its squares.
+    """AdaGrad's rescaling: the gradient over the root of the sum of all its squares.
 
         s ← s + |g|²
         u = g / √(s + eps)       or, without `eps_in_sqrt`, u = g / (√s + eps); 0 where s = 0
@@ -64,7 +64,7 @@ def scale_by_rss(
 def adagrad(
     learning_rate: ScalarOrSchedule, initial_accumulator_value: float = 0.1, eps: float = 1e-7
 ) -> GradientTransformationExtraArgs:
-    """Descend with steps that shorten, coordinate by coordinate, as squared gradients add up.
+    """AdaGrad: steps that shorten, coordinate by coordinate, as squared gradients add up.
 
         s ← s + |g|²
         Δp = −η·g / √(s + eps)

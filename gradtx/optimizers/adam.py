@@ -66,7 +66,7 @@ def scale_by_adam(
     nesterov: bool = False,
     debias_eps: bool = False,
 ) -> GradientTransformation:
-    """Divide the mean of the gradient by the root of the mean of its square.
+    """Adam's rescaling: the mean of the gradient over the root of the mean of its square.
 
         m ← b1·m + (1−b1)·g              m̂ = m / (1−b1ᵗ)
         v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
@@ -129,7 +129,7 @@ def adam(
     *,
     nesterov: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the mean of the gradient divided by the root of the mean of its square.
+    """Adam: steps along the mean of the gradient over the root of the mean of its square.
 
         m ← b1·m + (1−b1)·g              m̂ = m / (1−b1ᵗ)
         v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
@@ -168,7 +168,7 @@ def adamw(
     *,
     nesterov: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam, and let the parameters decay by the learning rate alone.
+    """AdamW: Adam with decoupled weight decay.
 
         Δp = −η·( m̂ / (√(v̂ + eps_root) + eps) + weight_decay·p )
 

@@ -24,7 +24,7 @@ from gradtx.tree.masks import Mask
 def scale_by_adamax(
     b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, *, eps_in_max: bool = True
 ) -> GradientTransformation:
-    """Divide the mean of the gradient by the largest recent magnitude.
+    """Adamax's rescaling: the mean of the gradient over its largest recent magnitude.
 
         m ← b1·m + (1−b1)·g
         v ← max(b2·v, |g| + eps)
@@ -64,7 +64,7 @@ def scale_by_adamax(
 def adamax(
     learning_rate: ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> GradientTransformationExtraArgs:
-    """Descend along the mean of the gradient divided by its largest recent magnitude.
+    """Adamax: Adam with the largest recent magnitude of the gradient instead of the root mean square.
 
         m ← b1·m + (1−b1)·g
         v ← max(b2·v, |g| + eps)
@@ -95,7 +95,7 @@ def adamaxw(
     weight_decay: ScalarOrSchedule = 1e-4,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as `adamax`, and let the parameters decay by the learning rate alone.
+    """AdamaxW: `adamax` with decoupled weight decay.
 
         Δp = −η·( m / (1−b1ᵗ) / v + weight_decay·p )
 

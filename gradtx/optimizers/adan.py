@@ -35,7 +35,7 @@ class ScaleByAdanState(NamedTuple):
 def scale_by_adan(
     b1: float = 0.98, b2: float = 0.92, b3: float = 0.99, eps: float = 1e-8, eps_root: float = 0.0
 ) -> GradientTransformation:
-    """Rescale as Adam, with a momentum that looks ahead by the change of the gradient.
+    """Adan's rescaling: Adam's, with a momentum that looks ahead by the change of the gradient.
 
         d = g − gₜ₋₁   (0 at the first step)
         m ← b1·m + (1−b1)·g                       m̂ = m / (1−b1ᵗ)
@@ -94,7 +94,7 @@ def adan(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam, with a momentum that looks ahead by the change of the gradient.
+    """Adan: Adam with a momentum that looks ahead by the change of the gradient.
 
         Δp = −η·( (m̂ + b2·v̂) / (√(n̂ + eps_root) + eps) + weight_decay·p )
 

@@ -51,7 +51,7 @@ def scale_by_ademamix(
     eps_root: float = 0.0,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
-    """Rescale as Adam, with a second mean of the gradient that remembers far longer.
+    """AdEMAMix's rescaling: Adam's, with a second mean of the gradient that remembers far longer.
 
         m₁ ← b1·m₁ + (1−b1)·g            m̂₁ = m₁ / (1−b1ᵗ)
         m₂ ← b3·m₂ + (1−b3)·g
@@ -107,7 +107,7 @@ def scale_by_ademamix(
 def scale_by_simplified_ademamix(
     b1: float = 0.99, b2: float = 0.95, alpha: ScalarOrSchedule = 0.0, eps: float = 1e-8, eps_root: float = 0.0
 ) -> GradientTransformation:
-    """Rescale as Adam, with the gradient itself in the place of AdEMAMix's fast mean.
+    """Simplified AdEMAMix's rescaling: Adam's, with the gradient itself instead of AdEMAMix's fast mean.
 
         m ← b1·m + g
         n ← b2·n + (1−b2)·|g|²           n̂ = n / (1−b2ᵗ)
@@ -162,7 +162,7 @@ def ademamix(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as AdamW, with a second mean of the gradient that remembers far longer.
+    """AdEMAMix: AdamW with a second mean of the gradient that remembers far longer.
 
         m₁ ← b1·m₁ + (1−b1)·g            m̂₁ = m₁ / (1−b1ᵗ)
         m₂ ← b3·m₂ + (1−b3)·g
@@ -203,7 +203,7 @@ def simplified_ademamix(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend along a long sum of the gradient and the gradient itself, rescaled as in Adam.
+    """Simplified AdEMAMix: a long sum of the gradient and the gradient itself, rescaled as in Adam.
 
         m ← b1·m + g
         Δp = −η·( (alpha·g + m) / (√(n̂ + eps_root) + eps) + weight_decay·p )

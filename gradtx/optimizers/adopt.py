@@ -34,7 +34,7 @@ def scale_by_adopt(
     use_clipping: bool = True,
     clip_value_fn: Callable[[jax.Array], jax.Array] = lambda x: x**0.25,
 ) -> GradientTransformation:
-    """Take the mean of gradients that were divided by the root of the mean square before them.
+    """ADOPT's rescaling: the mean of gradients that were divided by the root of the mean square before them.
 
         c = clip(g / max(√v, eps), −t^¼, t^¼)        t = 0 at the first step, which only looks: v = |g|², u = 0
         m ← b1·m + (1−b1)·c
@@ -91,7 +91,7 @@ def adopt(
     use_clipping: bool = True,
     clip_value_fn: Callable[[jax.Array], jax.Array] = lambda x: x**0.25,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam in another order, which converges for any b2: divide by the past, then average.
+    """ADOPT: Adam in another order, which converges for any b2: divide by the past, then average.
 
         c = clip(g / max(√v, eps), −t^¼, t^¼)        t = 0 at the first step, which only looks: v = |g|², Δp = 0
         m ← b1·m + (1−b1)·c

@@ -49,7 +49,7 @@ def scale_by_amsgrad(
     max_before_debias: bool = False,
     debias_eps: bool = False,
 ) -> GradientTransformation:
-    """Divide the mean of the gradient by the root of the largest mean of its square so far.
+    """AMSGrad's rescaling: the mean of the gradient over the root of the largest mean of its square so far.
 
         m ← b1·m + (1−b1)·g              m̂ = m / (1−b1ᵗ)
         v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
@@ -114,7 +114,7 @@ def amsgrad(
     bias_correction_mu: bool = True,
     bias_correction_nu: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam with steps that never lengthen: divided by the largest mean square so far.
+    """AMSGrad: Adam with steps that never lengthen, as they are divided by the largest mean square so far.
 
         w ← max(w, v̂)
         Δp = −η·m̂ / (√(w + eps_root) + eps)

@@ -32,7 +32,7 @@ class COCOBState(NamedTuple):
 
 @factory(alpha=POSITIVE, eps=POSITIVE)
 def scale_by_cocob(alpha: float = 100.0, eps: float = 1e-8) -> GradientTransformation:
-    """Step to where a gambler stands who bets on the sign of the next gradient, coordinate by coordinate.
+    """COCOB's updates: coin betting on the sign of the next gradient, coordinate by coordinate.
 
         L ← max(L, |g|)            G ← G + |g|            θ ← θ − g
         R ← max(R − g·(p − p₀), 0)
@@ -84,7 +84,7 @@ def cocob(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend without a learning rate: each coordinate stakes what it has won on the sign of its next gradient.
+    """COCOB: coin-betting updates for each coordinate; needs no learning rate.
 
         L ← max(L, |g|)            G ← G + |g|            θ ← θ − g
         R ← max(R − g·(p − p₀), 0)

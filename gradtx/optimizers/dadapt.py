@@ -31,7 +31,7 @@ def dadapt_adamw(
     estim_lr0: float = 1e-6,
     weight_decay: float = 0.0,
 ) -> GradientTransformation:
-    """Descend as AdamW at a rate d that is estimated from below, by how far the steps were along the gradients.
+    """D-Adaptation for AdamW: the learning rate d is estimated from below, by how far the steps went along the gradients.
 
         λ = d·η·√(1−b2ᵗ)/(1−b1ᵗ)                  b = √b2
         r ← b·r + (1−b)·λ·⟨g, s/(√v + eps)⟩        with s and v as they were

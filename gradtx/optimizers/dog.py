@@ -46,7 +46,7 @@ InitStep = tuple[Literal["distance", "learning_rate", "heuristic"], Any]
 
 @factory
 def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -> GradientTransformation:
-    """Scale the updates by the largest distance from the start over the root of the sum of squares of all gradients.
+    """DoG's scale: the largest distance from the start over the root of the sum of all squared gradients.
 
         r ← max(r, ‖p − p₀‖)
         G ← G + ‖g‖²
@@ -97,7 +97,7 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
 
 @factory(init_estim_sq_dist=POSITIVE)
 def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) -> GradientTransformation:
-    """Scale the updates as `scale_by_dog`, with gradients that weigh by the distance where they were met.
+    """DoWG's scale: as `scale_by_dog`, with gradients weighted by the distance at which they were met.
 
         r² ← max(r², ‖p − p₀‖²)
         v ← v + r²·‖g‖²
@@ -168,7 +168,7 @@ def dog(
     weight_decay: ScalarOrSchedule | None = None,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend at the rate of the largest distance from the start over the root of the sum of squares of all gradients.
+    """DoG (distance over gradients): SGD at a rate found from the largest distance from the start and all gradients so far.
 
         r ← max(r, ‖p − p₀‖)        G ← G + ‖g‖²
         Δp = −η·r / √(G + eps)·g
@@ -201,7 +201,7 @@ def dowg(
     weight_decay: ScalarOrSchedule | None = None,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as `dog`, with gradients that weigh by the distance where they were met, so that late ones count.
+    """DoWG: `dog` with gradients weighted by the distance at which they were met, so that late ones count.
 
         r² ← max(r², ‖p − p₀‖²)        v ← v + r²·‖g‖²
         Δp = −η·r² / (√v + eps)·g

@@ -182,7 +182,7 @@ def dpsgd(
     *,
     seed: int | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend along clipped and noised gradients of single examples, which come with a leading axis for the examples.
+    """DP-SGD: SGD on clipped and noised gradients of single examples, which come with a leading axis for the examples.
 
         u = 1/n · ( Σᵢ gᵢ·min(1, C/‖gᵢ‖) + N(0, (C·noise_multiplier)²) )
         Δp = −η·u                                          or, with `momentum`, −η·(sum of u with that decay)

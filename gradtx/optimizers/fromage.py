@@ -15,7 +15,7 @@ from gradtx.transforms.weight_decay import add_decayed_weights
 
 @factory(min_norm=NONNEGATIVE)
 def fromage(learning_rate: ScalarOrSchedule, min_norm: float = 1e-6) -> GradientTransformationExtraArgs:
-    """Descend by steps relative to the norm of each array, which does not let the parameters grow.
+    """Fromage: steps relative to the norm of each array, which do not let the parameters grow.
 
         p ← ( p − η·‖p‖/‖g‖·g ) / √(1 + η²)
 

@@ -48,7 +48,7 @@ def scale_by_ftrl(
     l2_shrinkage: float = 0.0,
     beta: float = 0.0,
 ) -> GradientTransformation:
-    """Return minus the way to the minimum of all gradients so far, as linear functions, and of a penalty.
+    """FTRL's updates: minus the way to the minimum of all gradients so far, as linear functions, and of a penalty.
 
         z ← z + g + 2·l2_shrinkage·p − ((n + |g|²)^power − n^power)/η · p
         n ← n + |g|²
@@ -110,7 +110,7 @@ def ftrl(
     l2_shrinkage: float = 0.0,
     beta: float = 0.0,
 ) -> GradientTransformationExtraArgs:
-    """Go to the minimum of all gradients so far and of a penalty, which makes parameters exactly 0: for sparse linear models.
+    """FTRL (follow the regularized leader): its penalty makes parameters exactly 0; for sparse linear models.
 
         Δp = p' − p        p' of `scale_by_ftrl`
 

@@ -27,7 +27,7 @@ def scale_by_galore(
     base_optimizer: Transformation | None = None,
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Scale by Adam, or by another transformation, in the leading singular directions of the gradients: see `low_rank`.
+    """GaLore's rescaling: Adam's, or another one, in the leading singular directions of the gradients; see `low_rank`.
 
     Args:
       rank: how many directions are kept.
@@ -55,7 +55,7 @@ def galore(
     mask: Mask | None = None,
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend by Adam in the leading singular directions of the gradients, with a state as small as they are.
+    """GaLore: Adam in the leading singular directions of the gradients, with a state as small as they are.
 
         P ← U[:, :rank]   of G = UΣVᵀ, every update_proj_gap steps
         Δp = −η·( scale·P·adam(Pᵀ·G) + weight_decay·p )

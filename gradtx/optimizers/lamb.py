@@ -18,7 +18,7 @@ def lamb(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as AdamW, with steps relative to the norm of each array: for very large batches.
+    """LAMB: AdamW with steps relative to the norm of each array; for very large batches.
 
         u = m̂ / (√(v̂ + eps_root) + eps) + weight_decay·p        means of `scale_by_adam`
         Δp = −η · ‖p‖/‖u‖ · u

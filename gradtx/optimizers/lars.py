@@ -21,7 +21,7 @@ def lars(
     momentum: float = 0.9,
     nesterov: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Descend with momentum, by steps relative to the norm of each array: for very large batches.
+    """LARS: momentum with steps relative to the norm of each array; for very large batches.
 
         u = g + weight_decay·p
         u ← η · trust_coefficient·‖p‖ / (‖u‖ + eps) · u

@@ -41,7 +41,7 @@ class ScaleByLBFGSState(NamedTuple):
 
 @factory(memory_size=AT_LEAST_ONE)
 def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> GradientTransformation:
-    """Multiply the gradient by an estimate of the inverse Hessian.
+    """L-BFGS: multiply the gradient by an estimate of the inverse Hessian from the last pairs of steps and changes.
 
         s = pₜ − pₜ₋₁      y = gₜ − gₜ₋₁      ρ = 1/⟨s, y⟩         the last `memory_size` of them
         q = g;      from the newest to the oldest:  a ← ρ·⟨s, q⟩,  q ← q − a·y
@@ -171,7 +171,7 @@ def lbfgs(
     scale_init_precond: bool = True,
     linesearch: Transformation | None = _ZOOM,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the gradient times an estimate of the inverse Hessian, as far as a line search says.
+    """L-BFGS: steps along the gradient times an estimate of the inverse Hessian, as long as a line search says.
 
         Δp = −η·H·g        H of the last `memory_size` steps, see `scale_by_lbfgs`; η from the line search
 

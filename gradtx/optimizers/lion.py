@@ -41,7 +41,7 @@ def scale_by_lion(
     mode: Literal["hard", "smooth", "refined"] = "hard",
     smooth_beta: float = 1.0,
 ) -> GradientTransformation:
-    """Take the sign of a mean of the gradient: every coordinate moves by the same amount.
+    """Lion's update: the sign of an interpolation of gradient and momentum; every coordinate moves by the same amount.
 
         c = b1·m + (1−b1)·g
         m ← b2·m + (1−b2)·g
@@ -98,7 +98,7 @@ def lion(
     weight_decay: ScalarOrSchedule = 1e-3,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the sign of a mean of the gradient: one moment, and steps of one size.
+    """Lion: the sign of an interpolation of gradient and momentum; one moment, and steps of one size.
 
         Δp = −η·( sign(b1·m + (1−b1)·g) + weight_decay·p )
         m ← b2·m + (1−b2)·g

@@ -31,7 +31,7 @@ class MadgradState(NamedTuple):
 
 @factory
 def scale_by_madgrad(learning_rate: ScalarOrSchedule, momentum: float = 0.9, eps: float = 1e-6) -> GradientTransformation:
-    """Step towards a point that is found from the start by the sum of all gradients over the cube root of their squares.
+    """MADGRAD's updates: dual averaging from the start, with the sum of all gradients over the cube root of their squares.
 
         λ = (η + eps)·√t
         s ← s + λ·g
@@ -87,7 +87,7 @@ def _safe_cbrt(x: jax.Array) -> jax.Array:
 def madgrad(
     learning_rate: ScalarOrSchedule, momentum: float = 0.9, weight_decay: ScalarOrSchedule = 0.0, eps: float = 1e-6
 ) -> GradientTransformationExtraArgs:
-    """Descend from the start by the sum of all gradients, adapted as in AdaGrad by a cube root, with momentum.
+    """MADGRAD: momentum and dual averaging from the start, adapted as in AdaGrad by a cube root.
 
         s ← s + η·√t·g          v ← v + η·√t·|g|²
         Δp = (1−momentum)·(x₀ − s / (∛v + eps) − p)

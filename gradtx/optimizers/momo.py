@@ -42,7 +42,7 @@ def momo(
     weight_decay: float = 0.0,
     adapt_lower_bound: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the mean of the gradient, at most to where a linear model of the loss reaches its lower bound.
+    """Momo: momentum with a step at most to where a linear model of the loss reaches its lower bound.
 
         d ← beta·d + (1−beta)·g,  and so f̄ of the loss and γ of ⟨g, p⟩; the first of each as they are
         τ = min(η, max((1 + η·weight_decay)·(f̄ − γ − lower_bound) + ⟨d, p⟩, 0) / ‖d‖²)
@@ -107,7 +107,7 @@ def momo_adam(
     weight_decay: float = 0.0,
     adapt_lower_bound: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam, at most to where a linear model of the loss reaches its lower bound.
+    """Momo-Adam: Adam with a step at most to where a linear model of the loss reaches its lower bound.
 
         d ← b1·d + (1−b1)·g,  and so f̄ of the loss and γ of ⟨g, p⟩;  v ← b2·v + (1−b2)·|g|²
         D = √(v/(1−b2ᵗ)) + eps                   ρ = 1−b1ᵗ

@@ -78,7 +78,7 @@ def scale_by_muon(
     ns_dtype: DTypeLike | None = None,
     eps_as_floor: bool = False,
 ) -> GradientTransformation:
-    """Replace the mean of the gradient by the nearest matrix whose singular values are all 1.
+    """Muon's update: momentum, orthogonalized: the nearest matrix whose singular values are all 1.
 
         m ← beta·m + (1−beta)·g       m̂ = m / (1−betaᵗ), or with `nesterov` the mean of one step ahead
         u = UVᵀ of m̂ = UΣVᵀ           by `orthogonalize`
@@ -220,7 +220,7 @@ def muon(
     muon_weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
     consistent_rms: float | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend along orthogonalized momentum, matrix by matrix; all that is no matrix is left to Adam.
+    """Muon: orthogonalized momentum for matrices; parameters that are not matrices use AdamW.
 
         u = UVᵀ of the mean m̂ = UΣVᵀ of the gradient        see `scale_by_muon`
         u ← u·√max(1, outputs/inputs)                      or, with `consistent_rms`, u·consistent_rms·√max(inputs, outputs)

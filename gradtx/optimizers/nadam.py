@@ -35,7 +35,7 @@ class ScaleByNadamState(NamedTuple):
 def scale_by_nadam(
     b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, mu_dtype: DTypeLike | None = None, *, momentum_decay: float = 0.004
 ) -> GradientTransformation:
-    """Rescale as Adam with Nesterov's momentum, which rises from half of b1 to b1 while training.
+    """NAdam's rescaling: Adam's with Nesterov's momentum, which rises from half of b1 to b1 while training.
 
         m ← b1·m + (1−b1)·g
         v ← b2·v + (1−b2)·|g|²
@@ -92,7 +92,7 @@ def nadam(
     *,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam with Nesterov's momentum, at constant b1.
+    """NAdam: Adam with Nesterov's momentum, at constant b1.
 
         m̂ = b1·m / (1−b1ᵗ⁺¹) + (1−b1)·g / (1−b1ᵗ)
 
@@ -128,7 +128,7 @@ def nadamw(
     *,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """Descend as `nadam`, and let the parameters decay as in `adamw`.
+    """NAdamW: `nadam` with decoupled weight decay.
 
     Args:
       learning_rate: η, a number or a schedule.

@@ -37,7 +37,7 @@ def scale_by_novograd(
     weight_decay: float = 0.0,
     mu_dtype: DTypeLike | None = None,
 ) -> GradientTransformation:
-    """Divide each gradient by the root mean square of its norm, layer by layer, and sum up.
+    """NovoGrad's rescaling: a sum of gradients, each over the root mean square of its norm, layer by layer.
 
         v ← b2·v + (1−b2)·‖g‖²   (‖g‖² at the first step)
         m ← b1·m + g / (√(v + eps_root) + eps) + weight_decay·p
@@ -95,7 +95,7 @@ def novograd(
     eps_root: float = 0.0,
     weight_decay: float = 0.0,
 ) -> GradientTransformationExtraArgs:
-    """Descend along a sum of gradients, each divided by the root mean square of its norm, layer by layer.
+    """NovoGrad: momentum of gradients that are divided by the root mean square of their norm, layer by layer.
 
         v ← b2·v + (1−b2)·‖g‖²   (‖g‖² at the first step)
         m ← b1·m + g / (√(v + eps_root) + eps) + weight_decay·p

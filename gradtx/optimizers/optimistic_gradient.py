@@ -61,7 +61,7 @@ def scale_by_optimistic_gradient(alpha: float = 1.0, beta: float = 1.0) -> Gradi
 def optimistic_gradient_descent(
     learning_rate: ScalarOrSchedule, alpha: float = 1.0, beta: float = 1.0
 ) -> GradientTransformationExtraArgs:
-    """Descend, looking ahead by the change of the gradient: for games, where plain descent circles.
+    """Optimistic gradient descent: looks ahead by the change of the gradient; for games, where plain descent circles.
 
         Δp = −η·( alpha·gₜ + beta·(gₜ − gₜ₋₁) )
 
@@ -140,7 +140,7 @@ def optimistic_adam_v2(
     mu_dtype: DTypeLike | None = None,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam, looking ahead by the change of its updates u.
+    """Optimistic Adam: Adam that looks ahead by the change of its updates u.
 
         Δp = −η·( alpha·uₜ + beta·(uₜ − uₜ₋₁) )
 

@@ -26,7 +26,7 @@ from gradtx.transforms.scale import scaled
 def scale_by_polyak(
     f_min: float = 0.0, max_learning_rate: float = 1.0, eps: float = 0.0, variant: Literal["sps", "sps+"] = "sps"
 ) -> GradientTransformation:
-    """Multiply the gradient by the step that would reach the minimum if the function were linear.
+    """Polyak's step: the gradient times the step that would reach the minimum if the function were linear.
 
         u = min( (f − f_min) / (‖g‖² + eps), max_learning_rate ) · g         0 where ‖g‖ = 0
 
@@ -69,7 +69,7 @@ def polyak_sgd(
     eps: float = 0.0,
     variant: Literal["sps", "sps+"] = "sps",
 ) -> GradientTransformationExtraArgs:
-    """Descend by the step that would reach the minimum if the function were linear; `update` reads `value`.
+    """SGD with Polyak's step, which would reach the minimum if the function were linear; `update` reads `value`.
 
         Δp = −scaling · min( (f − f_min) / (‖g‖² + eps), max_learning_rate ) · g
 

@@ -39,7 +39,7 @@ def prodigy(
     safeguard_warmup: bool = False,
     weight_decay_mask: Mask | None = None,
 ) -> GradientTransformation:
-    """Descend as AdamW at a rate d that is estimated from below, by how far the start is along the gradients.
+    """Prodigy: AdamW at a learning rate d that is estimated from below, by how far the start is along the gradients.
 
         λ = d·η·√(1−b2ᵗ)/(1−b1ᵗ)
         r ← beta3·r + d/d₀·λ·⟨g, p₀ − p⟩

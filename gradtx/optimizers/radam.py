@@ -32,7 +32,7 @@ def scale_by_radam(
     nesterov: bool = False,
     debias_eps: bool = False,
 ) -> GradientTransformation:
-    """Rescale as Adam, with the step shortened while the mean square rests on few samples.
+    """RAdam's rescaling: Adam's, with steps shortened while the mean square rests on few samples.
 
         m ← b1·m + (1−b1)·g              m̂ = m / (1−b1ᵗ)
         v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
@@ -99,7 +99,7 @@ def radam(
     *,
     nesterov: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam with a warm-up that follows from the variance of its mean square.
+    """RAdam: Adam with a warm-up that follows from the variance of its mean square.
 
         ρ = 2/(1−b2) − 1 − 2t·b2ᵗ/(1−b2ᵗ)
         Δp = −η·r·m̂ / (√(v̂ + eps_root) + eps)     where ρ ≥ threshold, with r as in `scale_by_radam`

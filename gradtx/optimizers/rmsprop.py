@@ -56,7 +56,7 @@ def scale_by_rms(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> GradientTransformation:
-    """Divide the gradient by the root of the mean of its square.
+    """RMSProp's rescaling: the gradient over the root of the mean of its square.
 
         v ← decay·v + (1−decay)·|g|²
         u = g / √(v + eps)       or, without `eps_in_sqrt`, u = g / (√v + eps)
@@ -172,7 +172,7 @@ def rmsprop(
     nesterov: bool = False,
     bias_correction: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the gradient divided by its recent root mean square.
+    """RMSProp: the gradient divided by its recent root mean square.
 
         v ← decay·v + (1−decay)·|g|²
         Δp = −η·g / √(v + eps)

@@ -38,7 +38,7 @@ def scale_by_rprop(
     min_step_size: float = 1e-6,
     max_step_size: float = 50.0,
 ) -> GradientTransformation:
-    """Replace each number by its sign times a step size that grows while the sign lasts and shrinks when it turns.
+    """Rprop's update: the sign of each number times a step that grows while the sign lasts and shrinks when it turns.
 
         s = sign(g)·sign(uₜ₋₁)
         step ← clip(step·(eta_plus if s > 0, eta_minus if s < 0, 1 else), min_step_size, max_step_size)
@@ -98,7 +98,7 @@ def rprop(
     min_step_size: float = 1e-6,
     max_step_size: float = 50.0,
 ) -> GradientTransformationExtraArgs:
-    """Descend by steps whose size grows while the gradient keeps its sign, number by number.
+    """Rprop: steps whose size grows while the gradient keeps its sign, number by number.
 
         Δp = −sign(g)·step
 

@@ -54,7 +54,7 @@ def schedule_free(
     weight_lr_power: float = 2.0,
     state_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Take the gradient between an iterate and its average; needs no decay of the learning rate.
+    """Schedule-free learning: the gradient is taken between an iterate and its average; needs no decay of the learning rate.
 
         y = (1−b1)·z + b1·x                    the parameters, where gradients are taken
         z ← z + the update of `base_optimizer`
@@ -161,7 +161,7 @@ def schedule_free_sgd(
     weight_lr_power: float = 2.0,
     state_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the gradient, and average: SGD that needs no decay of the learning rate.
+    """Schedule-free SGD: SGD that averages, and needs no decay of the learning rate.
 
         z ← z − η·(g + weight_decay·y)
         x ← (1−c)·x + c·z
@@ -196,7 +196,7 @@ def schedule_free_adamw(
     weight_lr_power: float = 2.0,
     state_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend as AdamW without momentum, and average: needs no decay of the learning rate.
+    """Schedule-free AdamW: AdamW without momentum that averages, and needs no decay of the learning rate.
 
         v ← b2·v + (1−b2)·|g|²
         z ← z − η·( g / (√(v/(1−b2ᵗ)) + eps) + weight_decay·y )

@@ -16,7 +16,7 @@ def sgd(
     nesterov: bool = False,
     accumulator_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the gradient, or along its decaying sum.
+    """SGD: steps along the gradient, with momentum if wanted.
 
         t ← g + momentum·t
         Δp = −η·t                with `nesterov`, Δp = −η·(g + momentum·t);  without momentum, Δp = −η·g
@@ -50,7 +50,7 @@ def noisy_sgd(
     *,
     seed: int | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the gradient with Gaussian noise, which fades as training goes on.
+    """Noisy SGD: SGD with Gaussian noise, which fades as training goes on.
 
         Δp = −η·(g + N(0, eta / t^gamma))
 

@@ -27,7 +27,7 @@ def _scale_by_sign(g):
 
 @factory
 def scale_by_sign() -> GradientTransformation:
-    """Replace each number by its sign: u = sign(g), for complex numbers g/|g|.
+    """The sign of each number: u = sign(g), for complex numbers g/|g|.
 
     References:
       Bernstein et al., signSGD: Compressed Optimisation for Non-Convex Problems, 2018, https://arxiv.org/abs/1802.04434
@@ -41,7 +41,7 @@ def scale_by_sign() -> GradientTransformation:
 
 @factory
 def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformationExtraArgs:
-    """Descend by steps of one size: Δp = −η·sign(g).
+    """Sign SGD: steps of one size, Δp = −η·sign(g).
 
     Args:
       learning_rate: η, a number or a schedule.
@@ -56,7 +56,7 @@ def sign_sgd(learning_rate: ScalarOrSchedule) -> GradientTransformationExtraArgs
 def signum(
     learning_rate: ScalarOrSchedule, beta: float = 0.9, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformationExtraArgs:
-    """Descend along the sign of the mean gradient.
+    """Signum: steps along the sign of the mean of the gradient.
 
         m ← beta·m + (1−beta)·g
         Δp = −η·sign(m)

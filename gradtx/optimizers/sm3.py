@@ -33,7 +33,7 @@ class ScaleBySM3State(NamedTuple):
 
 @factory(b2=_UP_TO_ONE)
 def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> GradientTransformation:
-    """Divide the gradient by a bound of AdaGrad's root of a sum, kept in one vector for each axis.
+    """SM3's rescaling: the gradient over a bound of AdaGrad's root of a sum, kept in one vector for each axis.
 
         S = min over the axes of μᵣ + |g|²
         μᵣ ← max of S over all other axes, for each axis r
@@ -98,7 +98,7 @@ def _greatest(square: jax.Array) -> tuple[jax.Array, ...]:
 
 @factory(momentum=DECAY)
 def sm3(learning_rate: ScalarOrSchedule, momentum: float = 0.9) -> GradientTransformationExtraArgs:
-    """Descend as AdaGrad with momentum, with one vector for each axis in the place of a sum for each number.
+    """SM3: AdaGrad with momentum that keeps one vector for each axis instead of a sum for each number.
 
         S = min over the axes of μᵣ + |g|²
         μᵣ ← max of S over all other axes, for each axis r

@@ -39,7 +39,7 @@ class HutchinsonState(NamedTuple):
 
 @factory
 def hutchinson_estimator_diag_hessian(random_seed: jax.Array | int | None = None) -> GradientTransformationExtraArgs:
-    """Replace the updates by an estimate of the diagonal of the Hessian, whatever they are.
+    """Hutchinson's estimate of the diagonal of the Hessian, which replaces the updates whatever they are.
 
         u = z ⊙ (∇²f(p) z),   z random signs
 
@@ -105,7 +105,7 @@ def scale_by_sophia(
     verbose: bool = False,
     print_win_rate_every_n_steps: int = 0,
 ) -> GradientTransformationExtraArgs:
-    """Divide the mean of the gradient by a mean of the diagonal of the Hessian, and clip what comes out.
+    """Sophia's rescaling: the mean of the gradient over a mean of the diagonal of the Hessian, clipped.
 
         m ← b1·m + (1−b1)·g                        m̂ = m / (1−b1ᵗ)
         u = clip(m̂ / max(gamma·h, eps), ±clip_threshold)
@@ -206,7 +206,7 @@ def sophia(
     verbose: bool = False,
     print_win_rate_every_n_steps: int = 0,
 ) -> GradientTransformationExtraArgs:
-    """Descend along the mean of the gradient divided by a mean of the diagonal of the Hessian, clipped.
+    """Sophia: steps along the mean of the gradient over a mean of the diagonal of the Hessian, clipped.
 
         h ← b2·h + (1−b2)·ĥ                  every update_interval steps
         Δp = −η·( clip(m̂ / max(gamma·h, eps), ±clip_threshold) + weight_decay·p )

@@ -26,7 +26,7 @@ def scale_by_yogi(
     eps_root: float = 0.0,
     initial_accumulator_value: float = 1e-6,
 ) -> GradientTransformation:
-    """Rescale as Adam, with a mean square that moves by at most (1−b2)·|g|² a step, up or down.
+    """Yogi's rescaling: Adam's, with a mean square that moves by at most (1−b2)·|g|² a step, up or down.
 
         m ← b1·m + (1−b1)·g                      m̂ = m / (1−b1ᵗ)
         v ← v − (1−b2)·sign(v − |g|²)·|g|²       v̂ = v / (1−b2ᵗ)
@@ -70,7 +70,7 @@ def scale_by_yogi(
 def yogi(
     learning_rate: ScalarOrSchedule, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-3
 ) -> GradientTransformationExtraArgs:
-    """Descend as Adam with a mean square that changes by at most (1−b2)·|g|² a step.
+    """Yogi: Adam with a mean square that changes by at most (1−b2)·|g|² a step.
 
         v ← v − (1−b2)·sign(v − |g|²)·|g|²
         Δp = −η·m̂ / (√v̂ + eps)

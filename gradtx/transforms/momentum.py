@@ -27,7 +27,7 @@ class TraceWithCountState(NamedTuple):
 def trace(
     decay: float, nesterov: bool = False, accumulator_dtype: DTypeLike | None = None, *, dampening: float | None = None
 ) -> GradientTransformation:
-    """Replace the updates by their decaying sum, as a heavy ball does (not an average: it is 1/(1−decay) larger).
+    """Momentum: a decaying sum of the updates (not an average: it is 1/(1−decay) larger).
 
         t ← g + decay·t
         u = t                    or, with `nesterov`, u = g + decay·t
@@ -78,7 +78,7 @@ class EmaState(NamedTuple):
 
 @factory
 def ema(decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None = None) -> GradientTransformation:
-    """Replace the updates by their exponential moving average.
+    """An exponential moving average of the updates.
 
         m ← decay·m + (1−decay)·g
         u = m / (1−decayᵗ)       or, without `debias`, u = m

@@ -44,7 +44,7 @@ def reduce_on_plateau(
     *,
     mode: Literal["min", "max"] = "min",
 ) -> GradientTransformationExtraArgs:
-    """Scale the updates by a factor that falls whenever a value, such as the loss, has stopped to improve.
+    """Reduce the updates by a factor whenever a value, such as the loss, has stopped improving.
 
         better = f < best − (rtol·|best| + atol)         f: the mean of `accumulation_size` values
         u = scale · g

@@ -46,7 +46,7 @@ class LookaheadState(NamedTuple):
 def lookahead(
     fast_optimizer: Transformation, sync_period: int, slow_step_size: float, reset_state: bool = False
 ) -> GradientTransformationExtraArgs:
-    """Let fast parameters run ahead, and every few steps draw the slow ones towards them and start again from there.
+    """Lookahead: fast parameters run ahead; every few steps the slow ones move towards them, and they start again from there.
 
         fast ← fast + u                                          u of `fast_optimizer`
         every `sync_period` steps: slow ← slow + slow_step_size·(fast − slow), fast ← slow

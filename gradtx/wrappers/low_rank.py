@@ -46,7 +46,7 @@ def low_rank(
     scale: float = 1.0,
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Let `inner` see each matrix in its leading singular directions alone, so that its state is as small as they are.
+    """Let `inner` see only the leading singular directions of each matrix, so that its state is as small as they are.
 
         every update_proj_gap steps: P ← U[:, :rank]        of G = UΣVᵀ
         u = scale·P·inner(Pᵀ·G)                             for a wide matrix P ← V[:, :rank], u = scale·inner(G·P)·Pᵀ

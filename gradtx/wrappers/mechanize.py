@@ -44,7 +44,7 @@ def mechanize(
     s_init: float = 1e-6,
     num_betas: int = 6,
 ) -> GradientTransformationExtraArgs:
-    """Scale the way that an optimizer has gone by a factor that is learned; its learning rate may be 1, or a schedule.
+    """Mechanic: learn a scale for the accumulated updates of a base optimizer, whose learning rate may be 1 or a schedule.
 
         Δ = Σ of the updates of `base_optimizer`               x = x₀ + (Σs)·Δ
         h = −⟨Δ, g + weight_decay·(Σs)·‖g‖·x/‖x‖⟩             before the new update enters Δ

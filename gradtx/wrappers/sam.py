@@ -40,7 +40,7 @@ def sam(
     opaque_mode: bool = False,
     batch_axis_name: str | tuple[str, ...] | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Climb first, and descend along the gradient found there: it leads to minima that are flat around.
+    """SAM: ascend to a nearby worst case, then descend with the gradient found there; prefers flat minima.
 
         p' = p − the updates of `adv_optimizer`, `sync_period` − 1 times          climbs
         p ← p + the update of `optimizer` for the gradient at p'
