@@ -105,7 +105,7 @@ def shortened(value: object) -> str:
 def alternatives(annotation: Any) -> tuple[Any, ...]:
     """Return the members of a union; an annotation that is not a union stands alone."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return typing.get_args(annotation)  # which are no unions: Python flattens them
+        return typing.get_args(annotation)  # which are not unions: Python flattens them
     return (annotation,)
 
 

@@ -70,7 +70,7 @@ class Contract:
         """Whether the function cannot be called without a transformation."""
 
     def keep(self, arguments: dict[str, Any]) -> None:
-        """Put each argument as it is used in the place of what was given, or raise if it is not what it may be.
+        """Put each argument as it is used instead of what was given, or raise if it is not what it may be.
 
         Raises:
           TypeError: an argument is of another kind.

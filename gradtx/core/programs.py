@@ -81,7 +81,7 @@ def _is_passed(node: Any) -> bool:
 def _is_own(recipe: Recipe) -> bool:
     try:
         calls = list(_calls(recipe))
-    except ValueError:  # a dict whose keys have no order is no tree
+    except ValueError:  # the keys of a dict have no order
         return False
     return all(map(_is_call_of_gradtx, calls)) and any(call.name not in _IDLE for call in calls)
 

@@ -57,7 +57,7 @@ def set_hyperparams(tx: Transformation, state: OptState, values: Mapping[str, An
 
     Raises:
       KeyError: there is no such hyperparameter.
-      TypeError: a value is no number.
+      TypeError: a value is not a number.
       ValueError: a hyperparameter is not in the state, or follows a schedule, or a number is out of range, or an array has
         another shape.
     """

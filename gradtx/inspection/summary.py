@@ -33,7 +33,7 @@ def summary(tx: Transformation, params: Params) -> Summary:
       params: the parameters, or `jax.ShapeDtypeStruct`s of them.
 
     Raises:
-      TypeError: `tx` is no transformation, or a leaf of `params` is no array, or one that `tx` cannot optimize.
+      TypeError: `tx` is not a transformation, or a leaf of `params` is not an array, or one that `tx` cannot optimize.
     """
     with_extra_args_support(tx)  # raises if it is none
     check_arrays("params", params)

@@ -87,7 +87,7 @@ def binary_size(number: int) -> str:
 
 
 def patterns(paths: Iterable[str]) -> list[str]:
-    """Return paths with a star in the place of indices, and how many there are of each; no path is that of an array alone."""
+    """Return paths with a star instead of indices, and how many there are of each; no path is that of an array alone."""
     counts = Counter(re.sub(r"(?<![^/])\d+(?![^/])", "*", path) or "the array" for path in paths)
     return [f"{pattern} ({number})" if number > 1 else pattern for pattern, number in counts.items()]
 

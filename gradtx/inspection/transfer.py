@@ -1,4 +1,4 @@
-"""Carry the state of one optimizer over to another, and begin a part of a state anew."""
+"""Carry the state of one optimizer over to another, and reset a part of it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -49,17 +49,17 @@ def transfer_state(
       tx: the new optimizer.
       params: the parameters from now on. With a `ShapeDtypeStruct` among them, or in the old state, the new state is one of
         shapes, and the report tells what would happen.
-      strict: whether it is an error if anything begins anew or is left behind.
+      strict: whether it is an error if anything starts again or is left behind.
       renamed: the new path of a parameter, or of a group of them, by its old one: {"encoder": "backbone/encoder"}.
       grow: which parameters may have grown: a pattern, as in `matching`, or True for all. Where one is at least as large as
-        before along each axis, old values are kept in the leading corner; the rest begins anew.
+        before along each axis, old values are kept in the leading corner; the rest starts again.
 
     Returns:
-      The state, whose arrays are no one else's, and a report of what was kept, begins anew and was dropped.
+      The state, whose arrays are no one else's, and a report of what was kept, what starts again and what was dropped.
 
     Raises:
       TypeError: the arguments are in another order.
-      ValueError: `strict`, and something begins anew or is left behind; or a name in `renamed` or a pattern means nothing.
+      ValueError: `strict`, and something starts again or is left behind; or a name in `renamed` or a pattern means nothing.
     """
     _check_order("transfer_state", old_state, tx, params)
     may_grow = _chosen("transfer_state", grow, params)
@@ -97,13 +97,13 @@ def reset_state(state: OptState, tx: Transformation, params: Params, where: Patt
 
     What the parameters share, such as a count, stays, and so do the arrays of the others, which are those of `state`. Moments
     of zero at an old count have no bias correction: the next steps of Adam for these parameters are up to 6.6 times as long as
-    usual at the default decays. Where that is too long, let the learning rate rise again, or begin all anew.
+    usual at the default decays. Where that is too long, let the learning rate rise again, or start all over.
 
     Args:
       state: a state of `tx`.
       tx: the optimizer.
       params: the parameters. What a state keeps of them, such as an average, begins again at these.
-      where: which parameters: a pattern, as in `matching`. None begins all anew, counts as well.
+      where: which parameters: a pattern, as in `matching`. None starts all over, counts as well.
 
     Raises:
       TypeError: the arguments are in another order.

@@ -102,7 +102,7 @@ def _parameters_around(substate: Substate, substates: Sequence[Substate]) -> set
     return set()
 
 
-# --- the value of an old array in the place of a new one --------------------------------------------------------------
+# --- the value of an old array instead of a new one --------------------------------------------------------------
 
 
 def misfit(new: Any, old: Any, growing: bool = False) -> str | None:

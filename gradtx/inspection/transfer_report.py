@@ -17,7 +17,7 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class TransferReport:
-    """The leaves of a new state that an old one gave, those that begin anew, each with the reason, and those left behind."""
+    """The leaves of a new state that an old one gave, those that start again, each with the reason, and those left behind."""
 
     kept: tuple[str, ...]
     new: tuple[str, ...]

@@ -24,7 +24,7 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> jax.Array:
       labels: y, from 0 to 1, of a shape that broadcasts to it.
 
     Raises:
-      TypeError: `logits` are no floats.
+      TypeError: `logits` are not floats.
       ValueError: `labels` do not broadcast to the shape of `logits`.
 
     References:
@@ -48,7 +48,7 @@ def sigmoid_focal_loss(logits: Any, labels: Any, *, alpha: Any = None, gamma: An
       gamma: γ, at least 0: how much less.
 
     Raises:
-      TypeError: `logits` are no floats.
+      TypeError: `logits` are not floats.
       ValueError: `labels` do not broadcast to the shape of `logits`, or `alpha` or `gamma` is out of range.
 
     References:
@@ -71,7 +71,7 @@ def hinge_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
       targets: y, each −1 or 1, of a shape that broadcasts to it.
 
     Raises:
-      TypeError: `predictor_outputs` are no floats.
+      TypeError: `predictor_outputs` are not floats.
       ValueError: `targets` do not broadcast to the shape of `predictor_outputs`.
 
     References:
@@ -89,7 +89,7 @@ def perceptron_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
       targets: y, each −1 or 1, of the same shape.
 
     Raises:
-      TypeError: `predictor_outputs` are no floats.
+      TypeError: `predictor_outputs` are not floats.
       ValueError: `targets` have another shape.
 
     References:
@@ -112,7 +112,7 @@ def sparsemax_loss(logits: Any, labels: Any) -> jax.Array:
       labels: y, from 0 to 1, of a shape that broadcasts to it.
 
     Raises:
-      TypeError: `logits` are no floats.
+      TypeError: `logits` are not floats.
       ValueError: `labels` do not broadcast to the shape of `logits`.
 
     References:

@@ -28,7 +28,7 @@ def softmax_cross_entropy(logits: Any, labels: Any, axis: Axis = -1, where: Any 
         Without any the loss is 0.
 
     Raises:
-      TypeError: `logits` are no floats, or `where` no bools.
+      TypeError: `logits` are not floats, or `where` not bools.
       ValueError: a shape does not match.
 
     References:
@@ -46,7 +46,7 @@ def safe_softmax_cross_entropy(logits: Any, labels: Any) -> jax.Array:
       labels: probabilities, of a shape that broadcasts to it.
 
     Raises:
-      TypeError: `logits` are no floats.
+      TypeError: `logits` are not floats.
       ValueError: `labels` do not broadcast to the shape of `logits`.
 
     References:
@@ -72,7 +72,7 @@ def softmax_cross_entropy_with_integer_labels(
         a label that is not among them is 0.
 
     Raises:
-      TypeError: `logits` are no floats, `labels` no integers, or `where` no bools.
+      TypeError: `logits` are not floats, `labels` not integers, or `where` not bools.
       ValueError: a shape does not match.
 
     References:
@@ -102,7 +102,7 @@ def poly_loss_cross_entropy(logits: Any, labels: Any, *, epsilon: Any = 2.0, axi
       where: bools in the shape of `logits`, or with 1 for any axis: which classes there are. Without any the loss is 0.
 
     Raises:
-      TypeError: `logits` are no floats, or `where` no bools.
+      TypeError: `logits` are not floats, or `where` not bools.
       ValueError: a shape does not match.
 
     References:
@@ -118,7 +118,7 @@ def poly_loss_cross_entropy(logits: Any, labels: Any, *, epsilon: Any = 2.0, axi
 
 @loss("labels", alpha=require.Range(low=0, high=1))
 def smooth_labels(labels: Any, alpha: Any, *, axis: Axis = -1, where: Any = None) -> jax.Array:
-    """Return labels mixed with the uniform distribution, (1 − α)y + α/n, so that no logit has to grow for ever.
+    """Return labels mixed with the uniform distribution, (1 − α)y + α/n, so that no logit has to grow forever.
 
     Args:
       labels: y, probabilities of shape (..., classes), such as one-hot labels.
@@ -127,7 +127,7 @@ def smooth_labels(labels: Any, alpha: Any, *, axis: Axis = -1, where: Any = None
       where: bools in the shape of `labels`, or with 1 for any axis: which n classes there are; the others get 0.
 
     Raises:
-      TypeError: `labels` are no floats, or `where` no bools.
+      TypeError: `labels` are not floats, or `where` not bools.
       ValueError: the shape of `where` does not match, or `alpha` is out of range.
 
     References:

@@ -27,7 +27,7 @@ def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> jax.Array:
       temperature: τ, above 0.
 
     Raises:
-      TypeError: `embeddings` are no floats.
+      TypeError: `embeddings` are not floats.
       ValueError: a shape does not match, or `temperature` is not above 0.
 
     References:
@@ -74,7 +74,7 @@ def triplet_margin_loss(
       eps: ε, at least 0; with 0, equal vectors have a distance with gradient 0.
 
     Raises:
-      TypeError: `anchors` are no floats.
+      TypeError: `anchors` are not floats.
       ValueError: a shape does not match, or a hyperparameter is out of range.
 
     References:

@@ -41,8 +41,8 @@ def ctc_loss(
       Losses of shape (batch,).
 
     Raises:
-      TypeError: `logits` are no floats.
-      ValueError: a shape does not match, or `blank_id` is no class.
+      TypeError: `logits` are not floats.
+      ValueError: a shape does not match, or `blank_id` is not a class.
 
     References:
       Graves et al., Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
@@ -71,8 +71,8 @@ def ctc_loss_with_forward_probs(
       frame is the label.
 
     Raises:
-      TypeError: `logits` are no floats.
-      ValueError: a shape does not match, or `blank_id` is no class.
+      TypeError: `logits` are not floats.
+      ValueError: a shape does not match, or `blank_id` is not a class.
 
     References:
       Graves et al., Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural

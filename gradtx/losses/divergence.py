@@ -25,7 +25,7 @@ def kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -1, where: An
       where: bools in the shape of `log_predictions`, or with 1 for any axis: what to sum.
 
     Raises:
-      TypeError: `log_predictions` are no floats, or `where` no bools.
+      TypeError: `log_predictions` are not floats, or `where` not bools.
       ValueError: a shape does not match.
 
     References:
@@ -46,7 +46,7 @@ def kl_divergence_with_log_targets(log_predictions: Any, log_targets: Any, axis:
       where: bools in the shape of `log_predictions`, or with 1 for any axis: what to sum.
 
     Raises:
-      TypeError: `log_predictions` are no floats, or `where` no bools.
+      TypeError: `log_predictions` are not floats, or `where` not bools.
       ValueError: a shape does not match.
 
     References:
@@ -71,7 +71,7 @@ def generalized_kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -
       where: bools in the shape of `log_predictions`, or with 1 for any axis: what to sum.
 
     Raises:
-      TypeError: `log_predictions` are no floats, or `where` no bools.
+      TypeError: `log_predictions` are not floats, or `where` not bools.
       ValueError: a shape does not match.
 
     References:
@@ -97,7 +97,7 @@ def convex_kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -1, wh
       where: bools in the shape of `log_predictions`, or with 1 for any axis: what to sum.
 
     Raises:
-      TypeError: `log_predictions` are no floats, or `where` no bools.
+      TypeError: `log_predictions` are not floats, or `where` not bools.
       ValueError: a shape does not match.
 
     References:

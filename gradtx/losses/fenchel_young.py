@@ -31,7 +31,7 @@ def make_fenchel_young_loss(max_fun: MaxFun) -> Callable[..., jax.Array]:
       `max_fun`. It returns losses of shape (...).
 
     Raises:
-      TypeError: (the loss) scores are no floats.
+      TypeError: (the loss) scores are not floats.
       ValueError: (the loss) targets do not broadcast to the shape of scores.
 
     References:

@@ -17,7 +17,7 @@ def multiclass_hinge_loss(scores: Any, labels: Any) -> jax.Array:
       labels: y, integers of shape (...). The loss of one out of range is NaN.
 
     Raises:
-      TypeError: `scores` are no floats, or `labels` no integers.
+      TypeError: `scores` are not floats, or `labels` not integers.
       ValueError: the shape of `labels` does not match.
 
     References:
@@ -37,7 +37,7 @@ def multiclass_perceptron_loss(scores: Any, labels: Any) -> jax.Array:
       labels: y, integers of shape (...). The loss of one out of range is NaN.
 
     Raises:
-      TypeError: `scores` are no floats, or `labels` no integers.
+      TypeError: `scores` are not floats, or `labels` not integers.
       ValueError: the shape of `labels` does not match.
 
     References:
@@ -59,7 +59,7 @@ def multiclass_sparsemax_loss(scores: Any, labels: Any) -> jax.Array:
       labels: y, integers of shape (...). The loss of one out of range is NaN.
 
     Raises:
-      TypeError: `scores` are no floats, or `labels` no integers.
+      TypeError: `scores` are not floats, or `labels` not integers.
       ValueError: the shape of `labels` does not match.
 
     References:

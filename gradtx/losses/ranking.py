@@ -33,7 +33,7 @@ def ranking_softmax_loss(
         with `where`, the lists that count. None for the losses themselves.
 
     Raises:
-      TypeError: `logits` are no floats, or `where` no bools.
+      TypeError: `logits` are not floats, or `where` not bools.
       ValueError: a shape does not match.
 
     References:

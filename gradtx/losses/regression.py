@@ -19,7 +19,7 @@ def squared_error(predictions: Any, targets: Any = None) -> jax.Array:
       targets: y, of the same shape; None for 0.
 
     Raises:
-      TypeError: `predictions` are no floats.
+      TypeError: `predictions` are not floats.
       ValueError: `targets` have another shape.
 
     References:
@@ -37,7 +37,7 @@ def l2_loss(predictions: Any, targets: Any = None) -> jax.Array:
       targets: y, of the same shape; None for 0.
 
     Raises:
-      TypeError: `predictions` are no floats.
+      TypeError: `predictions` are not floats.
       ValueError: `targets` have another shape.
 
     References:
@@ -61,7 +61,7 @@ def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> ja
       delta: δ, above 0; a number, or an array that broadcasts to the shape.
 
     Raises:
-      TypeError: `predictions` are no floats.
+      TypeError: `predictions` are not floats.
       ValueError: `targets` or `delta` do not broadcast to the shape of `predictions`, or `delta` is not above 0.
 
     References:
@@ -84,7 +84,7 @@ def log_cosh(predictions: Any, targets: Any = None) -> jax.Array:
       targets: y, of a shape that broadcasts to it; None for 0.
 
     Raises:
-      TypeError: `predictions` are no floats.
+      TypeError: `predictions` are not floats.
       ValueError: `targets` do not broadcast to the shape of `predictions`.
 
     References:

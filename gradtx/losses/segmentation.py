@@ -57,7 +57,7 @@ def dice_loss(
       Losses of shape (batch,), or (batch, classes) without reduction.
 
     Raises:
-      TypeError: `predictions` are no floats.
+      TypeError: `predictions` are not floats.
       ValueError: a shape does not match, an axis is that of the classes, `reduction` is another word, or a number is out of
         range.
 
@@ -103,7 +103,7 @@ def multiclass_generalized_dice_loss(
       A scalar.
 
     Raises:
-      TypeError: `predictions` are no floats.
+      TypeError: `predictions` are not floats.
       ValueError: a shape does not match, or `smooth` is out of range.
 
     References:
@@ -135,7 +135,7 @@ def binary_dice_loss(predictions: Any, targets: Any, *, smooth: Any = 1.0, apply
       Losses of shape (batch,).
 
     Raises:
-      TypeError: `predictions` are no floats.
+      TypeError: `predictions` are not floats.
       ValueError: `targets` have another shape, or `smooth` is out of range.
 
     References:

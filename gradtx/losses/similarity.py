@@ -27,7 +27,7 @@ def cosine_similarity(predictions: Any, targets: Any, *, epsilon: Any = 0.0, axi
       where: bools in the shape of `predictions`, or with 1 for any axis: which entries count; of none, the similarity is 0.
 
     Raises:
-      TypeError: `predictions` are no floats, or `where` no bools.
+      TypeError: `predictions` are not floats, or `where` not bools.
       ValueError: a shape does not match, or `epsilon` is below 0.
 
     References:
@@ -49,7 +49,7 @@ def cosine_distance(predictions: Any, targets: Any, *, epsilon: Any = 0.0, axis:
       where: bools in the shape of `predictions`, or with 1 for any axis: which entries count; of none, the distance is 0.
 
     Raises:
-      TypeError: `predictions` are no floats, or `where` no bools.
+      TypeError: `predictions` are not floats, or `where` not bools.
       ValueError: a shape does not match, or `epsilon` is below 0.
 
     References:

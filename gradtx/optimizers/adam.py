@@ -41,7 +41,7 @@ def init_adam_state(params: Params, mu_dtype: DTypeLike | None = None) -> ScaleB
 def gathered_weights(b1: Any, b2: Any, count: Count, debias_eps: bool = False) -> dict[str, Any]:
     """Return 1−b1ᵗ, 1−b1ᵗ⁺¹ and 1−b2ᵗ: what the means m and v are divided by.
 
-    With `debias_eps`, v is not to be divided, so that what is added to it is no exception: √(1−b2ᵗ) divides the first two.
+    With `debias_eps`, v is not divided, nor is what is added to it: √(1−b2ᵗ) divides the first two instead.
     """
     debias1, next_debias1, debias2 = debias(b1, count), debias(b1, safe_increment(count)), debias(b2, count)
     if not debias_eps:

@@ -1,4 +1,4 @@
-"""Muon (Jordan et al. 2024), with Adam for what is no matrix."""
+"""Muon (Jordan et al. 2024), with Adam for what is not a matrix."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -244,8 +244,8 @@ def muon(
       adam_b1: decay of Adam's mean.
       adam_b2: decay of Adam's mean square.
       adam_eps_root: added inside of Adam's root.
-      adam_weight_decay: of all that is no matrix.
-      adam_learning_rate: of all that is no matrix; by default η.
+      adam_weight_decay: of all that is not a matrix.
+      adam_learning_rate: of all that is not a matrix; by default η.
       muon_weight_dimension_numbers: a tree like the parameters with a `MuonDimensionNumbers` for each that is to be seen as
         matrices, and None for each that is left to Adam, or a tree that ends above the leaves; or a function that makes one of
         the parameters. By default arrays of two axes are matrices.
@@ -257,7 +257,7 @@ def muon(
     Conventions:
       Matrices are (inputs, outputs), as in Flax and Keras; PyTorch's are the other way round. The mean is corrected for its
       bias, as in Optax; that of PyTorch and Keras is not, which matters with Nesterov's momentum. PyTorch iterates in bfloat16
-      and has no Adam for what is no matrix. Exactly theirs are `interop.torch.muon` and `interop.keras.muon`.
+      and has no Adam for what is not a matrix. Exactly theirs are `interop.torch.muon` and `interop.keras.muon`.
 
     References:
       Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024, https://kellerjordan.github.io/posts/muon/

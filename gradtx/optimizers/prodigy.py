@@ -57,7 +57,7 @@ def prodigy(
       estim_lr0: d₀, the estimate at the start, which is to be below the right one.
       estim_lr_coef: what the estimate is multiplied by: the way to make it larger or smaller.
       weight_decay: fraction of the parameters in a step, before the learning rate.
-      safeguard_warmup: whether s leaves η out, d in the place of λ, so that a warm-up does not inflate the estimate.
+      safeguard_warmup: whether s leaves η out, d instead of λ, so that a warm-up does not inflate the estimate.
       weight_decay_mask: which parameters decay: a tree of bools, or a function of the parameters that returns one.
 
     Raises:

@@ -17,7 +17,7 @@ def scaled_schedule(schedule: Schedule, factor: Scalar) -> Schedule:
       factor: a scalar of any sign.
 
     Raises:
-      TypeError: `schedule` is no function.
+      TypeError: `schedule` is not a function.
     """
 
     def value(count: jax.Array) -> Any:

@@ -67,7 +67,7 @@ def scale_by_backtracking_linesearch(
         f(p + η·u) ≤ (1 + rtol)·f(p) + slope_rtol·η·⟨∇f(p), u⟩ + atol
 
     The updates are to point downhill, as those of `sgd(1.0)` do: put the search behind an optimizer. If the objective is not
-    finite at the last try either, the parameters stay, and the next search begins anew.
+    finite at the last try either, the parameters stay, and the next search starts again.
 
     `update` reads `value=`, `grad=` and `value_fn=`, the objective with its value and gradient at the parameters; what
     `value_fn` takes by keyword is given to `update` by keyword.

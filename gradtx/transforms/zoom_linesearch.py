@@ -108,7 +108,7 @@ def scale_by_zoom_linesearch(
     η grows until there is a minimum between two tries; then a cubic, a parabola or the middle says where to try next. The
     second form of the first condition decides near a minimum, where the difference of two values is nothing but rounding.
     If no try meets both conditions, the best that meets the first is taken; if none does, the last; if that is not finite,
-    the parameters stay, and the next search begins anew.
+    the parameters stay, and the next search starts again.
 
     `update` reads `value=`, `grad=` and `value_fn=`, the objective with its value and gradient at the parameters; what
     `value_fn` takes by keyword is given to `update` by keyword. The updates are to point downhill.

@@ -55,7 +55,7 @@ def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> Any:
 
 
 def at_least_float32(dtype: Any) -> Any:
-    """Return a floating-point or complex dtype, or float32 in the place of a narrower one."""
+    """Return a floating-point or complex dtype, or float32 instead of a narrower one."""
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 

@@ -118,7 +118,7 @@ def _fits(where: Any, tree: Any) -> bool:
 
 
 def mask_out(where: Any, tree: Any) -> Any:
-    """Return `tree` with a `MaskedNode` in the place of what is False in `where`."""
+    """Return `tree` with a `MaskedNode` instead of what is False in `where`."""
     return jax.tree.map(lambda keep, node: node if keep else MaskedNode(), where, tree)
 
 

@@ -28,7 +28,7 @@ def numbers_of(numbers: Any, tree: Any, default: DimensionNumbers) -> list[Dimen
     """Return the dimension numbers of each leaf of `tree`, holes left out.
 
     Args:
-      numbers: a tree of them (None for a leaf that is no matrix), a function that makes one, one for all, or None.
+      numbers: a tree of them (None for a leaf that is not a matrix), a function that makes one, one for all, or None.
       tree: parameters or updates.
       default: what None means.
 

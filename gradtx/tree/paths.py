@@ -35,13 +35,13 @@ def leaves_with_paths(tree: Any) -> list[tuple[str, Any]]:
 
 
 def with_leaves(tree: Any, new: Iterable[Any]) -> Any:
-    """Return the tree with others in the place of its leaves, one for each of its `places`; holes stay."""
+    """Return the tree with others instead of its leaves, one for each of its `places`; holes stay."""
     old, structure = jax.tree.flatten(tree, is_leaf=is_hole)
     return structure.unflatten([hole if is_hole(hole) else leaf for hole, leaf in zip(old, new, strict=True)])
 
 
 def map_with_paths(f: Callable[[str, Any], Any], tree: Any) -> Any:
-    """Return the tree with `f(path, leaf)` in the place of each leaf; holes stay."""
+    """Return the tree with `f(path, leaf)` instead of each leaf; holes stay."""
     return with_leaves(tree, [leaf if is_hole(leaf) else f(path, leaf) for path, leaf in places(tree)])
 
 
@@ -66,7 +66,7 @@ def in_containers_of(params: Any, part: Any) -> Any:
 
 
 def without_boxes(tree: Any) -> Any:
-    """Return the tree with the arrays in the place of the boxes around them; the order of the leaves is the same."""
+    """Return the tree with the arrays instead of the boxes around them; the order of the leaves is the same."""
     return jax.tree.map(lambda node: next(iter(jax.tree.leaves(node)), node) if is_box(node) else node, tree, is_leaf=is_box)
 
 

@@ -57,7 +57,7 @@ def map_params(
     structure, marked = _marked_state(init, state)
 
     def is_whole(node: Any) -> bool:
-        """Whether a node stands for all parameters, with holes in the place of some, maybe."""
+        """Whether a node stands for all parameters, with holes instead of some, maybe."""
         return jax.tree.structure(node, is_leaf=_is_mark) == structure and not jax.tree.leaves(node)
 
     def transform(mark: Any, part: Any) -> Any:
@@ -119,7 +119,7 @@ def _structures_of_params(state: Any) -> Iterator[Any]:
     """Structures that the parameters may have, as seen from the state.
 
     One placeholder for all of them is enough for most. A mask, or labels, given as a tree want parameters of the same
-    structure; then the parameters look like some part of the state, with the holes in the place of leaves.
+    structure; then the parameters look like some part of the state, with the holes instead of leaves.
     """
     yield jax.tree.structure(0)
     parts = dict.fromkeys(_parts(jax.tree.structure(state, is_leaf=is_hole)))

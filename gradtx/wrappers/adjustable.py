@@ -23,7 +23,7 @@ from gradtx.wrappers.stored_hyperparameters import Layout, default_float, given_
 
 
 class OverrideState(NamedTuple):
-    """Whether a value is used in the place of a schedule, and which."""
+    """Whether a value is used instead of a schedule, and which."""
 
     active: jax.Array
     value: jax.Array
@@ -60,7 +60,7 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
 
     Raises:
       KeyError: there is no hyperparameter of a path in `schedules`.
-      TypeError: a schedule is no function, or is for a hyperparameter that decides what is computed.
+      TypeError: a schedule is not a function, or is for a hyperparameter that decides what is computed.
       ValueError: nothing is known of how `inner` was made.
     """
     inner = supported(inner)

@@ -41,12 +41,12 @@ class Group(Value):
     Args:
       pattern: which paths; `matching` says what a pattern is. A last "**" takes all that the groups before it have left, which
         may be nothing.
-      optimizer: a transformation in the place of the one that `grouped` is given.
+      optimizer: a transformation instead of the one that `grouped` is given.
       name: the label of the group in the state; by default the words of the pattern, "bias" for "**/bias", or "rest" if it has
         none. A state is found again by it, so give one where patterns may change between a checkpoint and its use.
       learning_rate_factor: what the learning rate is multiplied by. 0 moves nothing, while moments go on; `frozen` has none. It
         follows a schedule in `adjustable(grouped(...), {"embed.learning_rate_factor": schedule})`.
-      weight_decay: the weight decay in the place of the optimizer's, a number or a schedule.
+      weight_decay: the weight decay instead of the optimizer's, a number or a schedule.
       frozen: whether nothing moves: no state, and updates of zero.
 
     Raises:

@@ -145,7 +145,7 @@ def inject_hyperparams(
 
     Args:
       inner_factory: a function that returns a transformation. In each update it is called with traced hyperparameters.
-      static_args: names of arguments that are no hyperparameters.
+      static_args: names of arguments that are not hyperparameters.
       hyperparam_dtype: dtype of the hyperparameters; by default float32.
 
     Raises:

@@ -61,7 +61,7 @@ def lookahead(
       fast_optimizer: a transformation.
       sync_period: steps from one meeting to the next; those of its optimizer, where the fast one is a `MultiSteps`.
       slow_step_size: how far the slow parameters go, between 0 and 1.
-      reset_state: whether the fast optimizer begins anew, at the slow parameters, after each meeting.
+      reset_state: whether the fast optimizer starts again, at the slow parameters, after each meeting.
 
     Raises:
       TypeError: from `update`, the parameters are not `LookaheadParams`.

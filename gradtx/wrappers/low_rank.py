@@ -51,7 +51,7 @@ def low_rank(
         every update_proj_gap steps: P ← U[:, :rank]        of G = UΣVᵀ
         u = scale·P·inner(Pᵀ·G)                             for a wide matrix P ← V[:, :rank], u = scale·inner(G·P)·Pᵀ
 
-    P follows one gradient; between two singular values that are nearly equal it is arbitrary. What is no matrix goes to
+    P follows one gradient; between two singular values that are nearly equal it is arbitrary. What is not a matrix goes to
     `inner` as it is. Meta-gradients take P for a constant.
 
     Args:
@@ -123,7 +123,7 @@ def low_rank(
 
 
 def _matrices(arrays: Any, numbers: Sequence[DimensionNumbers | None]) -> tuple[Any, Any]:
-    """Those leaves that have dimension numbers, as they are and as matrices; None in the place of the others."""
+    """Those leaves that have dimension numbers, as they are and as matrices; None instead of the others."""
     own = _only(arrays, numbers)
     return own, as_matrices(own, [number for number in numbers if number is not None])
 
@@ -153,7 +153,7 @@ def _zeros(zero: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:
 
 def _directions(matrices: jax.Array, rank: int) -> jax.Array:
     """The leading left singular vectors of tall matrices, or the right ones of wide ones; NaN of one that is not finite."""
-    # LAPACK may look for the singular values of an infinite matrix for ever.
+    # LAPACK may look for the singular values of an infinite matrix forever.
     finite = jnp.all(jnp.isfinite(matrices), axis=(-2, -1), keepdims=True)
     left, _, right = jnp.linalg.svd(jnp.where(finite, matrices, 0), full_matrices=False)
     leading = left[..., :rank] if _is_tall(matrices.shape) else _adjoint(right)[..., :rank]

@@ -69,7 +69,7 @@ def matching(*patterns: Pattern) -> Callable[[Any], Any]:
     Raises:
       TypeError: a pattern is none of these, or a function returned no bool.
       ValueError: when the mask is used, if a pattern matches nothing. Within `masked` and the like the tree has holes, and what
-        is matched may be elsewhere: then it is no error.
+        is matched may be elsewhere: then it is not an error.
     """
     return _mask("matching", patterns, True)
 

@@ -48,7 +48,7 @@ def partition(
 
         partition({"matrix": muon(0.02), "rest": adamw(1e-3)}, {"dense": {"kernel": "matrix", "bias": "rest"}})
 
-    Each transformation sees a `MaskedNode` in the place of what is not its own, so that a global norm in one of them is that
+    Each transformation sees a `MaskedNode` instead of what is not its own, so that a global norm in one of them is that
     of its own parameters.
 
     Args:

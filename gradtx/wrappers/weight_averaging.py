@@ -180,7 +180,7 @@ def stochastic_weight_averaged(
 
     Evaluate the model at `eval_params(state, params)`. Until `begin` the average is the parameters. The paper lets most of the
     training pass, and then averages at a high constant learning rate, or where those of a cyclic one are lowest. What a model
-    knows of its data beside its parameters, such as the statistics of a batch normalization, is to be measured anew for the
+    knows of its data beside its parameters, such as the statistics of a batch normalization, is to be measured again for the
     average.
 
     Args:

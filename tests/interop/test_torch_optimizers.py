@@ -133,7 +133,7 @@ def test_hyperparameters_may_be_injected(name):
         (lambda: torch.adafactor(beta2_decay=0.8), "adafactor: beta2_decay must be at most 0"),
         (lambda: torch.adafactor(eps=(-1.0, 1e-3)), r"adafactor: eps\[0\] must be at least 0"),
         (lambda: torch.muon(adjust_lr_fn="best"), 'muon: adjust_lr_fn must be "original", "match_rms_adamw" or None, got'),
-        (lambda: torch.muon().init({"bias": jnp.zeros(3)}), r"muon: \['bias'\] has the shape \(3,\), which is no matrix"),
+        (lambda: torch.muon().init({"bias": jnp.zeros(3)}), r"muon: \['bias'\] has the shape \(3,\), which is not a matrix"),
         (lambda: torch.rprop(etas=(1.2, 0.5)), "scale_by_rprop: eta_minus must be"),
     ],
 )

@@ -28,7 +28,7 @@ def ftrl(
 ) -> GradientTransformationExtraArgs:
     """Descend as Keras's Ftrl does: gradtx's, by other names.
 
-    The weight decay acts only on what the optimizer reads of the parameters, as these are then set anew.
+    The weight decay acts only on what the optimizer reads of the parameters, as these are then set again.
 
     Args:
       learning_rate: see `Options`; a step at 0 is left out, which in Keras makes NaN.

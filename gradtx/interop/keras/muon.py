@@ -57,7 +57,7 @@ def muon(
     rms_rate: float | None = 0.2,
     **options: Unpack[Options],
 ) -> GradientTransformationExtraArgs:
-    """Descend as Keras's Muon does, with Adam for all but the matrices that are no embeddings.
+    """Descend as Keras's Muon does, with Adam for all but the matrices that are not embeddings.
 
         u = UVᵀ of m = UΣVᵀ                                          m ← momentum·m + g, with `nesterov` one step ahead
         Δp = −learning_rate·rms_rate·√max(rows, columns)·u           of a matrix

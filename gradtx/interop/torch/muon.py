@@ -20,7 +20,8 @@ def _outputs_by_inputs(params: Params) -> Any:
     def number(path: Any, p: Any) -> MuonDimensionNumbers:
         if p.ndim != 2:
             raise ValueError(
-                f"muon: {keystr(path)} has the shape {p.shape}, which is no matrix: leave it to another optimizer by partition."
+                f"muon: {keystr(path)} has the shape {p.shape}, which is not a matrix: "
+                "leave it to another optimizer by partition."
             )
         return MuonDimensionNumbers(reduction_axis=1, output_axis=0)
 
@@ -49,8 +50,8 @@ def muon(
 
     The factor s is √max(1, outputs/inputs), or 0.2·√max(outputs, inputs) by "match_rms_adamw". torch's matrices are (outputs,
     inputs), and so they are taken here: for the kernels of Flax or Keras, which are (inputs, outputs), give
-    `weight_dimension_numbers=gradtx.MuonDimensionNumbers()`. Parameters that are no matrices need an optimizer of their own, by
-    `gradtx.partition`; `gradtx.muon` has Adam for them.
+    `weight_dimension_numbers=gradtx.MuonDimensionNumbers()`. Parameters that are not matrices need an optimizer of their
+    own, by `gradtx.partition`; `gradtx.muon` has Adam for them.
 
     Args:
       lr: learning rate, a number or a schedule.
@@ -65,7 +66,7 @@ def muon(
       weight_dimension_numbers: which axes are which; see `scale_by_muon`.
 
     Raises:
-      ValueError: a number is out of its range, a word is unknown, or a parameter is no matrix.
+      ValueError: a number is out of its range, a word is unknown, or a parameter is not a matrix.
 
     References:
       Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024, https://kellerjordan.github.io/posts/muon/

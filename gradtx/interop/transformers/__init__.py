@@ -1,6 +1,6 @@
 """What transformers trains with: its schedules, the AdamW of its Trainer, Adafactor; their names, arguments, defaults, numbers.
 
-A schedule takes `lr`, a number, in the place of the optimizer, and is given to an optimizer as its learning rate.
+A schedule takes `lr`, a number, instead of the optimizer, and is given to an optimizer as its learning rate.
 """
 
 from gradtx.interop.transformers.adafactor import adafactor as adafactor

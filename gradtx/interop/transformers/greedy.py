@@ -69,7 +69,7 @@ def greedy_lr(
 
     Chain it after the optimizer, `chain(adam(1e-2), greedy_lr(1e-2))`, and give `update` the `value=`; as there, a value
     counts from the next step on. Whenever it would fall and is `min_lr` already, that is counted, and after `reset_start`
-    times, with no rise in between, it begins anew at `lr`. It starts below the `min_lr` of 0.001 with many an `lr` of AdamW:
+    times, with no rise in between, it starts again at `lr`. It starts below the `min_lr` of 0.001 with many an `lr` of AdamW:
     then it only rises.
 
     Args:

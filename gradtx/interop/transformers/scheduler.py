@@ -36,7 +36,7 @@ TRANSFORMATIONS: Mapping[str, str] = {
     "reduce_lr_on_plateau": "gradtx.interop.torch.reduce_lr_on_plateau",
     "greedy": "gradtx.interop.transformers.greedy_lr",
 }
-"""What reads the loss is no function of the step, but a member of the chain."""
+"""What reads the loss is not a function of the step, but a member of the chain."""
 
 
 @factory
@@ -62,7 +62,7 @@ def get_scheduler(
 
     Raises:
       TypeError: the schedule knows no such argument.
-      ValueError: a name is unknown or of what is no schedule, or a number that it needs is missing.
+      ValueError: a name is unknown or of what is not a schedule, or a number that it needs is missing.
     """
     name = str(getattr(name, "value", name))
     if name in TRANSFORMATIONS:

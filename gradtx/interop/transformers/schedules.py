@@ -95,7 +95,7 @@ def _polynomial(lr: Any, num_warmup_steps: Any, num_training_steps: Any, lr_end:
 
 @factory(num_warmup_steps=COUNTABLE, timescale=COUNTABLE_FROM_ONE)
 def get_inverse_sqrt_schedule(lr: Scalar, num_warmup_steps: Scalar, timescale: Scalar | None = None) -> Schedule:
-    """Rise along a line, then fall as one over the square root of the step, for ever.
+    """Rise along a line, then fall as one over the square root of the step, forever.
 
         f(t) = lr · √(timescale / (t − num_warmup_steps + timescale))      for t ≥ num_warmup_steps
 

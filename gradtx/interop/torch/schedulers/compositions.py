@@ -27,7 +27,7 @@ def chained_scheduler(schedulers: Sequence[Scheduler]) -> Scheduler:
       schedulers: members, in the order in which torch has made them, of one `lr`.
 
     Raises:
-      TypeError: a member is no scheduler of torch.
+      TypeError: a member is not a scheduler of torch.
       ValueError: there is none, or torch has another `lr` for one of them, or `cyclic_lr`, or a
         `sequential_lr` that begins with it, is not the first.
     """
@@ -108,7 +108,7 @@ def sequential_lr(schedulers: Sequence[Scheduler], milestones: Sequence[int]) ->
       milestones: the step at which each of them but the first begins; where two are equal, that between them is left out.
 
     Raises:
-      TypeError: a member is no scheduler of torch; `gradtx.join_schedules` joins any functions of the step.
+      TypeError: a member is not a scheduler of torch; `gradtx.join_schedules` joins any functions of the step.
       ValueError: there is none, or a composition, or torch has another `lr` for one of them, or the milestones are not one
         fewer, integers, or in order.
     """

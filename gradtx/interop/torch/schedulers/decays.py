@@ -34,7 +34,7 @@ def lambda_lr(lr: Scalar, lr_lambda: Callable[[Any], Any]) -> Scheduler:
 def multiplicative_lr(lr: Scalar, lr_lambda: Callable[[Any], Any]) -> Scheduler:
     """Multiply by a factor that a function gives for each step: f(t) = lr · ∏ lr_lambda(k), k from 1 to t, as MultiplicativeLR.
 
-    The product is computed anew at each call, in a loop of t turns: in long trainings, write what it amounts to as a
+    The product is computed again at each call, in a loop of t turns: in long trainings, write what it amounts to as a
     `lambda_lr`.
 
     Args:
@@ -75,7 +75,7 @@ def multi_step_lr(lr: Scalar, milestones: Sequence[float], gamma: float = 0.1) -
 
     Args:
       lr: learning rate before the first milestone.
-      milestones: the steps, in any order; at one that is listed twice it multiplies twice, and a fraction is no step.
+      milestones: the steps, in any order; at one that is listed twice it multiplies twice, and a fraction is not a step.
       gamma: the factor.
 
     Raises:
