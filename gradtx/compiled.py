@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.core import OptState, Params, Updates
-from gradtx.recipe import Value
+from gradtx.recipe import is_plain
 
 # How many programs of one function there are, when it is called with ever other things that are not arrays.
 _PROGRAMS = 16
 _NUMBERS = (jax.Array, np.ndarray, np.generic, int, float, complex)
-_WORDS = (bool, int, float, complex, str, bytes, type, types.NoneType)
 
 
 def compiled(update: Callable[..., tuple[Updates, OptState]]) -> Callable[..., tuple[Updates, OptState]]:
@@ -155,16 +154,9 @@ def _reference(thing: Any, when_gone: Callable[[Any], Any] | None = None) -> Cal
     """A function that returns a thing as long as it is alive; two of equal things are equal."""
     if isinstance(thing, types.MethodType):
         return _Method(thing, when_gone)
-    if not _is_plain(thing):
+    if not is_plain(thing):
         try:
             return weakref.ref(thing, when_gone)
         except TypeError:  # such as a description of a tree
             pass
     return _Exactly(thing)
-
-
-def _is_plain(thing: Any) -> bool:
-    """Whether a thing is a number, a word, or made of them alone, as `adam(0.1)` is."""
-    if isinstance(thing, Value) and thing.recipe is not None:
-        return all(map(_is_plain, jax.tree.leaves(thing.recipe.arguments, is_leaf=lambda node: isinstance(node, Value))))
-    return isinstance(thing, _WORDS)

@@ -7,8 +7,9 @@ these troubles.
 
 import functools
 import inspect
+import types
 import weakref
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -18,6 +19,10 @@ from jax.core import Tracer
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _FACTORIES: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+# What may be compared by what it is, and kept: nothing of a user's is in it.
+WORDS = (bool, int, float, complex, str, bytes, type, types.NoneType)
 
 
 def mark_factory(function: _F) -> _F:
@@ -72,6 +77,23 @@ class Recipe:
     @property
     def name(self) -> str:
         return self.factory.__name__
+
+    def calls(self) -> Iterator["Recipe"]:
+        """Yield this call, and those that made its arguments."""
+        yield self
+        for leaf in self._leaves():
+            if _has_recipe(leaf):
+                yield from leaf.recipe.calls()
+
+    def is_plain(self) -> bool:
+        """Return whether all that it was called with is numbers and words, or made of them alone, as `adam(0.1)` is."""
+        try:
+            return all(map(is_plain, self._leaves()))
+        except ValueError:  # the keys of a dict have no order, so that it is not a tree
+            return False
+
+    def _leaves(self) -> list[Any]:
+        return jax.tree.leaves(dict(self.arguments), is_leaf=_has_recipe)
 
     def key(self) -> Hashable:
         """The factory with its arguments in a form that compares by value; made on first use."""
@@ -179,6 +201,11 @@ class _Shown:
 def shown(argument: Any) -> str:
     """Return the `repr` of an argument, without addresses and without what is in large arrays."""
     return repr(jax.tree.map(_Shown, argument, is_leaf=_has_recipe))
+
+
+def is_plain(thing: Any) -> bool:
+    """Return whether a thing is a number, a word, or made of them alone, as `adam(0.1)` is."""
+    return thing.recipe.is_plain() if _has_recipe(thing) else isinstance(thing, WORDS)
 
 
 def _has_recipe(node: Any) -> bool:

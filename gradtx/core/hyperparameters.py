@@ -43,6 +43,12 @@ class Made(NamedTuple):
         for argument in self.recipe.arguments.values():
             yield from made_in(argument, self.labels)
 
+    def everything(self) -> Iterator["Made"]:
+        """Yield it and all that factories have made for it, from the outside in, in the order of their arguments."""
+        yield self
+        for made in self.given():
+            yield from made.everything()
+
 
 def made_in(given: Any, labels: Labels = ()) -> Iterator[Made]:
     """Yield the outermost things in an argument that factories have made: transformations, or what describes them."""
@@ -56,9 +62,7 @@ def made_in(given: Any, labels: Labels = ()) -> Iterator[Made]:
 def all_made(given: Any, labels: Labels = ()) -> Iterator[Made]:
     """Yield all that factories have made, from the outside in, in the order of their arguments."""
     for made in made_in(given, labels):
-        yield made
-        for argument in made.recipe.arguments.values():
-            yield from all_made(argument, made.labels)
+        yield from made.everything()
 
 
 def own_hyperparameters(recipe: Recipe, kind: Kind = Argument.is_hyperparameter) -> dict[str, Any]:

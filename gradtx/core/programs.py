@@ -5,17 +5,16 @@ Operation by operation, an update reads and writes the parameters some thirty ti
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, TypeGuard
+from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.core import Tracer
 
 from gradtx.core.description import Run
 from gradtx.core.protocol import OptState, Params, Updates
-from gradtx.recipe import Keyed, Recipe, Value
+from gradtx.recipe import Keyed, Recipe
 
-_PLAIN = (bool, int, float, complex, str, type)
 _IDLE = frozenset({"chain", "identity", "named_chain"})  # what computes nothing by itself
 
 
@@ -48,10 +47,21 @@ def are_arrays(trees: Any) -> bool:
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class _Passed:
-    """Stands in the result of a program for an array that it was given, of which a program would return a copy."""
+class _Results:
+    """What a program returns beside the arrays that it has computed: the structure, and which results it was given.
 
-    index: int
+    Of an array that only passes, a program would return a copy.
+    """
+
+    structure: Any
+    given: tuple[int | None, ...]  # for each leaf its position among the arguments
+
+    def filled(self, computed: list[jax.Array], arguments: Any) -> Any:
+        """Return the results in their structure."""
+        if len(computed) < len(self.given):
+            new, given = iter(computed), jax.tree.leaves(arguments)
+            computed = [next(new) if at is None else given[at] for at in self.given]
+        return self.structure.unflatten(computed)
 
 
 @functools.lru_cache(maxsize=32)
@@ -59,49 +69,25 @@ def _compiled(keyed: Keyed, name: str) -> Run:
     update = keyed.thing
 
     def run(updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any]):
-        given = {id(leaf): k for k, leaf in enumerate(jax.tree.leaves((updates, state, params)))}
-        results = update(updates, state, params, **extra_args)
-        return jax.tree.map(lambda x: _Passed(given[id(x)]) if id(x) in given else x, results)
+        arguments = {id(leaf): k for k, leaf in enumerate(jax.tree.leaves((updates, state, params)))}
+        leaves, structure = jax.tree.flatten(update(updates, state, params, **extra_args))
+        given = tuple(arguments.get(id(leaf)) for leaf in leaves)
+        return [leaf for leaf, at in zip(leaves, given, strict=True) if at is None], _Results(structure, given)
 
     run.__name__ = name  # which profilers show
     jitted = jax.jit(run)
 
     def program(updates, state, params, extra_args, /):
-        results = jitted(updates, state, params, extra_args)
-        given = jax.tree.leaves((updates, state, params))
-        return jax.tree.map(lambda x: given[x.index] if _is_passed(x) else x, results, is_leaf=_is_passed)
+        computed, results = jitted(updates, state, params, extra_args)
+        return results.filled(computed, (updates, state, params))
 
     return program
 
 
-def _is_passed(node: Any) -> bool:
-    return type(node) is _Passed
-
-
 def _is_own(recipe: Recipe) -> bool:
-    try:
-        calls = list(_calls(recipe))
-    except ValueError:  # the keys of a dict have no order
-        return False
-    return all(map(_is_call_of_gradtx, calls)) and any(call.name not in _IDLE for call in calls)
+    calls = list(recipe.calls()) if recipe.is_plain() else []
+    return all(map(_is_of_gradtx, calls)) and any(call.name not in _IDLE for call in calls)
 
 
-def _is_call_of_gradtx(call: Recipe) -> bool:
-    is_of_gradtx = (getattr(call.factory, "__module__", None) or "").startswith("gradtx.")
-    return is_of_gradtx and all(_is_remade(leaf) or isinstance(leaf, _PLAIN) for leaf in _leaves(call))
-
-
-def _is_remade(leaf: Any) -> TypeGuard[Value]:
-    return isinstance(leaf, Value) and leaf.recipe is not None
-
-
-def _calls(recipe: Recipe) -> Iterator[Recipe]:
-    """A call, and those that made its arguments."""
-    yield recipe
-    for leaf in _leaves(recipe):
-        if _is_remade(leaf) and leaf.recipe is not None:
-            yield from _calls(leaf.recipe)
-
-
-def _leaves(recipe: Recipe) -> list[Any]:
-    return jax.tree.leaves(dict(recipe.arguments), is_leaf=lambda node: isinstance(node, Value))
+def _is_of_gradtx(call: Recipe) -> bool:
+    return (getattr(call.factory, "__module__", None) or "").startswith("gradtx.")

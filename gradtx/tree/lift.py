@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.errors import unnamed
-from gradtx.recipe import Keyed
+from gradtx.recipe import WORDS, Keyed
 from gradtx.signatures import arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.batches import on_rows
@@ -26,7 +26,6 @@ from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
 
 _Compiled: TypeAlias = tuple[Callable[..., Any], Callable[..., list[Any]]]
-_PLAIN = (bool, int, float, str)
 
 
 def lift(
@@ -112,7 +111,7 @@ def _compiled_rule(rule: Callable[..., Any], alike: tuple[int, ...], replaced: t
     """A rule as a compiled function of one leaf, and of many; equal rules, as equal transformations have them, share both."""
     cells = [cell.cell_contents for cell in rule.__closure__ or ()] if isinstance(rule, types.FunctionType) else [rule]
     # The rules of others may read what is not in their code, or close over what a cache must not keep.
-    if not rule.__module__.startswith("gradtx.") or not all(x is None or type(x) in _PLAIN for x in cells):
+    if not rule.__module__.startswith("gradtx.") or not all(isinstance(x, WORDS) for x in cells):
         return _compile(rule, alike, replaced)
     values = tuple((type(x), repr(x)) for x in cells)
     return _compile_once(Keyed(rule, (rule.__module__, rule.__code__, values)), alike, replaced)
