@@ -18,7 +18,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
+from gradtx.numerics import Count, bounded_square, safe_increment, safe_sqrt, squarable
 from gradtx.require import LIMIT, NONNEGATIVE
 from gradtx.transforms.clipping import clip_by_block_rms
 from gradtx.transforms.momentum import ema
@@ -89,8 +89,8 @@ def scale_by_factored_rms(
 
     @tree.lift(like="g v_row v_col v", same_shapes=False)
     def rule(g, v_row, v_col, v, *, weight):
+        square = bounded_square(g) + epsilon
         g = squarable(g)
-        square = abs_sq(g) + epsilon
         least = jnp.finfo(g.dtype).eps if floor == "machine epsilon" else floor
         largest = axes(g.shape)
         if largest is None:
@@ -136,7 +136,9 @@ def _factored_axes(shape: tuple[int, ...], min_size: int, last: bool) -> tuple[i
 
 def _mean(square: jax.Array, axis: int) -> jax.Array:
     """The mean along an axis, whose sum might overflow."""
-    return jnp.sum(square / max(1, square.shape[axis]), axis=axis)
+    n = max(1, square.shape[axis])
+    unit = 2.0 ** (n - 1).bit_length()
+    return jnp.sum(square * (1 / unit), axis=axis) * (unit / n)
 
 
 def _start(zero: jax.Array, largest: tuple[int, int] | None) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -59,13 +59,13 @@ def scale_by_adan(
 
     @tree.lift
     def rule(g, m, v, n, previous, *, first, debias1, debias2, debias3):
-        g = squarable(g)
-        change = jnp.where(first, 0, g - previous)
+        raw, g = g, squarable(g)
+        change = jnp.where(first, 0, g - squarable(previous))
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * change
         n = b3 * n + (1 - b3) * abs_sq(g + b2 * change)
         u = (m / debias1 + b2 * v / debias2) / (safe_sqrt(n / debias3 + eps_root) + eps)
-        return u, m, v, n, g
+        return u, m, v, n, raw  # as it is: of a copy that is computed, a step would keep two
 
     def moment(params: Params, real: bool = False) -> Updates:
         return tree.moment_like(params, real=real)

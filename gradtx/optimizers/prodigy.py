@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, factory
-from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt
+from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, saturated
 from gradtx.optimizers.dadapt import adapted_rate, check_betas, inner_product, raised, squarable_updates
 from gradtx.optimizers.dog import way_from_start
 from gradtx.tree import mismatch
@@ -75,7 +75,7 @@ def prodigy(
     @tree.lift(like="m v s")
     def accumulate(g, m, v, s, *, estim_lr, weight):
         m = b1 * m + (1 - b1) * estim_lr * g
-        v = b2 * v + (1 - b2) * abs_sq(estim_lr * g)
+        v = b2 * v + (1 - b2) * saturated(abs_sq(estim_lr * g))
         return m, v, decay * s + weight * g
 
     @tree.lift

@@ -56,8 +56,8 @@ def clip_by_global_norm(max_norm: float, *, axis_name: str | tuple[str, ...] | N
     @tells(norm_of_all=True)
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         norm = tree.norm(updates, axis_name=axis_name)
-        within = (norm < max_norm) | ~jnp.isfinite(norm)
-        return scaled(updates, factor=jnp.where(within, 1, max_norm / jnp.where(within, 1, norm))), state
+        limit = jnp.minimum(max_norm, jnp.finfo(norm.dtype).max)  # ∞/∞ is NaN
+        return scaled(updates, factor=limit / jnp.maximum(limit, jnp.where(jnp.isfinite(norm), norm, 0))), state
 
     return GradientTransformation(init_empty_state, update)
 

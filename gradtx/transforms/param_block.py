@@ -4,7 +4,6 @@ import jax.numpy as jnp
 
 from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
-from gradtx.numerics import safe_root_mean_squares
 from gradtx.require import NONNEGATIVE
 from gradtx.tree import mismatch
 
@@ -41,7 +40,8 @@ def scale_by_param_block_rms(min_scale: float = 1e-3) -> GradientTransformation:
 
     @tree.lift
     def rule(g, p):
-        return g * safe_root_mean_squares(p, min_scale)
+        rms = tree.norm(p) / max(1, p.size) ** 0.5
+        return g * jnp.maximum(rms, min_scale)
 
     def update(updates: Updates, state: EmptyState, params: Params):
         with mismatch.explaining(g=updates, p=params):

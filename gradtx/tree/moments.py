@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.errors import names_errors_when_alone
-from gradtx.numerics import abs_sq, debias
+from gradtx.numerics import abs_sq, debias, saturated
 from gradtx.tree.lift import lift
 
 _Tree = TypeVar("_Tree")
@@ -81,7 +81,7 @@ def _update_moment(order: int) -> Callable[..., Any]:
 @functools.lru_cache(maxsize=8)
 def _update_moment_per_elem_norm(order: int) -> Callable[..., Any]:
     def power(g: jax.Array) -> jax.Array:
-        return abs_sq(g) ** (order // 2) if order % 2 == 0 else jnp.abs(g) ** order
+        return saturated(abs_sq(g)) ** (order // 2) if order % 2 == 0 else jnp.abs(g) ** order
 
     @lift(like="m")
     def rule(g, m, *, decay, weight):
