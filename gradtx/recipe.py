@@ -10,7 +10,7 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -36,8 +36,23 @@ def is_factory(thing: Any) -> bool:
     return inspect.isfunction(thing) and thing in _FACTORIES
 
 
+class Keyed:
+    """A thing that equals another one of the same key: what a cache is asked with, which is to find the first of them."""
+
+    def __init__(self, thing: Any, key: Hashable):
+        self.thing: Any = thing
+        self.key: Hashable = key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keyed) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@jax.tree_util.register_pytree_node_class
 class Recipe:
-    """A factory and the arguments it was called with."""
+    """A factory and the arguments it was called with: a tree of these, with recipes instead of what they have made."""
 
     def __init__(self, factory: Callable[..., Any], bound: inspect.BoundArguments):
         self.factory = factory
@@ -95,6 +110,23 @@ class Recipe:
     def _leaves(self) -> list[Any]:
         return jax.tree.leaves(dict(self.arguments), is_leaf=_has_recipe)
 
+    def made(self) -> Any:
+        """Return what the call makes; again, so that the arguments may be others in the meantime, or traced."""
+        bound = inspect.BoundArguments(self.signature, _made_again(dict(self._bound.arguments)))
+        return self.factory(*bound.args, **bound.kwargs)
+
+    def tree_flatten(self) -> tuple[tuple[Any, ...], tuple[Keyed, tuple[str, ...]]]:
+        """As a tree of JAX: the arguments, and what is the same in all calls of the factory."""
+        arguments = self._bound.arguments
+        return tuple(map(_recipes_in, arguments.values())), (Keyed(self.signature, self.factory), tuple(arguments))
+
+    @classmethod
+    def tree_unflatten(cls, call: tuple[Keyed, tuple[str, ...]], arguments: tuple[Any, ...]) -> "Recipe":
+        """The recipe of other arguments, whatever they are."""
+        factory, names = call
+        bound = inspect.BoundArguments(factory.thing, dict(zip(names, arguments, strict=True)))
+        return cls(cast("Callable[..., Any]", factory.key), bound)
+
     def key(self) -> Hashable:
         """The factory with its arguments in a form that compares by value; made on first use."""
         if self._key is None:
@@ -111,20 +143,6 @@ class Recipe:
         words = [shown(arg) for arg in self.args]
         words += [f"{name}={shown(arg)}" for name, arg in self.kwargs.items()]
         return f"{self.name}({', '.join(words)})"
-
-
-class Keyed:
-    """A thing that equals another one of the same key: what a cache is asked with, which is to find the first of them."""
-
-    def __init__(self, thing: Any, key: Hashable):
-        self.thing: Any = thing
-        self.key: Hashable = key
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Keyed) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
 
 
 class Value:
@@ -154,6 +172,20 @@ class Value:
 
 def _remake(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return factory(*args, **kwargs)
+
+
+def _recipes_in(argument: Any) -> Any:
+    """An argument with recipes instead of what factories have made."""
+    return jax.tree.map(lambda leaf: leaf.recipe if _has_recipe(leaf) else leaf, argument, is_leaf=_has_recipe)
+
+
+def _made_again(argument: Any) -> Any:
+    """An argument with what its recipes make."""
+    return jax.tree.map(lambda leaf: leaf.made() if _is_recipe(leaf) else leaf, argument, is_leaf=_is_recipe)
+
+
+def _is_recipe(node: Any) -> bool:
+    return isinstance(node, Recipe)
 
 
 def _frozen(argument: Any) -> Hashable:

@@ -290,3 +290,17 @@ def test_the_first_member_that_reads_an_argument_asks_for_it():
 def test_an_update_is_called_as_its_factory():
     init, update = gradtx.adamw(0.1)
     assert (init.__qualname__, update.__qualname__) == ("adamw.init", "adamw.update")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_pair_of_optax_whose_signature_says_nothing_is_given_nothing():
+    read = []
+
+    def wrapped(*args, **kwargs):
+        read.append(set(kwargs))
+        return args[:2]
+
+    for kind, expected in ((gradtx.GradientTransformation, set()), (gradtx.GradientTransformationExtraArgs, {"value"})):
+        tx = gradtx.chain(kind(gradtx.init_empty_state, wrapped))
+        params = jnp.zeros(2)
+        tx.update(params, tx.init(params), params, value=1.0)
+        assert read.pop() == expected

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import jax.numpy as jnp
 
-from gradtx.core.extra_args import keywords, only
+from gradtx.core.extra_args import ANYTHING, keywords, only
 from gradtx.core.protocol import (
     GradientTransformation,
     GradientTransformationExtraArgs,
@@ -98,7 +98,11 @@ class Description(NamedTuple):
 
 def description(tx: Transformation) -> Description:
     """Return what a transformation tells of itself."""
-    return description_of(tx.update)
+    told = description_of(tx.update)
+    # A signature `(*args, **kwargs)`, as wrapped functions have it, says nothing: then the kind of the pair does, as in Optax.
+    if ANYTHING in told.extra_args and type(tx).__name__ == "GradientTransformation" and not arguments_of(tx.update).positional:
+        return Description()
+    return told
 
 
 def description_of(update: Callable[..., Any]) -> Description:

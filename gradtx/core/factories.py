@@ -3,12 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast, overload
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
+
+import jax
 
 from gradtx import errors, hints, require
 from gradtx.core.bystanders import without_bystanders
 from gradtx.core.contracts import Contract
-from gradtx.core.description import describe, description
+from gradtx.core.description import Description, describe, description
 from gradtx.core.extra_args import only, refuse_misspelt
 from gradtx.core.programs import are_arrays, program_of
 from gradtx.core.protocol import (
@@ -19,6 +21,8 @@ from gradtx.core.protocol import (
     Params,
     Schedule,
     Transformation,
+    TransformInitFn,
+    TransformUpdateExtraArgsFn,
     Updates,
 )
 from gradtx.recipe import Recipe, Value, mark_factory
@@ -93,10 +97,6 @@ def sealed(tx: Transformation, name: str, recipe: Recipe | None = None, wraps: b
     kind = type(tx) if isinstance(tx, GradientTransformationExtraArgs) else GradientTransformationExtraArgs
     told = description(tx)
     own_init, own_update = told.own or (tx.init, tx.update)
-    arguments = arguments_of(own_update)
-    needed = arguments.required & (arguments.keyword_only | {"params"})
-    # Frozen, as all that a closure here holds: some libraries hash transformations by what their closures hold.
-    requires = tuple((dict(told.requires) | dict.fromkeys(sorted(needed), name)).items())
     reads = told.extra_args
 
     def run(updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any], /):
@@ -108,34 +108,83 @@ def sealed(tx: Transformation, name: str, recipe: Recipe | None = None, wraps: b
             mismatch.explain_update(name, error, own_init, updates, state, params)
             raise
 
-    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
-        try:
-            if extra_args:
-                refuse_misspelt(extra_args, reads)
-                extra_args = only(reads, extra_args)
-            if requires:
-                _refuse_missing(requires, params, extra_args)
-            if params is not None:
-                params, extra_args = without_bystanders(updates, params, extra_args)
-            program = program_of(recipe, own_update)
-            if program is not None and are_arrays((updates, state, params, extra_args)):
-                return program(updates, state, params, extra_args)
-            return own_update(updates, state, params, **extra_args)
-        except Exception as error:
-            mismatch.explain_update(name, error, own_init, updates, state, params)
-            raise
+    arguments = arguments_of(own_update)
+    needed = arguments.required & (arguments.keyword_only | {"params"})
+    requires = tuple((dict(told.requires) | dict.fromkeys(sorted(needed), name)).items())
+    wraps = told.wraps and (wraps or told.own is None)
+    told = told._replace(name=name, requires=requires, run=run, own=(own_init, own_update), wraps=wraps)
+    init, update = _checked(name, _Made(recipe, told))
+    return kind._make((init, describe(update, told)))
+
+
+class _Own(NamedTuple):
+    """A transformation as its factory has written it, and what its arguments must be."""
+
+    name: str
+    init: Callable[[Params], OptState]
+    update: Callable[..., tuple[Updates, OptState]]
+    reads: frozenset[str]
+    requires: tuple[tuple[str, str], ...]
+
+
+@jax.tree_util.register_pytree_node_class
+class _Made:
+    """All that the functions of a transformation close over. As a tree it is the call that made it.
+
+    Libraries that turn the closures of functions into trees find an array there that is a hyperparameter, and can trace it.
+    """
+
+    def __init__(self, recipe: Recipe | None, told: Description | None = None):
+        self.recipe = recipe
+        self._told = told
+
+    @functools.cached_property
+    def own(self) -> _Own:
+        """Made again of the leaves of a tree, when it is asked for: until then they may be anything."""
+        told = self._told or description(cast("Recipe", self.recipe).made())
+        assert told.name
+        assert told.own
+        return _Own(told.name, *told.own, told.extra_args, told.requires)
+
+    def tree_flatten(self) -> tuple[tuple[Recipe, ...], "_Made | None"]:
+        return ((self.recipe,), None) if self.recipe else ((), self)
+
+    @classmethod
+    def tree_unflatten(cls, without_recipe: "_Made | None", children: tuple[Recipe, ...]) -> "_Made":
+        return without_recipe or cls(children[0])
+
+
+def _checked(name: str, made: _Made) -> tuple[TransformInitFn, TransformUpdateExtraArgsFn]:
+    """The functions of a transformation, with the contract of arguments."""
 
     def init(params: Params) -> OptState:
+        own = made.own
         try:
-            return own_init(params)
+            return own.init(params)
         except Exception as error:
-            mismatch.explain_init(name, error, params)
+            mismatch.explain_init(own.name, error, params)
+            raise
+
+    def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
+        own = made.own
+        try:
+            if extra_args:
+                refuse_misspelt(extra_args, own.reads)
+                extra_args = only(own.reads, extra_args)
+            if own.requires:
+                _refuse_missing(own.requires, params, extra_args)
+            if params is not None:
+                params, extra_args = without_bystanders(updates, params, extra_args)
+            program = program_of(made.recipe, own.update)
+            if program is not None and are_arrays((updates, state, params, extra_args)):
+                return program(updates, state, params, extra_args)
+            return own.update(updates, state, params, **extra_args)
+        except Exception as error:
+            mismatch.explain_update(own.name, error, own.init, updates, state, params)
             raise
 
     init.__qualname__, update.__qualname__ = f"{name}.init", f"{name}.update"
-    wraps = told.wraps and (wraps or told.own is None)
-    describe(update, told._replace(name=name, requires=requires, run=run, own=(own_init, own_update), wraps=wraps))
-    return kind._make((init, update))
+    return init, update
 
 
 def _refuse_missing(requires: tuple[tuple[str, str], ...], params: Params | None, extra_args: dict[str, Any]) -> None:
