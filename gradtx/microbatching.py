@@ -156,7 +156,7 @@ def micro_vmap(
       microbatch_size: examples in a part; must divide the batch. None makes one part.
       vmap_fn: what is called as `jax.vmap(fun, in_axes, out_axes)`.
       accumulator: CONCAT gives what `jax.vmap` does, the others reduce over the batch; see `microbatch`.
-      num_real_microbatches: how many parts to run; may be traced.
+      num_real_microbatches: as in `microbatch`.
 
     Raises:
       NotImplementedError: `out_axes` is not 0.
@@ -216,7 +216,7 @@ def micro_grad(
       accumulator: how the transformed gradients become one; see `microbatch`.
       transform_fn: a function of the gradient of one example.
       metrics_fn: a function of it, whose results are returned for each example.
-      num_real_microbatches: how many parts to run; may be traced.
+      num_real_microbatches: as in `microbatch`.
 
     Returns:
       A function of the arguments of `fun` that returns the gradients, and `Aux` of values, metrics and aux of all examples.

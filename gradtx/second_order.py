@@ -25,8 +25,7 @@ def hvp(loss: Loss, v: Any, params: Params, inputs: Any, targets: Any) -> Params
       loss: a function of (params, inputs, targets).
       v: a tree like `params`, or a vector of all their numbers in the order of `jax.flatten_util.ravel_pytree`.
       params: a tree of arrays.
-      inputs: of the loss.
-      targets: of the loss.
+      inputs, targets: of the loss.
 
     Returns:
       A tree like `params`.
@@ -46,10 +45,7 @@ def hessian_diag(loss: Loss, params: Params, inputs: Any, targets: Any) -> jax.A
     For large models see Hutchinson's estimate, `hutchinson_estimator_diag_hessian`.
 
     Args:
-      loss: a function of (params, inputs, targets).
-      params: a tree of arrays.
-      inputs: of the loss.
-      targets: of the loss.
+      loss, params, inputs, targets: as in `hvp`.
 
     Returns:
       A vector in the order of `jax.flatten_util.ravel_pytree`.
@@ -70,9 +66,7 @@ def fisher_diag(negative_log_likelihood: Loss, params: Params, inputs: Any, targ
 
     Args:
       negative_log_likelihood: a function of (params, inputs, targets).
-      params: a tree of arrays.
-      inputs: of the likelihood.
-      targets: of the likelihood.
+      params, inputs, targets: as in `hvp`.
 
     Returns:
       A vector in the order of `jax.flatten_util.ravel_pytree`.

@@ -75,8 +75,7 @@ def ctc_loss_with_forward_probs(
       ValueError: a shape does not match, or `blank_id` is not a class.
 
     References:
-      Graves et al., Connectionist Temporal Classification: Labelling Unsegmented Sequence Data with Recurrent Neural
-      Networks, 2006, https://doi.org/10.1145/1143844.1143891
+      Graves et al., 2006, https://doi.org/10.1145/1143844.1143891
     """
     return _ctc(logits, logit_paddings, labels, label_paddings, blank_id, log_epsilon)
 

@@ -139,8 +139,7 @@ def binary_dice_loss(predictions: Any, targets: Any, *, smooth: Any = 1.0, apply
       ValueError: `targets` have another shape, or `smooth` is out of range.
 
     References:
-      Milletari et al., V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation, 2016,
-      https://arxiv.org/abs/1606.04797
+      Milletari et al., 2016, https://arxiv.org/abs/1606.04797
     """
     if predictions.shape[-1:] != (1,):
         predictions, targets = predictions[..., None], targets[..., None]

@@ -32,10 +32,7 @@ def scale_by_acprop(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_
     Being independent of the gradient they divide, the v of the past do not bend its direction.
 
     Args:
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean square of its deviation.
-      eps: added outside of the root.
-      eps_root: added to v at every step, and kept.
+      b1, b2, eps, eps_root: as in `scale_by_belief`.
 
     References:
       Zhuang et al., Momentum Centering and Asynchronous Update for Adaptive Gradient Methods, 2021,
@@ -73,22 +70,15 @@ def acprop(
 ) -> GradientTransformationExtraArgs:
     """ACProp: the gradient divided by its deviation from its mean in the steps before.
 
-        Δp = −η·( g / (√v̂ + eps) + weight_decay·p )
-        v ← b2·v + (1−b2)·|g − m|² + eps_root        v̂ = v / (1−b2ᵗ)
-        m ← b1·m + (1−b1)·g
+        Δp = −η·( g / (√v̂ + eps) + weight_decay·p )        v̂ of `scale_by_acprop`
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean square of its deviation.
-      eps: added outside of the root.
-      eps_root: added to v at every step, and kept.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      b1, b2, eps, eps_root: as in `scale_by_acprop`.
+      weight_decay, mask: as in `adamw`.
 
     References:
-      Zhuang et al., Momentum Centering and Asynchronous Update for Adaptive Gradient Methods, 2021,
-        https://arxiv.org/abs/2110.05454
+      Zhuang et al., 2021, https://arxiv.org/abs/2110.05454
     """
     return chain(
         scale_by_acprop(b1, b2, eps, eps_root),

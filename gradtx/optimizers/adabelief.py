@@ -83,23 +83,15 @@ def adabelief(
 ) -> GradientTransformationExtraArgs:
     """AdaBelief: Adam with the deviation of the gradient from its mean instead of the mean square.
 
-        m ← b1·m + (1−b1)·g                          m̂ = m / (1−b1ᵗ)
-        v ← b2·v + (1−b2)·|g − m|² + eps_root        v̂ = v / (1−b2ᵗ)
-        Δp = −η·( m̂ / (√v̂ + eps) + weight_decay·p )
+        Δp = −η·( m̂ / (√v̂ + eps) + weight_decay·p )        m̂ and v̂ of `scale_by_belief`
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean square of its deviation.
-      eps: added outside of the root.
-      eps_root: added to v at every step, and kept.
-      weight_decay: fraction of the parameters in a step, before the learning rate; None for none.
-      weight_decay_mask: which parameters decay: a tree of bools, or a function of the parameters that returns one.
-      nesterov: whether to use Nesterov's momentum, as in `nadam`.
+      b1, b2, eps, eps_root, nesterov: as in `scale_by_belief`.
+      weight_decay, weight_decay_mask: as `weight_decay` and `mask` of `adamw`; None for no decay.
 
     References:
-      Zhuang et al., AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients, 2020,
-        https://arxiv.org/abs/2010.07468
+      Zhuang et al., 2020, https://arxiv.org/abs/2010.07468
     """
     decay = [] if weight_decay is None else [add_decayed_weights(weight_decay, weight_decay_mask)]
     return chain(scale_by_belief(b1, b2, eps, eps_root, nesterov=nesterov), *decay, scale_by_learning_rate(learning_rate))

@@ -38,8 +38,7 @@ def scale_by_adabound(
         lower = final_scale·(1 − 1/(gamma·t + 1))        upper = final_scale·(1 + 1/(gamma·t))
 
     Args:
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
+      b1, b2: as in `scale_by_adam`.
       eps: added to the root of v as it is, before its bias is corrected.
       final_scale: the number the bounds close in on: the final learning rate (of SGD) over the learning rate (of Adam).
       gamma: how fast they do; after 1/gamma steps they are at ½ and 2 of it.
@@ -80,11 +79,7 @@ def scale_by_amsbound(
         u = clip( √(1−b2ᵗ)/(1−b1ᵗ) / (√w + eps), lower, upper ) · m
 
     Args:
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added to the root of w.
-      final_scale: the number the bounds close in on.
-      gamma: how fast they do.
+      b1, b2, eps, final_scale, gamma: as in `scale_by_adabound`.
 
     References:
       Luo, Xiong, Liu and Sun, 2019, https://arxiv.org/abs/1902.09843
@@ -142,21 +137,16 @@ def adabound(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient, m.
-      b2: decay of the mean of its square, v.
-      eps: added to the root of v.
+      b1, b2, eps, gamma: as in `scale_by_adabound`, with its means m and v.
       final_learning_rate: rate of SGD that the bounds close in on.
-      gamma: how fast the bounds close in.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      weight_decay, mask: as in `adamw`.
       base_learning_rate: η₀, what `final_learning_rate` belongs to; by default the learning rate, or its schedule at 0.
 
     Raises:
       ValueError: the schedule starts at 0, and no base learning rate is given.
 
     References:
-      Luo, Xiong, Liu and Sun, Adaptive Gradient Methods with Dynamic Bound of Learning Rate, 2019,
-        https://arxiv.org/abs/1902.09843
+      Luo, Xiong, Liu and Sun, 2019, https://arxiv.org/abs/1902.09843
     """
     final_scale = _final_scale(learning_rate, final_learning_rate, base_learning_rate)
     return chain(
@@ -182,18 +172,7 @@ def amsbound(
     """AMSBound: `adabound` with the largest v so far instead of v, as in `amsgrad`.
 
     Args:
-      learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added to the root of the largest mean square.
-      final_learning_rate: rate of SGD that the bounds close in on.
-      gamma: how fast the bounds close in.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
-      base_learning_rate: what `final_learning_rate` belongs to; by default the learning rate, or its schedule at 0.
-
-    Raises:
-      ValueError: the schedule starts at 0, and no base learning rate is given.
+      learning_rate, b1, b2, eps, final_learning_rate, gamma, weight_decay, mask, base_learning_rate: as in `adabound`.
 
     References:
       Luo, Xiong, Liu and Sun, 2019, https://arxiv.org/abs/1902.09843

@@ -69,18 +69,12 @@ def adadelta(
 ) -> GradientTransformationExtraArgs:
     """AdaDelta: steps in the unit of the parameters, from the mean squares of gradients and of updates.
 
-        g ← g + weight_decay·p
-        G ← rho·G + (1−rho)·|g|²
-        u = √(X + eps) / √(G + eps) · g
-        X ← rho·X + (1−rho)·|u|²
-        Δp = −η·u
+        Δp = −η·u        u of `scale_by_adadelta` for the gradient g + weight_decay·p
 
     Args:
       learning_rate: η, a number, a schedule, or None for 1.
-      rho: decay of both means.
-      eps: added inside of both roots.
-      weight_decay: an L2 penalty, added to the gradient.
-      weight_decay_mask: which parameters it holds for; see `add_decayed_weights`.
+      rho, eps: as in `scale_by_adadelta`.
+      weight_decay, weight_decay_mask: an L2 penalty, added to the gradient; see `add_decayed_weights`.
 
     Conventions:
       The formula is the same everywhere. The learning rate is 1 as in the paper and in PyTorch, 1e-3 in Keras, whose rho is

@@ -174,17 +174,12 @@ def adafactor(
 
     Args:
       learning_rate: η, a number, a schedule, or None for 1.
-      min_dim_size_to_factor: the least size of an axis to factor.
-      decay_rate: exponent of the decay 1 − t^−decay_rate of the second moment.
-      decay_offset: number of steps that the decay lags behind; see `scale_by_factored_rms`.
+      min_dim_size_to_factor, decay_rate, factored: as in `scale_by_factored_rms`.
+      decay_offset, eps: `step_offset` and `epsilon` of `scale_by_factored_rms`.
       multiply_by_parameter_scale: whether the step is relative to the root mean square of the parameters.
       clipping_threshold: the largest root mean square of u, or None.
-      momentum: decay of the mean of the updates, or None for none.
-      dtype_momentum: dtype of that mean.
-      weight_decay_rate: a number, a schedule, or None.
-      eps: added to each square.
-      factored: whether to factor at all.
-      weight_decay_mask: which parameters decay; see `add_decayed_weights`.
+      momentum, dtype_momentum: decay of the mean of the updates, or None for none, and dtype of that mean.
+      weight_decay_rate, weight_decay_mask: a number, a schedule or None; see `add_decayed_weights`.
 
     Conventions:
       As in Optax, the two largest axes are factored, of at least 128 entries; η is used as it is, and 1 without a learning

@@ -71,8 +71,7 @@ def adagrad(
 
     Args:
       learning_rate: η, a number or a schedule.
-      initial_accumulator_value: s at the start.
-      eps: added inside of the root.
+      initial_accumulator_value, eps: as in `scale_by_rss`.
 
     Conventions:
       The defaults and the place of eps are those of Keras. PyTorch begins with s = 0 and adds 1e-10 outside of the root: with
@@ -80,7 +79,6 @@ def adagrad(
       `interop.keras.adagrad`.
 
     References:
-      Duchi, Hazan and Singer, Adaptive Subgradient Methods for Online Learning and Stochastic Optimization, 2011,
-        https://jmlr.org/papers/v12/duchi11a.html
+      Duchi, Hazan and Singer, 2011, https://jmlr.org/papers/v12/duchi11a.html
     """
     return chain(scale_by_rss(initial_accumulator_value, eps), scale_by_learning_rate(learning_rate))

@@ -137,11 +137,7 @@ def adam(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+      b1, b2, eps, eps_root, mu_dtype: as in `scale_by_adam`.
       nesterov: whether to use Nesterov's momentum; `nadam` is this with True.
 
     Conventions:
@@ -174,11 +170,7 @@ def adamw(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+      b1, b2, eps, eps_root, mu_dtype: as in `scale_by_adam`.
       weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
       mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
       nesterov: whether to use Nesterov's momentum; `nadamw` is this with True.

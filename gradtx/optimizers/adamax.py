@@ -66,15 +66,11 @@ def adamax(
 ) -> GradientTransformationExtraArgs:
     """Adamax: Adam with the largest recent magnitude of the gradient instead of the root mean square.
 
-        m ← b1·m + (1−b1)·g
-        v ← max(b2·v, |g| + eps)
-        Δp = −η·m / (1−b1ᵗ) / v
+        Δp = −η·m / (1−b1ᵗ) / v        m and v of `scale_by_adamax`
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the magnitude.
-      eps: added to the magnitude.
+      b1, b2, eps: as in `scale_by_adamax`.
 
     Conventions:
       eps is added before the maximum is taken, as in PyTorch; Keras adds 1e-7 after (`eps_in_max=False` of `scale_by_adamax`).
@@ -101,11 +97,8 @@ def adamaxw(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the magnitude.
-      eps: added to the magnitude.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      b1, b2, eps: as in `scale_by_adamax`.
+      weight_decay, mask: as in `adamw`.
 
     References:
       Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101

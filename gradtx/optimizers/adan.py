@@ -49,8 +49,7 @@ def scale_by_adan(
       b1: decay of the mean of the gradient.
       b2: decay of the mean of its change, and the weight of the change.
       b3: decay of the mean of the square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
+      eps, eps_root: as in `scale_by_adam`.
 
     References:
       Xie et al., Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models, 2022,
@@ -102,17 +101,11 @@ def adan(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its change, and the weight of the change.
-      b3: decay of the mean of the square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      weight_decay: decoupled from the gradient, a number or a schedule.
-      mask: which parameters decay; see `add_decayed_weights`.
+      b1, b2, b3, eps, eps_root: as in `scale_by_adan`.
+      weight_decay, mask: as in `adamw`.
 
     References:
-      Xie et al., Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models, 2022,
-        https://arxiv.org/abs/2208.06677
+      Xie et al., 2022, https://arxiv.org/abs/2208.06677
     """
     return chain(
         scale_by_adan(b1, b2, b3, eps, eps_root),

@@ -65,8 +65,7 @@ def scale_by_ademamix(
       b2: decay of the mean of the square.
       b3: decay of the slow mean, a number or a schedule.
       alpha: weight of the slow mean, a number or a schedule.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
+      eps, eps_root: as in `scale_by_adam`.
       mu_dtype: dtype in which m₁ and m₂ are kept; by default that of the parameters, float32 at least.
 
     References:
@@ -119,8 +118,7 @@ def scale_by_simplified_ademamix(
       b1: decay of the sum of the gradient.
       b2: decay of the mean of its square.
       alpha: weight of the gradient itself, a number or a schedule.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
+      eps, eps_root: as in `scale_by_adam`.
 
     References:
       Morwani et al., Connections between Schedule-Free Optimizers, AdEMAMix, and Accelerated SGD Variants, 2025,
@@ -164,23 +162,14 @@ def ademamix(
 ) -> GradientTransformationExtraArgs:
     """AdEMAMix: AdamW with a second mean of the gradient that remembers far longer.
 
-        m₁ ← b1·m₁ + (1−b1)·g            m̂₁ = m₁ / (1−b1ᵗ)
-        m₂ ← b3·m₂ + (1−b3)·g
-        Δp = −η·( (m̂₁ + alpha·m₂) / (√(v̂ + eps_root) + eps) + weight_decay·p )
+        Δp = −η·( (m̂₁ + alpha·m₂) / (√(v̂ + eps_root) + eps) + weight_decay·p )        see `scale_by_ademamix`
 
     The default alpha is 5, as in the paper; that of `scale_by_ademamix` is 6, as in Optax.
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the fast mean.
-      b2: decay of the mean of the square.
-      b3: decay of the slow mean, a number or a schedule.
-      alpha: weight of the slow mean, a number or a schedule.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which m₁ and m₂ are kept; by default that of the parameters, float32 at least.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      b1, b2, b3, alpha, eps, eps_root, mu_dtype: as in `scale_by_ademamix`.
+      weight_decay, mask: as in `adamw`.
 
     References:
       Pagliardini, Ablin and Grangier, The AdEMAMix Optimizer: Better, Faster, Older, 2024, https://arxiv.org/abs/2409.03137
@@ -210,17 +199,11 @@ def simplified_ademamix(
 
     Args:
       learning_rate: η, a number or a schedule; about (1−b1) times that of Adam.
-      b1: decay of the sum of the gradient.
-      b2: decay of the mean of its square, n.
-      alpha: weight of the gradient itself, a number or a schedule.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      b1, b2, alpha, eps, eps_root: as in `scale_by_simplified_ademamix`.
+      weight_decay, mask: as in `adamw`.
 
     References:
-      Morwani et al., Connections between Schedule-Free Optimizers, AdEMAMix, and Accelerated SGD Variants, 2025,
-        https://arxiv.org/abs/2502.02431
+      Morwani et al., 2025, https://arxiv.org/abs/2502.02431
     """
     return chain(
         scale_by_simplified_ademamix(b1, b2, alpha, eps, eps_root),

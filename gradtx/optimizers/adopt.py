@@ -93,24 +93,14 @@ def adopt(
 ) -> GradientTransformationExtraArgs:
     """ADOPT: Adam in another order, which converges for any b2: divide by the past, then average.
 
-        c = clip(g / max(√v, eps), −t^¼, t^¼)        t = 0 at the first step, which only looks: v = |g|², Δp = 0
-        m ← b1·m + (1−b1)·c
-        v ← b2·v + (1−b2)·|g|²
-        Δp = −η·m
+        Δp = −η·m        m of `scale_by_adopt`; the first step only looks: Δp = 0
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the divided gradient.
-      b2: decay of the mean square of the gradient.
-      eps: the least denominator.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
-      nesterov: whether to look one step ahead.
-      use_clipping: whether to clip the divided gradient.
-      clip_value_fn: the bound, a function of t.
+      b1, b2, eps, mu_dtype, nesterov, use_clipping, clip_value_fn: as in `scale_by_adopt`.
 
     References:
-      Taniguchi et al., ADOPT: Modified Adam Can Converge with Any β₂ with the Optimal Rate, 2024,
-        https://arxiv.org/abs/2411.02853
+      Taniguchi et al., 2024, https://arxiv.org/abs/2411.02853
     """
     rescale = scale_by_adopt(b1, b2, eps, mu_dtype, nesterov=nesterov, use_clipping=use_clipping, clip_value_fn=clip_value_fn)
     return chain(rescale, scale_by_learning_rate(learning_rate))

@@ -62,13 +62,8 @@ def scale_by_amsgrad(
         u = m̂ / (√(w / (1−b2ᵗ) + eps_root) + eps)
 
     Args:
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
-      bias_correction_mu: False uses m in place of m̂.
-      bias_correction_nu: False uses v in place of v̂.
+      b1, b2, eps, eps_root, mu_dtype: as in `scale_by_adam`.
+      bias_correction_mu, bias_correction_nu: False uses m instead of m̂, and v instead of v̂.
       max_before_debias: whether to take the maximum of v and to correct it afterwards, as PyTorch and Keras do.
       debias_eps: whether the bias correction covers eps too, as in Keras; see `scale_by_adam`. It implies `max_before_debias`.
 
@@ -123,13 +118,7 @@ def amsgrad(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
-      bias_correction_mu: False uses m in place of m̂.
-      bias_correction_nu: False uses v in place of v̂.
+      b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu: as in `scale_by_amsgrad`.
 
     Conventions:
       The maximum is that of the corrected v̂, as in Optax; PyTorch and Keras take that of v and correct it afterwards

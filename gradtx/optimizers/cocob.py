@@ -86,21 +86,16 @@ def cocob(
 ) -> GradientTransformationExtraArgs:
     """COCOB: coin-betting updates for each coordinate; needs no learning rate.
 
-        L ← max(L, |g|)            G ← G + |g|            θ ← θ − g
-        R ← max(R − g·(p − p₀), 0)
-        Δp = p₀ + θ/L·(1 + R/L) / max(G/L + 1, alpha) − p
+        Δp = p₀ + θ/L·(1 + R/L) / max(G/L + 1, alpha) − p        L, G, θ and R of `scale_by_cocob`
 
     Args:
       learning_rate: what the gradients are multiplied by, a number or a schedule. A constant changes nothing, since the
         steps do not depend on the scale of the gradients; a schedule makes some gradients count more than others.
-      alpha: 1/alpha is the most that is bet on a first gradient, and the size of the first step.
-      eps: L at the start.
-      weight_decay: an L2 penalty: the fraction of the parameters that is added to the gradient; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      alpha, eps: as in `scale_by_cocob`.
+      weight_decay, mask: an L2 penalty, added to the gradient; see `add_decayed_weights`.
 
     References:
-      Orabona and Tommasi, Training Deep Networks without Learning Rates Through Coin Betting, 2017,
-        https://arxiv.org/abs/1705.07795
+      Orabona and Tommasi, 2017, https://arxiv.org/abs/1705.07795
     """
     return chain(
         add_decayed_weights(weight_decay, mask),

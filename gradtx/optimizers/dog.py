@@ -170,25 +170,17 @@ def dog(
 ) -> GradientTransformationExtraArgs:
     """DoG (distance over gradients): SGD at a rate found from the largest distance from the start and all gradients so far.
 
-        r ← max(r, ‖p − p₀‖)        G ← G + ‖g‖²
-        Δp = −η·r / √(G + eps)·g
+        Δp = −η·r / √(G + eps)·g        r and G of `scale_by_dog`
 
     The authors evaluate an average of the iterates.
 
     Args:
       learning_rate: η, a number or a schedule; 1 as a rule.
-      init_step: what the first step is made of, a word and a number c: "distance", r = c at the start; "heuristic",
-        r = c·(1 + ‖p₀‖); "learning_rate", Δp = −η·c·g in the first step.
-      eps: added to G.
-      weight_decay: an L2 penalty: the fraction of the parameters that is added to the gradient; None for none.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
-
-    Raises:
-      ValueError: the word is another one.
+      init_step, eps: as in `scale_by_dog`.
+      weight_decay, mask: an L2 penalty, added to the gradient; see `add_decayed_weights`. None for none.
 
     References:
-      Ivgi, Hinder and Carmon, DoG is SGD's Best Friend: A Parameter-Free Dynamic Step Size Schedule, 2023,
-        https://arxiv.org/abs/2302.12022
+      Ivgi, Hinder and Carmon, 2023, https://arxiv.org/abs/2302.12022
     """
     return chain(_penalty(weight_decay, mask), scale_by_dog(init_step, eps), scale_by_learning_rate(learning_rate))
 
@@ -203,19 +195,14 @@ def dowg(
 ) -> GradientTransformationExtraArgs:
     """DoWG: `dog` with gradients weighted by the distance at which they were met, so that late ones count.
 
-        r² ← max(r², ‖p − p₀‖²)        v ← v + r²·‖g‖²
-        Δp = −η·r² / (√v + eps)·g
+        Δp = −η·r² / (√v + eps)·g        r² and v of `scale_by_dowg`
 
     Args:
-      learning_rate: η, a number or a schedule; 1 as a rule.
-      init_estim_sq_dist: r² at the start; by default eps.
-      eps: added to the root of v.
-      weight_decay: an L2 penalty: the fraction of the parameters that is added to the gradient; None for none.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      learning_rate, weight_decay, mask: as in `dog`.
+      init_estim_sq_dist, eps: as in `scale_by_dowg`.
 
     References:
-      Khaled, Mishchenko and Jin, DoWG Unleashed: An Efficient Universal Parameter-Free Gradient Descent Method, 2023,
-        https://arxiv.org/abs/2305.16284
+      Khaled, Mishchenko and Jin, 2023, https://arxiv.org/abs/2305.16284
     """
     return chain(_penalty(weight_decay, mask), scale_by_dowg(init_estim_sq_dist, eps), scale_by_learning_rate(learning_rate))
 

@@ -184,20 +184,12 @@ def dpsgd(
 ) -> GradientTransformationExtraArgs:
     """DP-SGD: SGD on clipped and noised gradients of single examples, which come with a leading axis for the examples.
 
-        u = 1/n · ( Σᵢ gᵢ·min(1, C/‖gᵢ‖) + N(0, (C·noise_multiplier)²) )
-        Δp = −η·u                                          or, with `momentum`, −η·(sum of u with that decay)
+        Δp = −η·u, or with `momentum` −η·(sum of u with that decay)        u of `differentially_private_aggregate`
 
     Args:
       learning_rate: η, a number or a schedule.
-      l2_norm_clip: C, the largest norm of the gradient of an example.
-      noise_multiplier: standard deviation of the noise, relative to C.
-      key: key of the random numbers, or the number to make it from.
-      momentum: decay of the sum of the updates, or None for none.
-      nesterov: whether to use Nesterov's momentum.
-      seed: another word for `key`, a number; give one of the two.
-
-    Raises:
-      ValueError: neither `key` nor `seed` is given, or both are.
+      l2_norm_clip, noise_multiplier, key, seed: as in `differentially_private_aggregate`.
+      momentum, nesterov: as in `sgd`.
 
     References:
       Abadi et al., Deep Learning with Differential Privacy, 2016, https://arxiv.org/abs/1607.00133

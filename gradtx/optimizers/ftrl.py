@@ -115,13 +115,7 @@ def ftrl(
         Δp = p' − p        p' of `scale_by_ftrl`
 
     Args:
-      learning_rate: η, a number or a schedule.
-      power: how fast the rate of each coordinate falls with the sum n of its squares.
-      initial_accumulator_value: n at the start.
-      l1: weight of the penalty |p|.
-      l2: weight of the penalty |p|².
-      l2_shrinkage: weight of the penalty |p|² at each step, which n does not see.
-      beta: added to n^power.
+      learning_rate, power, initial_accumulator_value, l1, l2, l2_shrinkage, beta: as in `scale_by_ftrl`.
 
     Conventions:
       Keras's, with its defaults, by shorter names and a positive power; exactly Keras's is `interop.keras.ftrl`. The paper's n

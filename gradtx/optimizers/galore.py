@@ -30,11 +30,8 @@ def scale_by_galore(
     """GaLore's rescaling: Adam's, or another one, in the leading singular directions of the gradients; see `low_rank`.
 
     Args:
-      rank: how many directions are kept.
-      update_proj_gap: steps from one choice of directions to the next.
-      scale: factor of the updates of matrices.
-      base_optimizer: what sees the gradients there; by default `scale_by_adam()`.
-      weight_dimension_numbers: which arrays are matrices; by default those of two axes.
+      rank, update_proj_gap, scale, weight_dimension_numbers: as in `low_rank`.
+      base_optimizer: what sees the gradients there, and must not read the parameters; by default `scale_by_adam()`.
 
     References:
       Zhao et al., GaLore: Memory-Efficient LLM Training by Gradient Low-Rank Projection, 2024,
@@ -62,17 +59,11 @@ def galore(
 
     Args:
       learning_rate: η, a number or a schedule.
-      rank: how many directions are kept.
-      update_proj_gap: steps from one choice of directions to the next.
-      scale: factor of the updates of matrices.
-      base_optimizer: what takes the place of `scale_by_adam()`; it must not read the parameters.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
-      weight_dimension_numbers: which arrays are matrices; by default those of two axes. See `low_rank`.
+      rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers: as in `scale_by_galore`.
+      weight_decay, mask: as in `adamw`.
 
     References:
-      Zhao et al., GaLore: Memory-Efficient LLM Training by Gradient Low-Rank Projection, 2024,
-        https://arxiv.org/abs/2403.03507
+      Zhao et al., 2024, https://arxiv.org/abs/2403.03507
     """
     return chain(
         scale_by_galore(rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers),

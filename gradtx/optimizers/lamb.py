@@ -25,12 +25,8 @@ def lamb(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      weight_decay: a number or a schedule.
-      mask: which parameters decay; see `add_decayed_weights`.
+      b1, b2, eps, eps_root: as in `scale_by_adam`.
+      weight_decay, mask: a number or a schedule, and which parameters decay; see `add_decayed_weights`.
 
     Conventions:
       The weight decay is inside of the ratio, as in the paper; in Keras it is outside, and eps is 1e-7: `interop.keras.lamb`.

@@ -31,13 +31,11 @@ def lars(
 
     Args:
       learning_rate: η, a number or a schedule.
-      weight_decay: a number or a schedule.
-      weight_decay_mask: which parameters decay; see `add_decayed_weights`.
+      weight_decay, weight_decay_mask: a number or a schedule, and which parameters decay; see `add_decayed_weights`.
       trust_coefficient: size of a step relative to the parameters.
       eps: added to the norm of the update.
       trust_ratio_mask: which parameters have relative steps.
-      momentum: decay of the sum of the updates.
-      nesterov: whether to use Nesterov's momentum.
+      momentum, nesterov: as in `sgd`.
 
     References:
       You et al., Large Batch Training of Convolutional Networks, 2017, https://arxiv.org/abs/1708.03888

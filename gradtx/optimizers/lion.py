@@ -107,11 +107,8 @@ def lion(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: weight of the past in the direction.
-      b2: decay of the mean that is kept.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      b1, b2, mu_dtype: as in `scale_by_lion`.
+      weight_decay, mask: as in `adamw`.
 
     Conventions:
       The formula is Keras's, which does not decay by default: `interop.keras.lion`.

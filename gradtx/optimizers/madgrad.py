@@ -95,13 +95,10 @@ def madgrad(
     It needs less weight decay than other methods, often none.
 
     Args:
-      learning_rate: η, a number or a schedule.
-      momentum: how much of the way is left after a step.
-      weight_decay: an L2 penalty: the fraction of the parameters that is added to the gradient; a number or a schedule.
-      eps: added to the cube root, and to the learning rate.
+      learning_rate, momentum, eps: as in `scale_by_madgrad`.
+      weight_decay: an L2 penalty, added to the gradient; see `add_decayed_weights`.
 
     References:
-      Defazio and Jelassi, Adaptivity without Compromise: A Momentumized, Adaptive, Dual Averaged Gradient Method for
-        Stochastic Optimization, 2021, https://arxiv.org/abs/2101.11075
+      Defazio and Jelassi, 2021, https://arxiv.org/abs/2101.11075
     """
     return chain(add_decayed_weights(weight_decay), scale_by_madgrad(learning_rate, momentum, eps))

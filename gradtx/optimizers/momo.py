@@ -117,16 +117,8 @@ def momo_adam(
     `update` reads `value=`, the loss at the parameters.
 
     Args:
-      learning_rate: η, the largest step size, a number or a schedule.
-      b1: decay of the means.
-      b2: decay of the mean of the square.
-      eps: added outside of the root.
-      lower_bound: the least that the loss can be.
-      weight_decay: of the parameters, by a proximal step.
-      adapt_lower_bound: whether a larger bound is estimated on the way.
-
-    Raises:
-      ValueError: a number is out of its range, or `value` is not a scalar.
+      learning_rate, lower_bound, weight_decay, adapt_lower_bound: as in `momo`.
+      b1, b2, eps: as in `scale_by_adam`; b1 for all three means.
 
     References:
       Schaipp et al., MoMo: Momentum Models for Adaptive Learning Rates, 2024, https://arxiv.org/abs/2305.07583

@@ -231,28 +231,16 @@ def muon(
 
     Args:
       learning_rate: η, a number or a schedule.
-      ns_coeffs: coefficients of the iterations, or a preset; see `scale_by_muon`.
-      ns_steps: number of iterations.
-      beta: decay of the mean.
-      eps: added to what is divided by, in both parts.
+      ns_coeffs, ns_steps, beta, adaptive, preconditioning: as in `scale_by_muon`.
+      eps, mu_dtype, nesterov: as in `scale_by_muon` and `scale_by_adam`, in both parts.
       weight_decay: of the matrices, a number or a schedule.
       weight_decay_mask: which parameters decay; see `add_decayed_weights`.
-      mu_dtype: dtype in which the means are kept; by default that of the parameters, float32 at least.
-      nesterov: whether to use Nesterov's momentum, in both parts.
-      adaptive: whether u is multiplied by the sum of the singular values of m̂.
-      preconditioning: how to scale before the iterations; see `orthogonalize`.
-      adam_b1: decay of Adam's mean.
-      adam_b2: decay of Adam's mean square.
-      adam_eps_root: added inside of Adam's root.
-      adam_weight_decay: of all that is not a matrix.
-      adam_learning_rate: of all that is not a matrix; by default η.
+      adam_b1, adam_b2, adam_eps_root: `b1`, `b2` and `eps_root` of `scale_by_adam`.
+      adam_weight_decay, adam_learning_rate: those of parameters that are not matrices; the learning rate is η by default.
       muon_weight_dimension_numbers: a tree like the parameters with a `MuonDimensionNumbers` for each that is to be seen as
         matrices, and None for each that is left to Adam, or a tree that ends above the leaves; or a function that makes one of
         the parameters. By default arrays of two axes are matrices.
       consistent_rms: see above.
-
-    Raises:
-      ValueError: see `scale_by_muon`.
 
     Conventions:
       Matrices are (inputs, outputs), as in Flax and Keras; PyTorch's are the other way round. The mean is corrected for its

@@ -46,9 +46,7 @@ def scale_by_nadam(
 
     Args:
       b1: decay of the mean of the gradient, and the momentum in the end.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+      b2, eps, mu_dtype: as in `scale_by_adam`.
       momentum_decay: how fast the momentum rises; 0.004 in PyTorch and in the paper, 1 in Keras.
 
     References:
@@ -97,12 +95,7 @@ def nadam(
         m̂ = b1·m / (1−b1ᵗ⁺¹) + (1−b1)·g / (1−b1ᵗ)
 
     Args:
-      learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
+      learning_rate, b1, b2, eps, eps_root, mu_dtype: as in `adam`.
       nesterov: False makes it `adam`.
 
     Conventions:
@@ -131,14 +124,7 @@ def nadamw(
     """NAdamW: `nadam` with decoupled weight decay.
 
     Args:
-      learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
+      learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask: as in `adamw`.
       nesterov: False makes it `adamw`.
 
     References:

@@ -48,10 +48,8 @@ def scale_by_novograd(
     Args:
       b1: decay of the sum.
       b2: decay of the mean square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
+      eps, eps_root, mu_dtype: as in `scale_by_adam`.
       weight_decay: decay that enters the sum; unless it is 0 the parameters are read.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
 
     References:
       Ginsburg et al., Stochastic Gradient Methods with Layer-wise Adaptive Moments for Training of Deep Networks, 2019,
@@ -97,20 +95,13 @@ def novograd(
 ) -> GradientTransformationExtraArgs:
     """NovoGrad: momentum of gradients that are divided by the root mean square of their norm, layer by layer.
 
-        v ← b2·v + (1−b2)·‖g‖²   (‖g‖² at the first step)
-        m ← b1·m + g / (√(v + eps_root) + eps) + weight_decay·p
-        Δp = −η·m
+        Δp = −η·m        m of `scale_by_novograd`, where weight_decay·p enters
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the sum.
-      b2: decay of the mean square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      weight_decay: decay that enters the sum.
+      b1, b2, eps, eps_root, weight_decay: as in `scale_by_novograd`.
 
     References:
-      Ginsburg et al., Stochastic Gradient Methods with Layer-wise Adaptive Moments for Training of Deep Networks, 2019,
-        https://arxiv.org/abs/1905.11286
+      Ginsburg et al., 2019, https://arxiv.org/abs/1905.11286
     """
     return chain(scale_by_novograd(b1, b2, eps, eps_root, weight_decay), scale_by_learning_rate(learning_rate))

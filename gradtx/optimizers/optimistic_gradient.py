@@ -67,12 +67,10 @@ def optimistic_gradient_descent(
 
     Args:
       learning_rate: η, a number or a schedule.
-      alpha: weight of the gradient.
-      beta: weight of its change.
+      alpha, beta: as in `scale_by_optimistic_gradient`.
 
     References:
-      Mokhtari et al., A Unified Analysis of Extra-gradient and Optimistic Gradient Methods for Saddle Point Problems, 2019,
-        https://arxiv.org/abs/1901.08511
+      Mokhtari et al., 2019, https://arxiv.org/abs/1901.08511
     """
     return chain(scale_by_optimistic_gradient(alpha, beta), scale_by_learning_rate(learning_rate))
 
@@ -96,12 +94,7 @@ def optimistic_adam(
     Args:
       learning_rate: η, a number or a schedule.
       optimism: weight of the change; by default η.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which the mean is kept; by default that of the parameters, float32 at least.
-      nesterov: whether to use Nesterov's momentum.
+      b1, b2, eps, eps_root, mu_dtype, nesterov: as in `scale_by_adam`.
 
     Raises:
       ValueError: `optimism` is given beside a schedule.
@@ -146,14 +139,8 @@ def optimistic_adam_v2(
 
     Args:
       learning_rate: η, a number or a schedule.
-      alpha: weight of the update.
-      beta: weight of its change.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      mu_dtype: dtype in which the mean is kept; by default that of the parameters, float32 at least.
-      nesterov: whether to use Nesterov's momentum.
+      alpha, beta: weights of the update and of its change.
+      b1, b2, eps, eps_root, mu_dtype, nesterov: as in `scale_by_adam`.
 
     References:
       Daskalakis et al., Training GANs with Optimism, 2018, https://arxiv.org/abs/1711.00141

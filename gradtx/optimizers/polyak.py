@@ -76,14 +76,8 @@ def polyak_sgd(
     where g is the gradient times `scaling`, too, in the norm.
 
     Args:
-      max_learning_rate: the greatest step size.
+      f_min, max_learning_rate, eps, variant: as in `scale_by_polyak`.
       scaling: a factor, a number or a schedule.
-      f_min: the least value the function can have.
-      eps: added to the square of the norm.
-      variant: "sps", or "sps+" for values that may lie below `f_min`.
-
-    Raises:
-      ValueError: `variant` is another word.
 
     References:
       Loizou et al., Stochastic Polyak Step-size for SGD, 2021, https://arxiv.org/abs/2002.10542

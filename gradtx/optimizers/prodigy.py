@@ -56,9 +56,8 @@ def prodigy(
       eps: added to the root of v, in units of d.
       estim_lr0: d₀, the estimate at the start, which is to be below the right one.
       estim_lr_coef: what the estimate is multiplied by: the way to make it larger or smaller.
-      weight_decay: fraction of the parameters in a step, before the learning rate.
+      weight_decay, weight_decay_mask: as `weight_decay` and `mask` of `adamw`.
       safeguard_warmup: whether s leaves η out, d instead of λ, so that a warm-up does not inflate the estimate.
-      weight_decay_mask: which parameters decay: a tree of bools, or a function of the parameters that returns one.
 
     Raises:
       ValueError: a decay is not in [0, 1), or a number is out of its range.

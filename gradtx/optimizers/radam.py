@@ -41,12 +41,8 @@ def scale_by_radam(
         u = m̂                                 before that: the gradient's mean, not rescaled
 
     Args:
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
+      b1, b2, eps, eps_root, nesterov: as in `scale_by_adam`.
       threshold: the ρ (an effective number of samples) from which on the mean square is trusted.
-      nesterov: whether to use Nesterov's momentum, as in `scale_by_adam`.
       debias_eps: whether the bias correction covers eps too, as in PyTorch; see `scale_by_adam`.
 
     References:
@@ -107,12 +103,7 @@ def radam(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of its square.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
-      threshold: the ρ from which on the mean square is trusted.
-      nesterov: whether to use Nesterov's momentum, as in `nadam`.
+      b1, b2, eps, eps_root, threshold, nesterov: as in `scale_by_radam`.
 
     Conventions:
       The mean square is trusted where ρ ≥ 5, as in Optax; PyTorch asks for ρ > 5, and adds eps before the bias of v is

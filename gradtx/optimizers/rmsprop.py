@@ -112,11 +112,8 @@ def scale_by_stddev(
     line, and the state counts the steps.
 
     Args:
-      decay: weight of the past in both means.
+      decay, initial_scale, eps_in_sqrt, bias_correction: as in `scale_by_rms`.
       eps: bounds the step where the gradient does not vary.
-      initial_scale: v at the start.
-      eps_in_sqrt: whether eps is inside of the root.
-      bias_correction: whether to divide the means by the weight gathered so far.
 
     References:
       Graves, Generating Sequences With Recurrent Neural Networks, 2013, https://arxiv.org/abs/1308.0850
@@ -179,14 +176,9 @@ def rmsprop(
 
     Args:
       learning_rate: η, a number or a schedule.
-      decay: weight of the past in the mean square.
-      eps: bounds the step where gradients vanish.
-      initial_scale: v at the start.
-      eps_in_sqrt: whether eps is inside of the root.
+      decay, eps, initial_scale, eps_in_sqrt, bias_correction: as in `scale_by_rms`.
       centered: whether to divide by the standard deviation: √(v − m² + eps), with m the mean of the gradient.
-      momentum: what is kept of the sum of steps; None for no momentum.
-      nesterov: whether momentum looks one step ahead.
-      bias_correction: whether to divide the means by the weight they have gathered so far.
+      momentum, nesterov: as in `sgd`.
 
     Conventions:
       eps is inside of the root, as in Keras; outside in PyTorch (`eps_in_sqrt=False`), whose decay is 0.99. Momentum sums steps
@@ -194,9 +186,8 @@ def rmsprop(
       Exactly theirs are `interop.torch.rmsprop` and `interop.keras.rmsprop`.
 
     References:
-      Hinton, Neural Networks for Machine Learning, lecture 6, 2012,
-        https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
-      Graves, Generating Sequences With Recurrent Neural Networks, 2013, https://arxiv.org/abs/1308.0850
+      Hinton, 2012, https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
+      Graves, 2013, https://arxiv.org/abs/1308.0850
     """
     rescale = scale_by_stddev if centered else scale_by_rms
     return chain(

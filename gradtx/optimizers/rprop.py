@@ -107,18 +107,14 @@ def rprop(
     Args:
       learning_rate: size of the first step; `init` alone reads it, so that to change an injected one has no effect. With a
         schedule, all step sizes (and their bounds) are multiples of its value, and the first is 1.
-      eta_minus: factor of a step size where the sign has turned, in (0, 1).
-      eta_plus: factor where it has not, above 1.
-      min_step_size: the least step size.
-      max_step_size: the greatest.
+      eta_minus, eta_plus, min_step_size, max_step_size: as in `scale_by_rprop`.
 
     Conventions:
       With a constant learning rate it is PyTorch's, which never reads that of a schedule after the first step
       (`interop.torch.rprop`). Optax applies each update a step late.
 
     References:
-      Riedmiller and Braun, A Direct Adaptive Method for Faster Backpropagation Learning: The RPROP Algorithm, 1993,
-        https://doi.org/10.1109/ICNN.1993.298623
+      Riedmiller and Braun, 1993, https://doi.org/10.1109/ICNN.1993.298623
     """
     bounds = eta_minus, eta_plus, min_step_size, max_step_size
     if callable(learning_rate):

@@ -172,10 +172,8 @@ def schedule_free_sgd(
     Args:
       learning_rate: η after the warm-up, a number or a schedule.
       warmup_steps: how many steps η takes to rise: in the k-th it is k/warmup_steps of its value.
-      b1: how near to the average gradients are taken.
+      b1, weight_lr_power, state_dtype: as in `schedule_free`.
       weight_decay: fraction of the parameters that is added to the gradient; None for none.
-      weight_lr_power: the power of the learning rate that a step weighs in the average.
-      state_dtype: dtype in which z is kept; by default that of the parameters, float32 at least.
 
     References:
       Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682
@@ -206,14 +204,10 @@ def schedule_free_adamw(
     See `schedule_free`, and `schedule_free_eval_params` for the parameters to evaluate.
 
     Args:
-      learning_rate: η after the warm-up, a number or a schedule.
-      warmup_steps: how many steps η takes to rise: in the k-th it is k/warmup_steps of its value.
-      b1: how near to the average gradients are taken.
-      b2: decay of the mean of the square.
-      eps: added outside of the root, bounds the step where gradients vanish.
+      learning_rate, warmup_steps: as in `schedule_free_sgd`.
+      b1, weight_lr_power, state_dtype: as in `schedule_free`.
+      b2, eps: as in `scale_by_adam`.
       weight_decay: fraction of the parameters in a step, before the learning rate.
-      weight_lr_power: the power of the learning rate that a step weighs in the average.
-      state_dtype: dtype in which z is kept; by default that of the parameters, float32 at least.
 
     Conventions:
       A step weighs as much as the square of its learning rate in the average, as in the authors' code; in Keras all steps weigh

@@ -100,14 +100,12 @@ def _greatest(square: jax.Array) -> tuple[jax.Array, ...]:
 def sm3(learning_rate: ScalarOrSchedule, momentum: float = 0.9) -> GradientTransformationExtraArgs:
     """SM3: AdaGrad with momentum that keeps one vector for each axis instead of a sum for each number.
 
-        S = min over the axes of μᵣ + |g|²
-        μᵣ ← max of S over all other axes, for each axis r
-        m ← momentum·m + (1−momentum)·g / √(S + 1e-8)
+        m ← momentum·m + (1−momentum)·g / √(S + 1e-8)        S of `scale_by_sm3`
         Δp = −η·m
 
     Args:
       learning_rate: η, a number or a schedule.
-      momentum: decay of the mean of the updates.
+      momentum: decay of the mean of the updates, b1 of `scale_by_sm3`.
 
     References:
       Anil et al., Memory-Efficient Adaptive Optimization, 2019, https://arxiv.org/abs/1901.11150

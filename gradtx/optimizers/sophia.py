@@ -220,23 +220,12 @@ def sophia(
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: decay of the mean of the estimates of the Hessian.
-      eps: the least denominator.
-      weight_decay: fraction of the parameters in a step, before the learning rate; a number or a schedule.
-      weight_decay_mask: which parameters decay: a tree of bools, or a function of the parameters that returns one.
-      gamma: how large a part of the coordinates is not clipped: the larger, the more.
-      clip_threshold: largest magnitude of a coordinate, before the learning rate; None clips nothing.
-      update_interval: how many steps there are from one estimate to the next.
-      hessian_diagonal_fn: a transformation that replaces the updates by an estimate ĥ of the diagonal of the Hessian; its
-        `update` is given the extra arguments.
-      mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
-      verbose: whether to print the win rate, the part of the coordinates that is not clipped.
-      print_win_rate_every_n_steps: how many steps there are from one print to the next; 0 is as 1.
+      b1, b2, eps, gamma, clip_threshold, update_interval, hessian_diagonal_fn, mu_dtype, verbose, print_win_rate_every_n_steps:
+        as in `scale_by_sophia`.
+      weight_decay, weight_decay_mask: as `weight_decay` and `mask` of `adamw`.
 
     References:
-      Liu et al., Sophia: A Scalable Stochastic Second-order Optimizer for Language Model Pre-training, 2023,
-        https://arxiv.org/abs/2305.14342
+      Liu et al., 2023, https://arxiv.org/abs/2305.14342
     """
     rescale = scale_by_sophia(
         hessian_diagonal_fn,

@@ -35,8 +35,7 @@ def scale_by_yogi(
     Args:
       b1: decay of the mean of the gradient.
       b2: 1−b2 is the rate at which v follows the square of the gradient.
-      eps: added outside of the root.
-      eps_root: added inside of the root.
+      eps, eps_root: as in `scale_by_adam`.
       initial_accumulator_value: m and v at the start.
 
     References:
@@ -72,17 +71,13 @@ def yogi(
 ) -> GradientTransformationExtraArgs:
     """Yogi: Adam with a mean square that changes by at most (1−b2)·|g|² a step.
 
-        v ← v − (1−b2)·sign(v − |g|²)·|g|²
-        Δp = −η·m̂ / (√v̂ + eps)
+        Δp = −η·m̂ / (√v̂ + eps)        m̂ and v̂ of `scale_by_yogi`
 
     Args:
       learning_rate: η, a number or a schedule.
-      b1: decay of the mean of the gradient.
-      b2: 1−b2 is the rate at which v follows the square of the gradient.
-      eps: added outside of the root.
+      b1, b2, eps: as in `scale_by_yogi`.
 
     References:
-      Zaheer et al., Adaptive Methods for Nonconvex Optimization, 2018,
-        https://papers.nips.cc/paper/2018/hash/90365351ccc7437a1309dc64e4db32a3-Abstract.html
+      Zaheer et al., 2018, https://papers.nips.cc/paper/2018/hash/90365351ccc7437a1309dc64e4db32a3-Abstract.html
     """
     return chain(scale_by_yogi(b1, b2, eps), scale_by_learning_rate(learning_rate))

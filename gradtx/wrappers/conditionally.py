@@ -60,9 +60,7 @@ def conditionally_mask(
     """Apply `inner` in the steps that a function chooses; in all others updates are zero, and `inner` does not run.
 
     Args:
-      inner: a transformation.
-      should_transform_fn: a function of the number of steps taken (an int32 scalar, 0 at the first) that returns a bool.
-      forward_extra_args: whether the function is given the extra arguments of `update`, too: those that it names.
+      inner, should_transform_fn, forward_extra_args: as in `conditionally_transform`.
     """
     return _conditionally(
         inner,

@@ -52,8 +52,7 @@ def skip_not_finite(updates: Updates, gradient_step: Any, params: Params | None)
 
     Args:
       updates: the gradients of one mini-batch.
-      gradient_step: not used.
-      params: not used.
+      gradient_step, params: not used.
 
     Returns:
       Whether to leave it out, and a dict of `should_skip` and `num_not_finite`.
@@ -73,9 +72,7 @@ def skip_large_updates(
     Give it to `MultiSteps` as `functools.partial(skip_large_updates, max_squared_norm=42.0)`.
 
     Args:
-      updates: the gradients of one mini-batch.
-      gradient_step: not used.
-      params: not used.
+      updates, gradient_step, params: as in `skip_not_finite`.
       max_squared_norm: the bound, itself left out.
 
     Returns:

@@ -113,11 +113,10 @@ def exponentially_averaged(
     inside of it, the steps are those of its optimizer.
 
     Args:
-      inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.
+      inner, accumulator_dtype: as in `averaged`.
       decay: of the average, in [0, 1), a number or a schedule.
       warmup: False leaves out the second argument of the minimum.
       begin: until so many steps the average is the parameters; t counts from there.
-      accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
 
     Raises:
       ValueError: the decay is not in [0, 1), or `begin` is negative.
@@ -151,17 +150,15 @@ def polyak_averaged(
     Evaluate the model at `eval_params(state, params)`. Until `begin` the average is the parameters.
 
     Args:
-      inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.
+      inner, accumulator_dtype: as in `averaged`.
       begin: how many steps are left out.
-      accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
 
     Raises:
       ValueError: `begin` is negative.
 
     References:
-      Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992, https://doi.org/10.1137/0330046
-      Ruppert, Efficient Estimations from a Slowly Convergent Robbins-Monro Process, 1988,
-        https://ecommons.cornell.edu/handle/1813/8664
+      Polyak and Juditsky, 1992, https://doi.org/10.1137/0330046
+      Ruppert, 1988, https://ecommons.cornell.edu/handle/1813/8664
     """
 
     def rate(count: Any) -> Any:
@@ -184,10 +181,9 @@ def stochastic_weight_averaged(
     average.
 
     Args:
-      inner: a transformation whose updates are added to the parameters: place the wrapper around the whole optimizer.
+      inner, accumulator_dtype: as in `averaged`.
       every: how many steps there are from one of the averaged parameters to the next, such as those of an epoch.
       begin: after how many steps the first are taken.
-      accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
 
     Raises:
       ValueError: `every` is less than 1, or `begin` is negative.

@@ -21,14 +21,9 @@ def adadelta(
     The learning rate of the paper, and of PyTorch, is 1; Keras's default makes a thousandth of its steps.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       rho: decay of both means.
       epsilon: added inside of both roots.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
     direction = scale_by_adadelta(rho, epsilon)
     return composed(lambda rate: chain(direction, scale_by_learning_rate(rate)), learning_rate, weight_decay, **options)

@@ -36,17 +36,12 @@ def adafactor(
     Optax factors the two largest axes, of at least 128 entries, and has no bound 1/√t.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       beta_2_decay: exponent of the decay of the means: they keep 1 − t^beta_2_decay.
       epsilon_1: added to each square.
       epsilon_2: the least root mean square of the parameters that counts.
       clip_threshold: bound of the root mean square of an update.
       relative_step: without effect, as in Keras 3.15, where the bound 1/√t holds either way.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
 
     References:
       Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018, https://arxiv.org/abs/1804.04235

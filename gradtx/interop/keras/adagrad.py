@@ -19,14 +19,9 @@ def adagrad(
     """Descend as Keras's Adagrad does: gradtx's, as it is in Optax; PyTorch has its epsilon outside of the root.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       initial_accumulator_value: the sum of squares at the start.
       epsilon: added inside of the root.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
     direction = scale_by_rss(initial_accumulator_value, epsilon)
     return composed(lambda rate: chain(direction, scale_by_learning_rate(rate)), learning_rate, weight_decay, **options)

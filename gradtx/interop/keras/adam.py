@@ -28,16 +28,12 @@ def adam(
     PyTorch; Optax's `amsgrad` corrects the bias before it takes the largest.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, **options: see `Options`.
       beta_1: decay of the mean of the gradient.
       beta_2: decay of the mean of its square.
       epsilon: added outside of the root, before the correction.
       amsgrad: whether to divide by the largest mean so far.
       weight_decay: see `Options`: that of AdamW.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
     direction = (scale_by_amsgrad if amsgrad else scale_by_adam)(beta_1, beta_2, epsilon, debias_eps=True)
     return composed(lambda rate: chain(direction, scale_by_learning_rate(rate)), learning_rate, weight_decay, **options)
@@ -56,15 +52,7 @@ def adamw(
     """Descend as Keras's AdamW does: `adam` with a weight decay of 0.004; 0.0001 in Optax, 0.01 in PyTorch.
 
     Args:
-      learning_rate: see `Options`.
-      weight_decay: see `Options`.
-      beta_1: see `adam`.
-      beta_2: see `adam`.
-      epsilon: see `adam`.
-      amsgrad: see `adam`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
+      learning_rate, weight_decay, **options: see `Options`.
+      beta_1, beta_2, epsilon, amsgrad: see `adam`.
     """
     return adam(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay, **options)

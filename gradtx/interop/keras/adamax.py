@@ -20,15 +20,10 @@ def adamax(
     """Descend as Keras's Adamax does: `scale_by_adamax` whose eps is added to the maximum, not to its arguments.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       beta_1: decay of the mean of the gradient.
       beta_2: decay of its largest magnitude.
       epsilon: added to that magnitude.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
     direction = scale_by_adamax(beta_1, beta_2, epsilon, eps_in_max=False)
     return composed(lambda rate: chain(direction, scale_by_learning_rate(rate)), learning_rate, weight_decay, **options)

@@ -74,6 +74,9 @@ class Options(TypedDict, total=False):
       loss_scale_factor: what the loss was multiplied by.
       gradient_accumulation_steps: how many gradients make a step, at least 2; None for one.
       mask: which parameters decay, see `gradtx.add_decayed_weights`, where Keras has `exclude_from_weight_decay`.
+
+    Raises:
+      ValueError: a number of an optimizer is out of its range, or several kinds of clipping are asked for.
     """
 
     clipnorm: float | None

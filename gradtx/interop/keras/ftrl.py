@@ -38,11 +38,7 @@ def ftrl(
       l2_regularization_strength: weight of the penalty |p|².
       l2_shrinkage_regularization_strength: weight of the penalty |p|² at each step, which the sum of squares does not see.
       beta: added to the power of the sum of squares.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
+      weight_decay, **options: see `Options`.
     """
 
     def descent(rate: ScalarOrSchedule) -> GradientTransformationExtraArgs:

@@ -24,15 +24,10 @@ def lamb(
     has decayed already.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       beta_1: decay of the mean of the gradient.
       beta_2: decay of the mean of its square.
       epsilon: added outside of the root, after the bias is corrected.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
     direction = chain(scale_by_adam(beta_1, beta_2, epsilon), scale_by_trust_ratio())
     return composed(lambda rate: chain(direction, scale_by_learning_rate(rate)), learning_rate, weight_decay, **options)

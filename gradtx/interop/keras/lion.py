@@ -19,14 +19,9 @@ def lion(
     """Descend as Keras's Lion does: gradtx's, without its weight decay.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       beta_1: weight of the past in the direction.
       beta_2: decay of the mean that is kept.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
     direction = scale_by_lion(beta_1, beta_2)
     return composed(lambda rate: chain(direction, scale_by_learning_rate(rate)), learning_rate, weight_decay, **options)

@@ -67,7 +67,7 @@ def muon(
     in bfloat16.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, **options: see `Options`.
       adam_beta_1: decay of Adam's mean of the gradient.
       adam_beta_2: decay of Adam's mean of its square.
       adam_weight_decay: that of all that is left to Adam; adam_lr_ratio does not reduce it.
@@ -83,10 +83,6 @@ def muon(
       ns_steps: number of iterations.
       nesterov: whether to look one step ahead, in the matrices.
       rms_rate: the root mean square of an update of a square matrix, before the learning rate; None for the factor 1.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
 
     References:
       Jordan et al., Muon: An optimizer for hidden layers in neural networks, 2024, https://kellerjordan.github.io/posts/muon/

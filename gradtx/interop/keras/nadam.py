@@ -22,15 +22,10 @@ def nadam(
     In PyTorch it rises 250 times as slowly; in Optax it is constant.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       beta_1: decay of the mean of the gradient, and the momentum in the end.
       beta_2: decay of the mean of its square.
       epsilon: added outside of the root.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
     direction = scale_by_nadam(beta_1, beta_2, epsilon, momentum_decay=1.0)
     return composed(lambda rate: chain(direction, scale_by_learning_rate(rate)), learning_rate, weight_decay, **options)

@@ -27,16 +27,11 @@ def rmsprop(
     PyTorch has its epsilon outside of the root, a decay of 0.99, and multiplies t by the learning rate.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       rho: decay of the mean of the square.
       momentum: what is kept of t.
       epsilon: added inside of the root.
       centered: whether to subtract the square of the mean from v; where rounding makes the difference negative it is 0 here.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
 
     def descent(rate: ScalarOrSchedule) -> GradientTransformationExtraArgs:

@@ -24,16 +24,11 @@ def schedule_free_adamw(
     `Options`: it moves the parameters, not z. `gradtx.schedule_free_eval_params` gives the average.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       beta_1: how near to the average gradients are taken, between 0 and 1.
       beta_2: decay of the mean of the square of the gradient.
       epsilon: added outside of the root, after the bias is corrected.
       warmup_steps: how many steps the learning rate takes to rise, that of the decay excepted.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
 
     References:
       Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682

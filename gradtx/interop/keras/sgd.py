@@ -25,14 +25,9 @@ def sgd(
     The learning rate is part of v, which it is not in gradtx and PyTorch: when it halves, the velocity is still that of before.
 
     Args:
-      learning_rate: see `Options`.
+      learning_rate, weight_decay, **options: see `Options`.
       momentum: what is kept of v.
       nesterov: whether to look one step ahead.
-      weight_decay: see `Options`.
-      **options: see `Options`.
-
-    Raises:
-      ValueError: a number is out of its range, or several kinds of clipping are asked for.
     """
 
     def descent(rate: ScalarOrSchedule) -> GradientTransformationExtraArgs:

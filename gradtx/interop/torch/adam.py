@@ -62,10 +62,8 @@ def adamw(
 
     Args:
       lr: learning rate, a number or a schedule.
-      betas: see `adam`.
-      eps: see `adam`.
+      betas, eps, amsgrad: see `adam`.
       weight_decay: factor of the decay.
-      amsgrad: see `adam`.
       maximize: whether to ascend; the parameters decay all the same.
 
     Raises:
