@@ -26,7 +26,7 @@ _ALIKE = "Both must be trees of the same shapes."
 def apply_updates(params: _Tree, updates: Updates) -> _Tree:
     """Return `params + updates`, each leaf in the dtype and the layout of the parameter, added in float32 or wider.
 
-    Where an update is a hole, the parameter stays as it is.
+    Where an update is masked (`None` or `MaskedNode()`), the parameter stays as it is.
 
     Args:
       params: a tree of arrays.
@@ -64,7 +64,7 @@ def incremental_update(new_tensors: Any, old_tensors: _Tree, step_size: Any) -> 
         old ← step_size·new + (1 − step_size)·old
 
     It is computed in float32 or wider and kept in the dtype of the old tensors; in bfloat16 these stand still when
-    `step_size` is below 0.002, so keep them in float32. Where the new tree has a hole, the old tensor stays.
+    `step_size` is below 0.002, so keep them in float32. Where the new leaf is masked, the old tensor stays.
 
     Args:
       new_tensors: a tree of arrays.
@@ -92,7 +92,7 @@ def _incremental_update(new_tensors, old_tensors, *, step_size):
 def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_period: int) -> _Tree:
     """Replace old tensors by new ones when `steps` is a multiple of `update_period`; else keep them.
 
-    Arrays may be of any dtype; the result has that of the old one. Where the new tree has a hole, the old tensor stays.
+    Arrays may be of any dtype; the result has that of the old one. Where the new leaf is masked, the old tensor stays.
 
     Args:
       new_tensors: a tree of arrays.

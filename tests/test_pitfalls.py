@@ -14,7 +14,7 @@ And by the tests of one module:
 
 - optimizers that are not values: `test_values.py`;
 - a scheduled hyperparameter that cannot be overridden: `wrappers/test_inject_hyperparams.py`;
-- `MultiSteps` that runs its inner transformation in vain, or is no transformation: `wrappers/test_multi_steps.py`;
+- `MultiSteps` that runs its inner transformation in vain, or is not a transformation: `wrappers/test_multi_steps.py`;
 - a warm-up of schedule-free learning that is off by one: `oracles/test_schedule_free.py`;
 - shards that leave out different steps (`apply_if_finite`): `wrappers/test_loss_scaling.py`;
 - an average of schedule-free learning that is not found in a chain: `wrappers/test_schedule_free.py`;
@@ -24,7 +24,7 @@ And by the tests of one module:
 - trees and shapes that do not match: `test_properties.py`;
 - an update that is applied a step late (Rprop), a change of the gradient with the wrong weight (Adan), an ascent (AdaDelta
   without a learning rate): `oracles/test_rules.py`;
-- rows of coefficients that are no iterations: `oracles/test_muon.py`;
+- rows of coefficients that are not iterations: `oracles/test_muon.py`;
 - everything frozen by a mask that is a function: `wrappers/test_freeze.py`.
 """
 

@@ -235,7 +235,7 @@ def test_a_polynomial_stays_between_its_ends(init, end, power, steps, begin, cou
 
 
 def test_a_rise_to_a_constant_of_no_steps_is_the_constant():
-    # Optax stays at the initial value for ever.
+    # Optax stays at the initial value forever.
     chex.assert_trees_all_equal(schedules.warmup_constant_schedule(0.0, 0.9, 0)(jnp.arange(3)), jnp.full(3, 0.9))
 
 

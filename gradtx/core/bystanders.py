@@ -1,7 +1,7 @@
 """Bystanders: what a tree of parameters has besides its parameters, as a model of Equinox has functions, words and flags.
 
-The gradient has a hole in their place. No transformation need know of them: they are taken out before an update, and a function
-of the parameters, such as `value_fn`, gets them back.
+The gradient has a hole in their place. Transformations need not know of them: they are taken out before an update, and a
+function of the parameters, such as `value_fn`, gets them back.
 """
 
 import functools

@@ -40,7 +40,7 @@ def transfer_state(
     - What parameters share, such as a count, goes with them. A new one among old ones begins with moments of zero at their
       count, so without bias correction: its first steps with Adam are up to 6.6 times as long as usual at the default decays.
       In a group of its own it has a count of its own.
-    - A schedule that takes the place of a constant begins at step 0. To let it begin at another, set its count, as in
+    - A schedule that replaces a constant begins at step 0. To let it begin at another, set its count, as in
       `tree.set(state, **{"ScaleByScheduleState.count": 1000})`.
     - Hyperparameters that a state holds stay as they were there, whatever `tx` was made with.
 

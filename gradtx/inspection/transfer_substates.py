@@ -19,7 +19,7 @@ IsState: TypeAlias = Callable[[Any, bool], bool]
 """Whether a NamedTuple is a substate and no container of the parameters, given whether it is inside of a substate."""
 
 
-# States that hold the same, where one transformation takes the place of another.
+# States that hold the same, where one transformation replaces another.
 _FAMILIES = {
     "InjectHyperparamsState": "InjectStatefulHyperparamsState",
     "WeightDecaySchedule": "ScaleByScheduleState",

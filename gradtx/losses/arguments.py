@@ -30,8 +30,8 @@ def loss(
 
     Args:
       *names: the arguments that are arrays, the first of them floating-point; those that are None stay None.
-      broadcast: whether the others may be of any shape that broadcasts to that of the first, or must have the same.
-      one_class: whether one of the arrays may lack the last axis, where that of another has size 1.
+      broadcast: whether the others may have any shape that broadcasts to the first's, or must have the same.
+      one_class: whether one of the arrays may lack the last axis, where another has it with size 1.
       rows: whether `where` may also have the shape of the result: it then keeps or drops all of the axis.
       **ranges: for the arguments that are hyperparameters, the numbers they may be; their dtype counts for nothing.
     """

@@ -68,8 +68,8 @@ def softmax_cross_entropy_with_integer_labels(
       labels: y, integers in the shape of `logits` without the axis. Negative ones count from the last class; the loss of one
         out of range is NaN.
       axis: that of the classes; of several, in the order given, a label numbers the pairs of indices.
-      where: bools in the shape of `logits`, with 1 for any axis, or in that of `labels`: which classes there are. The loss of
-        a label that is not among them is 0.
+      where: bools in the shape of `logits`, with 1 for any axis, or in the shape of `labels`: which classes there are. The
+        loss of a label that is not among them is 0.
 
     Raises:
       TypeError: `logits` are not floats, `labels` not integers, or `where` not bools.

@@ -77,8 +77,8 @@ def scale_by_factored_rms(
       epsilon: added to each square.
       decay_rate_fn: d as a function of the step and of `decay_rate`.
       last_axes: whether to factor along the last two axes, as PyTorch and Keras do, and not along the two largest.
-      floor: the least root that is divided by, as PyTorch has it in place of `epsilon`; "machine epsilon" for that of the dtype
-        it computes in.
+      floor: the least root that is divided by, as PyTorch has it instead of `epsilon`; "machine epsilon" for the epsilon of the
+        dtype it computes in.
 
     References:
       Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018, https://arxiv.org/abs/1804.04235

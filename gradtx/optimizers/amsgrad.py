@@ -121,7 +121,7 @@ def amsgrad(
       b1, b2, eps, eps_root, mu_dtype, bias_correction_mu, bias_correction_nu: as in `scale_by_amsgrad`.
 
     Conventions:
-      The maximum is that of the corrected v̂, as in Optax; PyTorch and Keras take that of v and correct it afterwards
+      The maximum is taken of the corrected v̂, as in Optax; PyTorch and Keras take it of v and correct it afterwards
       (`max_before_debias` of `scale_by_amsgrad`). Exactly theirs are `interop.torch.adam` and `interop.keras.adam` with
       `amsgrad`.
 

@@ -51,7 +51,7 @@ def scale_by_lion(
       b1: weight of the past in the direction.
       b2: decay of the mean that is kept.
       mu_dtype: dtype in which m is kept; by default that of the parameters, float32 at least.
-      mode: in place of sign(c), "smooth" takes tanh(smooth_beta·c), and "refined" takes c where |c| < 1.
+      mode: instead of sign(c), "smooth" takes tanh(smooth_beta·c), and "refined" takes c where |c| < 1.
       smooth_beta: steepness of "smooth".
 
     Raises:

@@ -238,7 +238,7 @@ def muon(
       adam_b1, adam_b2, adam_eps_root: `b1`, `b2` and `eps_root` of `scale_by_adam`.
       adam_weight_decay, adam_learning_rate: those of parameters that are not matrices; the learning rate is η by default.
       muon_weight_dimension_numbers: a tree like the parameters with a `MuonDimensionNumbers` for each that is to be seen as
-        matrices, and None for each that is left to Adam, or a tree that ends above the leaves; or a function that makes one of
+        matrices, and None for each that uses AdamW, or a tree that ends above the leaves; or a function that makes one of
         the parameters. By default arrays of two axes are matrices.
       consistent_rms: see above.
 

@@ -1,4 +1,4 @@
-"""Schedule-free learning (Defazio et al. 2024): an average of the iterates in place of a decay of the learning rate."""
+"""Schedule-free learning (Defazio et al. 2024): an average of the iterates instead of a decay of the learning rate."""
 
 from typing import Any, NamedTuple
 

@@ -44,8 +44,8 @@ def hutchinson_estimator_diag_hessian(random_seed: jax.Array | int | None = None
         u = z ⊙ (∇²f(p) z),   z random signs
 
     It has no bias, much variance where the Hessian is not diagonal, and costs about two gradients. `update` reads `obj_fn=`,
-    the objective f as a function of the parameters alone. On several devices the estimate is that of each one's f: let f be
-    that of the whole batch.
+    the objective f as a function of the parameters alone. On several devices each estimates the Hessian of its own f: let f be
+    the loss of the whole batch.
 
     Args:
       random_seed: key of the random signs, or the number to make it from; None for 0.

@@ -112,7 +112,7 @@ def _from_matrix(matrix: jax.Array, shape: tuple[int, ...], number: DimensionNum
 
 
 def _axes(ndim: int, number: DimensionNumbers) -> tuple[tuple[int, ...], ...]:
-    """The axes that count matrices, those of the rows, and those of the columns."""
+    """The axes that count matrices, the axes of the rows, and the axes of the columns."""
     rows, columns = (tuple(axis % ndim for axis in part) for part in _as_tuples(number))
     return tuple(axis for axis in range(ndim) if axis not in rows + columns), rows, columns
 

@@ -127,8 +127,8 @@ def is_namedtuple(node: Any) -> bool:
 def set(tree: Any, filtering: Filtering | None = None, /, **kwargs: Any) -> Any:
     """Return a tree in which every part that has one of the given names is replaced.
 
-    A name that a hyperparameter has means the hyperparameter alone, as in `get`. In the place of a scalar array, a number takes
-    its dtype; in that of a scheduled hyperparameter a weak one, which is how `inject_hyperparams` knows that it was set.
+    A name that a hyperparameter has means the hyperparameter alone, as in `get`. A number that replaces a scalar array
+    takes its dtype; one that replaces a scheduled hyperparameter a weak one, which tells `inject_hyperparams` that it was set.
 
     Args:
       tree: a state, or any tree.
@@ -190,7 +190,7 @@ _ARRAYS = (jax.Array, np.ndarray, jax.ShapeDtypeStruct, bool, int, float)
 
 
 def _children(node: Any) -> list[tuple[Any, Any]]:
-    """The keys and the nodes directly below a node: those of JAX, but that of a NamedTuple says which NamedTuple."""
+    """The keys and the nodes directly below a node: JAX's, but the key of a NamedTuple says which NamedTuple."""
     if is_hole(node) or isinstance(node, _ARRAYS):
         return []
     if type(node) in (tuple, list):

@@ -39,7 +39,7 @@ def apply_if_finite(
 
     Warning:
       After `max_consecutive_errors` bad steps in a row it gives up: the next bad gradients ARE APPLIED, and put their NaN into
-      the state and the parameters, so that a broken run shows. To wait forever, pass `jnp.iinfo(jnp.int32).max`.
+      the state and the parameters, so that a broken run shows. To never give up, pass `jnp.iinfo(jnp.int32).max`.
 
     Args:
       inner: a transformation. It does not run in the steps left out.

@@ -107,7 +107,7 @@ def grouped(
 
     A factor multiplies every learning rate in the optimizer, number or schedule: `learning_rate`, `..._learning_rate`, `lr`;
     but no `max_learning_rate`, which is a bound. Where there is none, as in a chain that ends with `scale(-0.1)` or in what
-    another library has made, it multiplies the updates. A weight decay takes the place of every `weight_decay`,
+    another library has made, it multiplies the updates. A weight decay replaces every `weight_decay`,
     `..._weight_decay` and `weight_decay_rate`.
 
     Args:
@@ -119,8 +119,8 @@ def grouped(
     Raises:
       TypeError: `groups` is not a list of groups.
       ValueError: two groups have one name, or a weight decay is for an optimizer that has none. And when it is used: a group
-        has no parameter, since no path matches or the groups before it have taken all (where holes are in the tree, as within
-        `masked`, that is not an error); a parameter is in no group, and it is strict, or another group is called "rest".
+        has no parameter, since no path matches or the groups before it have taken all (which is not an error where leaves
+        are masked, as within `masked`); a parameter is in no group, and it is strict, or another group is called "rest".
     """
     _check_groups(groups)
     groups = tuple(groups)

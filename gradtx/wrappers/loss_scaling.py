@@ -22,7 +22,7 @@ from gradtx.require import Range
 from gradtx.tree.dtypes import widened
 from gradtx.tree.search import get_only
 
-# Where both a float32 and its inverse are normal numbers: processors may take others for 0.
+# Where both a float32 and its inverse are normal numbers: subnormals may be flushed to zero.
 _SMALLEST, _LARGEST = 2.0**-126, 2.0**126
 _SCALE = Range(low=_SMALLEST, high=_LARGEST)
 
@@ -74,8 +74,8 @@ def dynamic_loss_scaling(
     whole steps, and the scale is the same for all mini-batches of a step.
 
     The scale is that of PyTorch's GradScaler, but stays between `min_scale` and 2¹²⁶: PyTorch's may fall to 0, from where it
-    never grows, and rise to 2¹²⁷, whose inverse processors may take for 0. Gradients that overflow only as they are unscaled,
-    which takes a scale below 1, count as not finite.
+    never grows, and rise to 2¹²⁷, whose inverse is subnormal and may be flushed to zero. Gradients that overflow
+    only as they are unscaled, which takes a scale below 1, count as not finite.
 
     Args:
       inner: a transformation. It does not run in the steps left out.

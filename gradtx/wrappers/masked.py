@@ -21,7 +21,7 @@ from gradtx.tree.unmatched import is_whole, nothing_matches
 def masked(inner: Transformation, mask: Mask, *, mask_compatible_extra_args: bool = False) -> GradientTransformationExtraArgs:
     """Apply `inner` where the mask is True; updates pass unchanged where it is False.
 
-    There, `inner` sees a `MaskedNode` in place of params and updates, and its state has one too.
+    There, `inner` sees a `MaskedNode` instead of params and updates, and its state has one too.
 
     Args:
       inner: a transformation.
@@ -68,8 +68,8 @@ def matching(*patterns: Pattern) -> Callable[[Any], Any]:
 
     Raises:
       TypeError: a pattern is none of these, or a function returned no bool.
-      ValueError: when the mask is used, if a pattern matches nothing. Within `masked` and the like the tree has holes, and what
-        is matched may be elsewhere: then it is not an error.
+      ValueError: when the mask is used, if a pattern matches nothing. Within `masked` and the like some leaves are masked, and
+        what is matched may be one of them: then it is not an error.
     """
     return _mask("matching", patterns, True)
 

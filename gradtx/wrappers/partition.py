@@ -52,8 +52,8 @@ def partition(
     of its own parameters.
 
     Args:
-      transforms: transformations by label: words, numbers, anything that can be hashed. A label that no parameter has is no
-        error.
+      transforms: transformations by label: words, numbers, anything that can be hashed. A label that no parameter has is
+        not an error.
       param_labels: a tree of labels with the structure of the params, or the upper part of such a tree: a label above the
         leaves speaks for all below. Or a function that returns one; it is called with the params and, in `update`, with the
         updates, so it may look at structure, names and shapes, but not at values.

@@ -1,4 +1,4 @@
-"""Equinox models train with gradtx's optimizers, holes in the place of what is not an array included."""
+"""Equinox models train with gradtx's optimizers, also with None instead of what is not an array."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A part of a state begins anew."""
+"""A part of a state begins again."""
 
 import re
 
@@ -32,7 +32,7 @@ def trained(tx=TX, params=PARAMS):
     ],
     ids=["glob", "expression", "several", "function"],
 )
-def test_the_parameters_that_match_begin_anew_and_all_else_goes_on(where, begun):
+def test_the_parameters_that_match_begin_again_and_all_else_goes_on(where, begun):
     params, state = trained()
     fresh = TX.init(params)
     actual = gradtx.reset_state(state, TX, params, where)
@@ -67,12 +67,12 @@ def test_the_next_steps_of_adam_are_longer_by_no_more_than_is_said():
     chex.assert_trees_all_close(jnp.max(jnp.asarray(lengths), axis=0), jnp.asarray([6.6, 1.0]), rtol=1e-2)
 
 
-def test_without_a_pattern_all_begins_anew():
+def test_without_a_pattern_all_begins_again():
     params, state = trained()
     chex.assert_trees_all_equal(gradtx.reset_state(state, TX, params), TX.init(params))
 
 
-def test_all_arrays_of_a_parameter_begin_anew():
+def test_all_arrays_of_a_parameter_begin_again():
     tx = gradtx.sm3(0.1)
     params, state = trained(tx)
     actual = gradtx.reset_state(state, tx, params, "body/w")

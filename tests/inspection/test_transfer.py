@@ -1,4 +1,4 @@
-"""What `transfer_state` keeps, begins anew and drops."""
+"""What `transfer_state` keeps, begins again and drops."""
 
 import chex
 import hypothesis
@@ -193,7 +193,7 @@ def test_groups_without_moments_go_on_with_the_count_of_the_schedule():
     assert {leaf.item() for leaf in jax.tree.leaves(split)} == {3}
 
 
-def test_a_second_schedule_begins_anew():
+def test_a_second_schedule_begins_again():
     scheduled = gradtx.sgd(gradtx.linear_schedule(0.1, 0.0, 10))
     new_state, report = gradtx.transfer_state(state_of(scheduled), gradtx.chain(scheduled, scheduled), PARAMS)
     assert sorted(leaf.item() for leaf in jax.tree.leaves(new_state)) == [0, 3]
@@ -268,7 +268,7 @@ def test_a_layer_is_added_and_removed():
     assert_report(report, adam(), (), {"ScaleByAdamState.mu/head", "ScaleByAdamState.nu/head"})
 
 
-def test_another_shape_begins_anew_and_says_so():
+def test_another_shape_begins_again_and_says_so():
     params = {**PARAMS, "b": jnp.ones(4)}
     new_state, report = gradtx.transfer_state(state_of(gradtx.adam(0.1)), gradtx.adam(0.1), params)
     chex.assert_trees_all_equal(new_state[0].mu["b"], jnp.zeros(4))
@@ -276,7 +276,7 @@ def test_another_shape_begins_anew_and_says_so():
     assert_report(report, adam("w"), *[{"ScaleByAdamState.mu/b", "ScaleByAdamState.nu/b"}] * 2)
 
 
-def test_where_no_moment_is_kept_the_count_begins_anew():
+def test_where_no_moment_is_kept_the_count_begins_again():
     params = jax.tree.map(lambda p: jnp.concatenate([p, p], axis=-1), PARAMS)
     new_state, report = gradtx.transfer_state(state_of(gradtx.adam(0.1)), gradtx.adam(0.1), params)
     chex.assert_trees_all_equal(new_state, gradtx.adam(0.1).init(params))

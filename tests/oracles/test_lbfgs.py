@@ -62,7 +62,7 @@ def test_the_other_library_continues_a_run(first, second):
         return params, state
 
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        params, state = continued(first, start, first.scale_by_lbfgs(4).init(start), 6)  # the ring is full and begins anew
+        params, state = continued(first, start, first.scale_by_lbfgs(4).init(start), 6)  # the ring is full and begins again
         expected, _ = continued(first, params, state, 6)
         actual, _ = continued(second, params, state_of(second, state), 6)
     chex.assert_trees_all_close(actual, expected, rtol=1e-10)

@@ -94,7 +94,7 @@ def test_a_state_without_gradient_is_refused():
 
 
 @searches
-def test_a_search_that_has_failed_begins_anew(search):
+def test_a_search_that_has_failed_begins_again(search):
     """Where every try is NaN the rate is 0: a rate that the next search multiplies would never leave it."""
     tx = gradtx.chain(gradtx.sgd(1.0), SEARCHES[search]())
     params = jnp.ones(2)

@@ -12,7 +12,7 @@ import gradtx
 from gradtx import tree
 
 foreign: Any = optax  # another library's classes are not ours to the type checker
-STATE: Any = gradtx.ScaleByAdamState  # with words in the place of arrays
+STATE: Any = gradtx.ScaleByAdamState  # with words instead of arrays
 
 PARAMS = {"w": jnp.ones((3, 4)), "b": jnp.ones(4), "s": jnp.ones(())}
 NAMES = {"w": "w", "b": "b", "s": "s"}

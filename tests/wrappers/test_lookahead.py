@@ -44,7 +44,7 @@ def test_params_of_optax_are_two_sets_too(library):
     assert isinstance(tx.update(PARAMS, state, params)[0], gradtx.LookaheadParams)
 
 
-def test_an_optimizer_that_begins_anew_begins_where_the_parameters_meet():
+def test_an_optimizer_that_begins_again_begins_where_the_parameters_meet():
     # Optax gives it the fast parameters of the step before.
     tx = gradtx.lookahead(gradtx.dog(), 2, 0.5, reset_state=True)
     params = gradtx.LookaheadParams.init_synced(PARAMS)

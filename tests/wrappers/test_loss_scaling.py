@@ -41,7 +41,7 @@ def scales(tx, bad_steps, steps):
 @pytest.mark.parametrize(("pattern", "arguments"), SCALES)
 def test_the_scale_is_that_of_pytorch(pattern, arguments):
     ours = scales(dynamic_loss_scaling(gradtx.sgd(0.1), **arguments), OVERFLOWS[pattern], STEPS)
-    # PyTorch multiplies by the factors in float64: 1.1 and 0.9 are no float32.
+    # PyTorch multiplies by the factors in float64: 1.1 and 0.9 are not float32 numbers.
     np.testing.assert_allclose(ours, GOLDEN[label(pattern, arguments)], rtol=1e-5 if 1.1 in arguments.values() else 0)
 
 

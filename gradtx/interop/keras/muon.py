@@ -70,11 +70,11 @@ def muon(
       learning_rate, **options: see `Options`.
       adam_beta_1: decay of Adam's mean of the gradient.
       adam_beta_2: decay of Adam's mean of its square.
-      adam_weight_decay: that of all that is left to Adam; adam_lr_ratio does not reduce it.
-      epsilon: that of Adam.
-      weight_decay: that of the matrices.
-      exclude_layers: regular expressions; a parameter in whose path, as "layers/0/kernel", one is found is left to Adam.
-      exclude_embeddings: whether to leave to Adam what has "embedding" in its path, in any case of letters.
+      adam_weight_decay: the decay of the parameters that use Adam; adam_lr_ratio does not reduce it.
+      epsilon: Adam's.
+      weight_decay: the decay of the matrices.
+      exclude_layers: regular expressions; a parameter in whose path, as "layers/0/kernel", one is found uses Adam.
+      exclude_embeddings: whether what has "embedding" in its path uses Adam, in any case of letters.
       muon_a: a, of the iterations of `scale_by_muon`.
       muon_b: b.
       muon_c: c.

@@ -36,7 +36,7 @@ def exponential_decay(
 def piecewise_constant_decay(boundaries: Sequence[Scalar], values: Sequence[Scalar]) -> Schedule:
     """Go from value to value, each held up to its boundary and at it.
 
-    gradtx's `piecewise_constant_schedule` jumps one step earlier, at the boundary, and takes factors in place of values.
+    gradtx's `piecewise_constant_schedule` jumps one step earlier, at the boundary, and takes factors instead of values.
 
     Args:
       boundaries: the last step of each value but the last, in ascending order.
@@ -72,7 +72,7 @@ def polynomial_decay(
       decay_steps: after how many steps the end is reached.
       end_learning_rate: value at the end; not 0 by default.
       power: of the polynomial.
-      cycle: whether the value rises again after each end, less high each time, in place of staying.
+      cycle: whether the value rises again after each end, less high each time, instead of staying.
 
     Raises:
       ValueError: a number is out of its range.

@@ -12,7 +12,7 @@ from gradtx.interop.optax.finder import install
 
 
 def main() -> None:
-    """Put gradtx in the place of Optax, then run the program that the command line names as Python itself would."""
+    """Make `import optax` import gradtx, then run the program that the command line names as Python itself would."""
     arguments = sys.argv[1:]
     as_module = arguments[:1] == ["-m"]
     program, *rest = arguments[as_module:] or [None]

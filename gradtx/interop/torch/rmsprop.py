@@ -33,7 +33,7 @@ def rmsprop(
       eps: added outside of the root.
       weight_decay: factor of the penalty.
       momentum: what is kept of t, a number or a schedule.
-      centered: whether to divide by the standard deviation, √(v − m²) + eps, in place of √v + eps.
+      centered: whether to divide by the standard deviation, √(v − m²) + eps, instead of √v + eps.
       maximize: whether to ascend.
 
     Raises:

@@ -30,7 +30,7 @@ def decay_mask(params: Params) -> Any:
     - what is within an object whose class is called ...LayerNorm or ...RMSNorm, as in equinox;
     - a path with a part that is "norm" and a number, or "ln" and at most a letter, a digit, or more after an underscore:
       `norm1`, `layer_norm2`, `ln`, `ln_1`, `ln_f`;
-    - a parameter called "scale", as that of all norms of Flax is; those of batches or groups too, which decay in the Trainer.
+    - a parameter called "scale", as all norms of Flax have; in norms of batches or groups too, where the Trainer decays it.
 
     Paths are keys, attributes and indices joined by slashes, such as `blocks/0/ln_1/scale`; a slash or a dot within a key
     parts it as well. An embedding decays, as it does there.

@@ -84,7 +84,7 @@ def greedy_lr(
       min_lr: where falls stop.
       max_lr: where rises stop.
       eps: rises and falls not larger than this are left out.
-      smooth: whether the mean of the last `window_size` values counts in place of each.
+      smooth: whether the mean of the last `window_size` values counts instead of each.
       window_size: of how many values the mean is taken.
       reset_start: how many falls at `min_lr` to bear.
       every: how many steps an epoch has: the value of the last step of each is read, the others are not.
