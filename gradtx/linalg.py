@@ -210,7 +210,7 @@ def matrix_inverse_pth_root(
 
 
 def nnls(A: jax.Array, b: jax.Array, iters: int, unroll: int = 1, L: Any = None) -> jax.Array:
-    """Return x ≥ 0 that minimizes ‖Ax − b‖², by accelerated projected gradients.
+    """Nonnegative least squares: return x ≥ 0 that minimizes ‖Ax − b‖², by accelerated projected gradients.
 
     Args:
       A: matrix of shape (m, n).

@@ -35,7 +35,7 @@ def sigmoid_binary_cross_entropy(logits: Any, labels: Any) -> jax.Array:
 
 @loss("logits", "labels", broadcast=True, alpha=FRACTION, gamma=require.NONNEGATIVE)
 def sigmoid_focal_loss(logits: Any, labels: Any, *, alpha: Any = None, gamma: Any = 2.0) -> jax.Array:
-    """Return the cross entropy of a decision, the less of it the better the decision is.
+    """Return the focal loss: the cross entropy of a decision, the less of it the better the decision is.
 
         aᵧ·(1 − p)^γ·H      H   the `sigmoid_binary_cross_entropy`
                             p   the probability of the label: y σ(x) + (1 − y) σ(−x)
@@ -64,7 +64,7 @@ def sigmoid_focal_loss(logits: Any, labels: Any, *, alpha: Any = None, gamma: An
 
 @loss("predictor_outputs", "targets", broadcast=True)
 def hinge_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
-    """Return max(0, 1 − y f): 0 if the decision is right by a margin of 1.
+    """Return the hinge loss max(0, 1 − y f): 0 if the decision is right by a margin of 1.
 
     Args:
       predictor_outputs: f, of any shape.
@@ -82,7 +82,7 @@ def hinge_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
 
 @loss("predictor_outputs", "targets")
 def perceptron_loss(predictor_outputs: Any, targets: Any) -> jax.Array:
-    """Return max(0, −y f): 0 if the decision is right.
+    """Return the loss of the perceptron, max(0, −y f): 0 if the decision is right.
 
     Args:
       predictor_outputs: f, of any shape.

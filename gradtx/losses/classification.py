@@ -89,7 +89,7 @@ def softmax_cross_entropy_with_integer_labels(
 
 @loss("logits", "labels", broadcast=True, epsilon=require.Range())
 def poly_loss_cross_entropy(logits: Any, labels: Any, *, epsilon: Any = 2.0, axis: Axis = -1, where: Any = None) -> jax.Array:
-    """Return the cross entropy with another weight for the first term of its expansion in 1 − p.
+    """Return PolyLoss: the cross entropy with another weight for the first term of its expansion in 1 − p.
 
         Σᵢ yᵢ (−log pᵢ + ε(1 − pᵢ))       p = exp(x) / Σ exp(x)
 

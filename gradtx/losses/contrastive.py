@@ -15,7 +15,7 @@ from gradtx.losses.softmax import log_normalizer
 
 @loss("embeddings", temperature=require.POSITIVE)
 def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> jax.Array:
-    """Return the normalized, temperature-scaled cross entropy, a mean over all pairs of embeddings with one label.
+    """Return the NT-Xent loss, the normalized, temperature-scaled cross entropy: a mean over all pairs with one label.
 
         −log exp(sᵢⱼ) / (exp(sᵢⱼ) + Σₖ exp(sᵢₖ))       s = cos(eᵢ, eⱼ) / τ, k over those with another label than i
 
@@ -60,7 +60,7 @@ def ntxent(embeddings: Any, labels: Any, temperature: Any = 0.07) -> jax.Array:
 def triplet_margin_loss(
     anchors: Any, positives: Any, negatives: Any, axis: Axis = -1, norm_degree: Any = 2, margin: Any = 1.0, eps: Any = 1e-6
 ) -> jax.Array:
-    """Return how much the positive is not closer to the anchor than the negative, by a margin.
+    """Return the triplet loss: how much the positive is not closer to the anchor than the negative, by a margin.
 
         max(0, d(a, p) − d(a, n) + m)       d(x, y) = (Σ|xᵢ − yᵢ|ᵏ + ε)^(1/k)
 

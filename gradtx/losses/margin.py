@@ -10,7 +10,7 @@ from gradtx.losses.arguments import at_label, loss, one_hot
 
 @loss("scores")
 def multiclass_hinge_loss(scores: Any, labels: Any) -> jax.Array:
-    """Return maxᵢ(sᵢ + [i ≠ y]) − sᵧ: 0 if the right class leads by a margin of 1.
+    """Return the hinge loss of classes, maxᵢ(sᵢ + [i ≠ y]) − sᵧ: 0 if the right class leads by a margin of 1.
 
     Args:
       scores: s, of shape (..., classes).
@@ -30,7 +30,7 @@ def multiclass_hinge_loss(scores: Any, labels: Any) -> jax.Array:
 
 @loss("scores")
 def multiclass_perceptron_loss(scores: Any, labels: Any) -> jax.Array:
-    """Return maxᵢ sᵢ − sᵧ: 0 if no other class leads.
+    """Return the loss of the perceptron for classes, maxᵢ sᵢ − sᵧ: 0 if no other class leads.
 
     Args:
       scores: s, of shape (..., classes).

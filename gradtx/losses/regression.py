@@ -48,7 +48,7 @@ def l2_loss(predictions: Any, targets: Any = None) -> jax.Array:
 
 @loss("predictions", "targets", broadcast=True, delta=require.POSITIVE)
 def huber_loss(predictions: Any, targets: Any = None, *, delta: Any = 1.0) -> jax.Array:
-    """Return e²/2 for small errors e = x − y, and a straight line for those beyond ±δ.
+    """Return the Huber loss: e²/2 for small errors e = x − y, and a straight line for those beyond ±δ.
 
         e²/2           |e| ≤ δ
         δ(|e| − δ/2)   otherwise

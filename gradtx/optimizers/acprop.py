@@ -68,7 +68,7 @@ def acprop(
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """ACProp: the gradient divided by its deviation from its mean in the steps before.
+    """ACProp: AdaBelief without momentum that divides by the deviation in earlier steps.
 
         Δp = −η·( g / (√v̂ + eps) + weight_decay·p )        v̂ of `scale_by_acprop`
 

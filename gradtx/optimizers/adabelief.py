@@ -32,7 +32,7 @@ class ScaleByBeliefState(NamedTuple):
 def scale_by_belief(
     b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_root: float = 1e-16, *, nesterov: bool = False
 ) -> GradientTransformation:
-    """AdaBelief's rescaling: the mean of the gradient over its deviation from that mean; long steps where it was foreseen.
+    """AdaBelief's rescaling: the mean of the gradient over its deviation from that mean; predicted gradients make long steps.
 
         m ← b1·m + (1−b1)·g                          m̂ = m / (1−b1ᵗ)
         v ← b2·v + (1−b2)·|g − m|² + eps_root        v̂ = v / (1−b2ᵗ)

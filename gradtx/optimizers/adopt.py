@@ -91,7 +91,7 @@ def adopt(
     use_clipping: bool = True,
     clip_value_fn: Callable[[jax.Array], jax.Array] = lambda x: x**0.25,
 ) -> GradientTransformationExtraArgs:
-    """ADOPT: Adam in another order, which converges for any b2: divide by the past, then average.
+    """ADOPT: Adam that divides by the root mean square of earlier steps before it averages; converges for any b2.
 
         Δp = −η·m        m of `scale_by_adopt`; the first step only looks: Δp = 0
 

@@ -23,7 +23,7 @@ class ScaleByDistanceOverGradientsState(NamedTuple):
 def scale_by_distance_over_gradients(
     reps_rel: float = 1e-6, eps: float = 1e-8, param_dtype: DTypeLike | None = jnp.float32, global_scale: float = 1.0
 ) -> GradientTransformation:
-    """Scale each array by how far it has come, over the norm of all its gradients: a step that needs no learning rate.
+    """DoG for each layer (L-DoG): the distance of each array from its start over the norm of all its gradients.
 
         d ← max(d, ‖p − p₀‖)          d = reps_rel·(1 + ‖p₀‖) at the start
         G ← G + ‖g‖²

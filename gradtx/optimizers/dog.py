@@ -97,7 +97,7 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
 
 @factory(init_estim_sq_dist=POSITIVE)
 def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) -> GradientTransformation:
-    """DoWG's scale: as `scale_by_dog`, with gradients weighted by the distance at which they were met.
+    """DoWG's scale: as `scale_by_dog`, with gradients weighted by the distance from the start where they were taken.
 
         r² ← max(r², ‖p − p₀‖²)
         v ← v + r²·‖g‖²
@@ -168,7 +168,7 @@ def dog(
     weight_decay: ScalarOrSchedule | None = None,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """DoG (distance over gradients): SGD at a rate found from the largest distance from the start and all gradients so far.
+    """DoG (distance over gradients): SGD at the rate (largest distance from the start) / √(sum of squared gradients).
 
         Δp = −η·r / √(G + eps)·g        r and G of `scale_by_dog`
 
@@ -193,7 +193,7 @@ def dowg(
     weight_decay: ScalarOrSchedule | None = None,
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
-    """DoWG: `dog` with gradients weighted by the distance at which they were met, so that late ones count.
+    """DoWG: `dog` with gradients weighted by the distance from the start, so that late ones count more.
 
         Δp = −η·r² / (√v + eps)·g        r² and v of `scale_by_dowg`
 

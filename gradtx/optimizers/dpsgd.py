@@ -32,7 +32,7 @@ class DifferentiallyPrivateAggregateState(NamedTuple):
 
 @names_errors
 def per_example_global_norm_clip(grads: Updates, l2_norm_clip: float) -> tuple[Updates, jax.Array]:
-    """Clip the gradient of each example to a norm, and add them up.
+    """DP-SGD's clipping: clip the gradient of each example to a norm, and sum them.
 
         Σᵢ gᵢ · min(1, l2_norm_clip / ‖gᵢ‖)
 
@@ -56,7 +56,7 @@ def per_example_global_norm_clip(grads: Updates, l2_norm_clip: float) -> tuple[U
 
 @names_errors
 def per_example_layer_norm_clip(grads: Updates, global_l2_norm_clip: float, uniform: bool = True) -> tuple[Updates, Updates]:
-    """Clip the gradient of each example, leaf by leaf, so that all together keep to a norm, and add them up.
+    """DP-SGD's clipping by layers: clip each example's gradient leaf by leaf, within one norm for all leaves, and sum them.
 
         Cₗ = C / √(number of leaves), or without `uniform` C·√(size of the leaf / size of all)
 
@@ -89,7 +89,7 @@ def per_example_layer_norm_clip(grads: Updates, global_l2_norm_clip: float, unif
 def differentially_private_aggregate(
     l2_norm_clip: float, noise_multiplier: float, key: jax.Array | int | None = None, *, seed: int | None = None
 ) -> GradientTransformation:
-    """Turn the gradients of single examples into one that tells little of each.
+    """DP-SGD's aggregation: clip the gradient of each example, add Gaussian noise to their sum, and divide by their number.
 
         u = 1/n · ( Σᵢ gᵢ·min(1, C/‖gᵢ‖) + N(0, (C·noise_multiplier)²) )
 

@@ -147,7 +147,7 @@ def scale_by_muon(
 def scale_by_matrix_shape(
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None, consistent_rms: float | None = None
 ) -> GradientTransformation:
-    """Multiply the update of each matrix by √max(1, outputs/inputs), or by consistent_rms·√max(inputs, outputs).
+    """Muon's scale: multiply the update of each matrix by √max(1, outputs/inputs), or consistent_rms·√max(inputs, outputs).
 
     Applied to orthogonal matrices, the first keeps what a step changes in the outputs of a layer the same for layers of all
     widths; the second makes the root mean square of every update `consistent_rms`.

@@ -30,7 +30,7 @@ class ScaleByOptimisticGradientState(NamedTuple):
 
 @factory
 def scale_by_optimistic_gradient(alpha: float = 1.0, beta: float = 1.0) -> GradientTransformation:
-    """Look ahead by the change of the gradient, which keeps games between players from circling.
+    """Optimistic gradient: look ahead by the change of the gradient, which keeps games between players from circling.
 
         u = (alpha + beta)·gₜ − beta·gₜ₋₁   (alpha·g at the first step)
 
@@ -87,7 +87,7 @@ def optimistic_adam(
     *,
     nesterov: bool = True,
 ) -> GradientTransformationExtraArgs:
-    """Deprecated. Descend as Adam, looking ahead by the change of its updates u; `optimistic_adam_v2` takes weights of no unit.
+    """Optimistic Adam, deprecated for `optimistic_adam_v2`, whose weights are relative to the learning rate.
 
         Δp = −( η·uₜ + optimism·(uₜ − uₜ₋₁) )
 

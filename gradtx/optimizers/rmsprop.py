@@ -101,7 +101,7 @@ def scale_by_stddev(
     eps_in_sqrt: bool = True,
     bias_correction: bool = False,
 ) -> GradientTransformation:
-    """Divide the gradient by its standard deviation.
+    """Centered RMSProp's rescaling: the gradient over its standard deviation.
 
         m ← decay·m + (1−decay)·g
         v ← decay·v + (1−decay)·|g|²

@@ -56,7 +56,7 @@ def linear_schedule(init_value: Scalar, end_value: Scalar, transition_steps: Sca
 def polynomial_schedule(
     init_value: Scalar, end_value: Scalar, power: Scalar, transition_steps: Scalar, transition_begin: Scalar = 0
 ) -> Schedule:
-    """Go from one value to another along a power of what is left of the transition.
+    """Polynomial decay: go from one value to another along a power of what is left of the transition.
 
         r(t) = 1 − clip((t − transition_begin) / transition_steps, 0, 1)
         f(t) = end_value + (init_value − end_value)·r(t)^power
@@ -88,7 +88,7 @@ def exponential_decay(
     staircase: bool = False,
     end_value: Scalar | None = None,
 ) -> Schedule:
-    """Multiply by a rate over and over: once every `transition_steps` steps, and smoothly in between.
+    """Exponential decay: multiply by a rate once every `transition_steps` steps, and smoothly in between.
 
         n(t) = max(t − transition_begin, 0) / transition_steps
         f(t) = init_value · decay_rate^n(t)
@@ -124,7 +124,7 @@ def _bounded(value: jax.Array, end_value: Any, decay_rate: Any) -> jax.Array:
 
 @factory(decay_steps=AT_LEAST_ONE_STEP, exponent=require.NONNEGATIVE)
 def cosine_decay_schedule(init_value: Scalar, decay_steps: Scalar, alpha: Scalar = 0.0, exponent: Scalar = 1.0) -> Schedule:
-    """Fall along half a cosine: slowly at first, fast in the middle, slowly at the end.
+    """Cosine decay: fall along half a cosine, slowly at first, fast in the middle, slowly at the end.
 
         c(t) = (1 + cos(π·min(t / decay_steps, 1))) / 2
         f(t) = init_value · (alpha + (1 − alpha)·c(t)^exponent)

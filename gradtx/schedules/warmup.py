@@ -15,7 +15,7 @@ from gradtx.schedules.piecewise import interpolated, join_schedules
 
 @factory(warmup_steps=STEPS)
 def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar) -> Schedule:
-    """Rise along a line, then stay.
+    """Linear warm-up, then a constant.
 
     Args:
       init_value: value at step 0.
@@ -37,7 +37,7 @@ def warmup_cosine_decay_schedule(
     end_value: Scalar = 0.0,
     exponent: Scalar = 1.0,
 ) -> Schedule:
-    """Rise along a line, then fall along half a cosine.
+    """Linear warm-up, then cosine decay.
 
         c(t) = (1 + cos(π·min((t − warmup_steps) / (decay_steps − warmup_steps), 1))) / 2
         f(t) = end_value + (peak_value − end_value)·c(t)^exponent      for t ≥ warmup_steps
@@ -83,7 +83,7 @@ def warmup_exponential_decay_schedule(
     staircase: bool = False,
     end_value: Scalar | None = None,
 ) -> Schedule:
-    """Rise along a line, then follow an `exponential_decay`, whose steps count from the end of the line.
+    """Linear warm-up, then an `exponential_decay` whose steps count from the end of the warm-up.
 
     Args:
       init_value: value at step 0.
@@ -121,7 +121,7 @@ def linear_onecycle_schedule(
     div_factor: Scalar = 25.0,
     final_div_factor: Scalar = 10000.0,
 ) -> Schedule:
-    """Rise along a line, fall along another to where it began, then along a third far below.
+    """One-cycle schedule of lines: rise, fall to where it began, then fall far below.
 
     The value is `peak_value / div_factor` at step 0 and at `pct_final`, `peak_value` at `pct_start`, and
     `peak_value / (div_factor · final_div_factor)` at the end.
@@ -166,7 +166,7 @@ def cosine_onecycle_schedule(
     div_factor: Scalar = 25.0,
     final_div_factor: Scalar = 10000.0,
 ) -> Schedule:
-    """Rise along half a cosine, then fall along another, far below where it began.
+    """One-cycle schedule of half cosines: rise, then fall far below where it began.
 
     The value is `peak_value / div_factor` at step 0, `peak_value` at `pct_start`, and
     `peak_value / (div_factor · final_div_factor)` at the end. `OneCycleLR` of PyTorch has this shape.
@@ -192,7 +192,7 @@ def cosine_onecycle_schedule(
 
 @factory
 def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Any]]) -> Schedule:
-    """Start again and again: each cycle is a `warmup_cosine_decay_schedule`, and begins where the one before ends.
+    """SGDR, cosine decay with warm restarts: cycles of `warmup_cosine_decay_schedule`, one after another.
 
     Args:
       cosine_kwargs: for each cycle, the arguments of `warmup_cosine_decay_schedule` by name. The cycle lasts its

@@ -19,7 +19,7 @@ class ApplyEvery(NamedTuple):
 
 @factory(k=AT_LEAST_ONE)
 def apply_every(k: int = 1) -> GradientTransformation:
-    """Hold updates back and emit their sum at every k-th step; the other steps are zero.
+    """Accumulate updates: hold them back and emit their sum at every k-th step; the other steps are zero.
 
     It sums what comes out of the members before it, whose states move at every step. To run an optimizer on the mean of k
     gradients, use `MultiSteps`.

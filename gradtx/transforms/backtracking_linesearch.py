@@ -61,7 +61,7 @@ def scale_by_backtracking_linesearch(
     store_grad: bool = False,
     verbose: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Scale the updates so that the objective decreases by a part of what its slope promises.
+    """Backtracking line search (Armijo): scale the updates until the objective decreases by a part of what its slope promises.
 
         η ← min(increase_factor·η, max_learning_rate),   then η ← decrease_factor·η until
         f(p + η·u) ≤ (1 + rtol)·f(p) + slope_rtol·η·⟨∇f(p), u⟩ + atol

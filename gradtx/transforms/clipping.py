@@ -114,7 +114,7 @@ def clip_by_block_norm(max_norm: float) -> GradientTransformation:
 
 @factory(clipping=LIMIT)
 def adaptive_grad_clip(clipping: float, eps: float = 1e-3, axis: int | tuple[int, ...] | None = None) -> GradientTransformation:
-    """Clip the gradient of each unit (a row of weights) to a fraction of the norm of its parameters.
+    """Adaptive gradient clipping: clip the gradient of each unit (a row of weights) to a fraction of its parameters' norm.
 
         u = g · min(1, clipping · max(‖p‖, eps) / ‖g‖)       norms of each unit
 

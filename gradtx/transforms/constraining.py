@@ -63,7 +63,7 @@ def keep_params_nonnegative() -> GradientTransformation:
 
 @factory
 def centralize() -> GradientTransformation:
-    """Subtract from the gradient of each output its mean: u = g − mean over all axes but the first, for two axes or more.
+    """Gradient centralization: u = g − mean of g over all axes but the first, for arrays of two axes or more.
 
     References:
       Yong et al., Gradient Centralization: A New Optimization Technique for Deep Neural Networks, 2020,

@@ -19,7 +19,7 @@ from gradtx.tree.unmatched import refuse_idle, refuse_unmatched
 
 @factory(decay=Range(low=0, high=1))
 def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) -> GradientTransformation:
-    """Multiply the updates by a power of the decay: the nearer a layer is to the input, the smaller its steps.
+    """Layer-wise learning rate decay: the nearer a layer is to the input, the smaller its steps.
 
         u = decay^(n − l) · g        in layer l of n, counted from the input
 

@@ -11,7 +11,7 @@ ScaleByTrustRatioState = EmptyState
 
 @factory(min_norm=NONNEGATIVE, trust_coefficient=NONNEGATIVE)
 def scale_by_trust_ratio(min_norm: float = 0.0, trust_coefficient: float = 1.0, eps: float = 0.0) -> GradientTransformation:
-    """Give the update of each array the norm of its parameters.
+    """LARS's and LAMB's trust ratio: give the update of each array the norm of its parameters.
 
         u = trust_coefficient · ‖p‖ / (‖g‖ + eps) · g
 

@@ -35,7 +35,7 @@ def _add_decayed_weights(g, p, *, factor):
 
 @factory
 def add_decayed_weights(weight_decay: ScalarOrSchedule = 0.0, mask: Mask | None = None) -> GradientTransformation:
-    """Add a fraction of the parameters to the updates: u = g + weight_decay·p.
+    """Weight decay: add a fraction of the parameters to the updates, u = g + weight_decay·p.
 
     After an adaptive rescaling and before the learning rate this is the decay of AdamW; before the rescaling it is an L2
     penalty, which the rescaling all but undoes.

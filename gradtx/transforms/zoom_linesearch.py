@@ -98,7 +98,7 @@ def scale_by_zoom_linesearch(
     initial_guess_strategy: Literal["one", "keep"] = "keep",
     verbose: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Scale the updates so that the objective decreases enough and its slope is small enough.
+    """Zoom line search (Wolfe): scale the updates so that the objective decreases enough and its slope is small enough.
 
         φ(η) = f(p + η·u)
         decrease:   φ(η) ≤ φ(0) + slope_rtol·η·φ'(0)

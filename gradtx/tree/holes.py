@@ -7,7 +7,7 @@ import jax
 
 
 class MaskedNode(NamedTuple):
-    """A hole in a tree of updates, params or state: it stands for a leaf that a mask leaves out."""
+    """A masked leaf: it stands in a tree of updates, params or state for a leaf that a mask leaves out."""
 
 
 def is_hole(node: Any) -> bool:

@@ -91,7 +91,7 @@ def grouped(
     mask_compatible_extra_args: bool = False,
     strict: bool = False,
 ) -> GradientTransformationExtraArgs:
-    """Parameter groups: what a group says of its parameters is done to them; all others are left to `optimizer`.
+    """Parameter groups: other hyperparameters, or another optimizer, for the parameters whose paths match a pattern.
 
         grouped(adamw(3e-4, weight_decay=0.1), [
             Group("**/bias", weight_decay=0.0),

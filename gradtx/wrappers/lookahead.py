@@ -36,7 +36,7 @@ class LookaheadParams(NamedTuple):
 
 
 class LookaheadState(NamedTuple):
-    """The state of the fast optimizer, and steps since the last meeting."""
+    """The state of the fast optimizer, and steps since the last sync."""
 
     fast_state: OptState
     steps_since_sync: Count

@@ -54,7 +54,7 @@ def dynamic_loss_scaling(
     min_scale: float = _SMALLEST,
     axis_name: str | tuple[str, ...] | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Give `inner` the gradients of a scaled loss, unscaled; leave out steps where they overflowed, and adapt the scale.
+    """Dynamic loss scaling: unscale the gradients of a scaled loss, leave out steps that overflowed, and adapt the scale.
 
         g finite:   inner takes a step with g/scale;  scale ← growth_factor·scale after `growth_interval` such steps in a row
         otherwise:  u = 0, the inner state stays;     scale ← backoff_factor·scale

@@ -46,7 +46,7 @@ def low_rank(
     scale: float = 1.0,
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Let `inner` see only the leading singular directions of each matrix, so that its state is as small as they are.
+    """Low-rank gradients (GaLore): `inner` sees, and keeps a state of, only the leading singular directions of each matrix.
 
         every update_proj_gap steps: P ← U[:, :rank]        of G = UΣVᵀ
         u = scale·P·inner(Pᵀ·G)                             for a wide matrix P ← V[:, :rank], u = scale·inner(G·P)·Pᵀ

@@ -87,7 +87,7 @@ def skip_large_updates(
 
 
 class MultiSteps(GradientTransformationExtraArgs):
-    """Gather gradients over k mini-steps, and let `opt` take one step with their mean (or sum).
+    """Gradient accumulation: gather gradients over k mini-steps, and let `opt` take one step with their mean (or sum).
 
         mini-step i of k:   a ← a + (g − a)/i      u = 0 for i < k,  opt's update of a for i = k
 

@@ -41,7 +41,7 @@ def averaged(
     overwrite_every: int | Callable[[Count], Any] | None = None,
     accumulator_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Keep an average of the parameters, which `inner` moves as without it.
+    """Keep an average of the parameters beside any optimizer, whose steps stay as they are.
 
         a ← a + rate(t)·(p − a)        p: the parameters after the step; t = 0 at the first
 
@@ -104,7 +104,7 @@ def exponentially_averaged(
     begin: int = 0,
     accumulator_dtype: DTypeLike | None = None,
 ) -> GradientTransformationExtraArgs:
-    """Keep an exponential moving average of the parameters, which `inner` moves as without it.
+    """EMA: keep an exponential moving average of the parameters beside an optimizer, whose steps stay as they are.
 
         a ← d·a + (1−d)·p        d = min(decay, (1+t) / (10+t))        p: the parameters after step t = 1, 2, ...
 
@@ -143,7 +143,7 @@ def exponentially_averaged(
 def polyak_averaged(
     inner: Transformation, *, begin: int = 0, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformationExtraArgs:
-    """Keep the mean of the parameters of all steps after the first `begin`, which `inner` moves as without it.
+    """Polyak averaging: keep the mean of the parameters of all steps after the first `begin`; `inner` steps as without it.
 
         a ← a + (p − a) / (t − begin)        p: the parameters after step t = 1, 2, ...
 
@@ -171,7 +171,7 @@ def polyak_averaged(
 def stochastic_weight_averaged(
     inner: Transformation, every: int, *, begin: int = 0, accumulator_dtype: DTypeLike | None = None
 ) -> GradientTransformationExtraArgs:
-    """Keep the mean of the parameters after every so many steps, which `inner` moves as without it.
+    """SWA: keep the mean of the parameters after every so many steps; `inner` steps as without it.
 
         a = mean of p(begin), p(begin + every), p(begin + 2·every), ...        p(t): the parameters after step t, p(0) the first
 
