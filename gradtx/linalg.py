@@ -75,7 +75,7 @@ def orthogonalize(
 def _preconditioned(x: jax.Array, preconditioning: str, eps: float, eps_as_floor: bool, dtype: Any) -> jax.Array:
     # In units of the largest entry, where no square overflows or vanishes; the result does not depend on the unit.
     largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=(-2, -1), keepdims=True))
-    unit = jnp.where(largest == 0, 1, largest)
+    unit = jnp.where(largest == 0, 1, largest)  # zeros stay zeros
     x, eps_in_unit = x / unit, eps / unit
     if preconditioning in ("frobenius", "spectral"):
         norm = _frobenius(x) if preconditioning == "frobenius" else jnp.linalg.norm(x, ord=2, axis=(-2, -1), keepdims=True)
@@ -135,7 +135,7 @@ def power_iteration(
             v0 = jax.random.normal(jax.random.key(0) if key is None else key, matrix.shape[-1:], matrix.dtype)
 
     def unit(v: Any) -> Any:
-        norm = tree.norm(v)
+        norm = tree.norm(v)  # 0 if the matrix maps v to 0, which then stays 0 and not 0/0
         return jax.tree.map(lambda x: x / jnp.where(norm == 0, 1, norm).astype(x.dtype), v)
 
     def going_on(state: Any) -> jax.Array:
@@ -150,6 +150,7 @@ def power_iteration(
     start = unit(v0)
     image = product(start)
     first = tree.vdot(start, image)
+    # An eigenvalue of inf before the first one, so that the loop begins.
     state = unit(image), first, first + jnp.inf, jnp.zeros((), jnp.int32)
     v, eigenvalue, _, _ = lax.while_loop(going_on, step, state)
     return eigenvalue, v
@@ -193,7 +194,7 @@ def matrix_inverse_pth_root(
         return jnp.matmul(a, b, precision=precision)
 
     def going_on(state: Any) -> jax.Array:
-        power, _, last, iteration = state
+        power, _, last, iteration = state  # the error grows once it is nothing but rounding
         return (iteration < num_iters) & (error(power) > error_tolerance) & (error(power) < 1.2 * last)
 
     def step(state: Any) -> Any:
@@ -204,6 +205,7 @@ def matrix_inverse_pth_root(
             raised = multiply(raised, factor)
         return multiply(raised, power), multiply(root, factor), error(power), iteration + 1
 
+    # H₀ takes the scale of M₀ out of the result again.
     start = damped * scale, identity * scale ** (1 / p), jnp.full((), jnp.inf, matrix.dtype), jnp.zeros((), jnp.int32)
     power, root, _, _ = lax.while_loop(going_on, step, start)
     return root, error(power)

@@ -57,7 +57,8 @@ def _debias(decay: Any, count: Any) -> jax.Array:
     steps = jnp.asarray(count).astype(float)
     decay = jnp.asarray(decay).astype(steps.dtype)
     size = jnp.abs(decay)
-    log = jnp.log1p(jnp.where(size > 0, size, 1) - 1)  # the difference is exact where it counts, from 1/2 on
+    # log1p keeps the digits of log b near 1, where b − 1 is exact; log 0 would be NaN, also in the branch not taken.
+    log = jnp.log1p(jnp.where(size > 0, size, 1) - 1)
     # The power in parts, as the derivative of `**` asks for float64 where `enable_x64` has ended.
     of_negative = (1 - 2 * (steps % 2)) * jnp.exp(steps * log)
     of_zero = jnp.where(steps == 1, decay, (steps == 0).astype(steps.dtype))
@@ -131,6 +132,7 @@ def safe_sqrt(x: jax.Array) -> jax.Array:
 def _safe_sqrt_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
     root = safe_sqrt(primals[0])  # not jnp.sqrt, whose own derivative would come back in a second one
     zero = root == 0
+    # Nothing is divided by 0 in the branch not taken either: a second derivative would find NaN there.
     return root, jnp.where(zero, 0, tangents[0] * 0.5 / jnp.where(zero, 1, root))
 
 
@@ -153,6 +155,7 @@ def safe_norm(
     axis = axis if axis is None or isinstance(axis, int) else tuple(axis)
     norm = jnp.linalg.norm(x, ord=ord, axis=axis, keepdims=True)
     small = norm <= min_norm
+    # The norm of ones where it is small: the derivative of a norm at 0 is NaN, also in the branch not taken.
     norm = jnp.linalg.norm(jnp.where(small, jnp.ones_like(x), x), ord=ord, axis=axis, keepdims=keepdims)
     small = small.reshape(norm.shape)
     return jnp.where(small, min_norm, norm)
@@ -163,5 +166,6 @@ def safe_root_mean_squares(x: jax.Array, min_rms: Any) -> jax.Array:
 
     An empty array has root 0.
     """
+    # The mean of nothing is NaN.
     mean = jnp.mean(saturated(abs_sq(x))) if jnp.size(x) else jnp.zeros((), jnp.finfo(x.dtype).dtype)
     return jnp.maximum(safe_sqrt(mean), min_rms)

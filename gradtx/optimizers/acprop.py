@@ -51,7 +51,7 @@ def scale_by_acprop(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_
     @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
         first = state.count == 0
-        debias2 = jnp.where(first, 1, debias(b2, state.count))
+        debias2 = jnp.where(first, 1, debias(b2, state.count))  # 0 before the first step, where v is 0, too
         updates, mu, nu = rule(updates, state.mu, state.nu, first=first, debias2=debias2)
         return updates, ScaleByBeliefState(safe_increment(state.count), mu, nu)
 

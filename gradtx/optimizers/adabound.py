@@ -112,7 +112,7 @@ def _bounds(b1, b2, final_scale, gamma, count):
     steps = gamma * steps
     return {
         "correction": jnp.sqrt(debias(b2, count)) / debias(b1, count),
-        "lower": final_scale * (steps / (steps + 1)),
+        "lower": final_scale * (steps / (steps + 1)),  # 1 − 1/(steps + 1), which would cancel at first
         "upper": final_scale * (1 + 1 / steps),
     }
 

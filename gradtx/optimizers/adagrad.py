@@ -46,9 +46,9 @@ def scale_by_rss(
     @tree.lift
     def rule(g, s):
         g = squarable(g)
-        s = saturated(s + abs_sq(g))
+        s = saturated(s + abs_sq(g))  # finite: an infinite sum would end all steps
         root = safe_sqrt(s + eps) if eps_in_sqrt else safe_sqrt(s) + eps
-        return g / jnp.where(root == 0, 1, root), s
+        return g / jnp.where(root == 0, 1, root), s  # not 0/0 for a coordinate that never had a gradient
 
     def init(params: Params) -> ScaleByRssState:
         return ScaleByRssState(tree.moment_like(params, fill_value=initial_accumulator_value, real=True))

@@ -100,7 +100,7 @@ def scale_by_adam(
 
     @tree.lift
     def rule(g, m, v, *, debias1, next_debias1, debias2):
-        g = squarable(g)
+        g = squarable(g)  # clipped for m and v alike, so that their quotient is a bounded step after any gradient
         m = b1 * m + (1 - b1) * g
         v = b2 * v + (1 - b2) * abs_sq(g)
         mean = debias_mean(g, m, b1, debias1, next_debias1, nesterov)

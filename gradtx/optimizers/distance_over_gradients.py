@@ -45,6 +45,7 @@ def scale_by_distance_over_gradients(
     def rule(g, max_dist, squares, start, p):
         max_dist = jnp.maximum(max_dist, tree.norm(p - start))
         size, total = root_of_sum(squares[0], tree.norm(g), eps)
+        # The quotient first, whose norm is at most 1; it is 0, not 0/0, as long as there was no gradient.
         return global_scale * max_dist * (g / jnp.where(size == 0, 1, size)), max_dist, total[None]
 
     def init(params: Params) -> ScaleByDistanceOverGradientsState:

@@ -154,6 +154,7 @@ def _in_its_dtype(total: jax.Array, g: jax.Array) -> jax.Array:
 
 def _clipped_sum(g: jax.Array, norms: jax.Array, limit: float) -> jax.Array:
     """Σᵢ gᵢ·min(1, limit/‖gᵢ‖) over the leading axis."""
+    # A gradient of zeros is not divided by its norm, also in the branch not taken.
     factors = jnp.where(norms > limit, limit / jnp.where(norms == 0, 1, norms), 1)
     with jax.numpy_dtype_promotion("standard"):  # complex gradients have real norms
         # In the full precision of float32: a GPU that rounds the products would break the bound on each gradient.

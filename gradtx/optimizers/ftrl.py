@@ -78,7 +78,7 @@ def scale_by_ftrl(
     def rule(g, n, z, p, *, rate):
         g = squarable(g)
         counts = rate != 0
-        rate = jnp.where(counts, rate, 1)
+        rate = jnp.where(counts, rate, 1)  # a step at rate 0 is left out below, with no NaN on its way
         new_n = saturated(n + abs_sq(g))
         new_z = z + g + 2 * l2_shrinkage * p - (raised(new_n) - raised(n)) * p / rate
         divisor = beta + raised(new_n) + 2 * l2 * rate

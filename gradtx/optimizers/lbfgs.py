@@ -83,6 +83,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         # The newest pair is not read from the rings: the compiler would copy these to read what they will hold.
         p, g, s, y, newest_s, newest_y = remember(updates, *kept, params, slot=slot, known=known)
         sy, yy = tree.vdot(newest_y, newest_s).real, _square(newest_y)
+        # Curvature that is positive beyond rounding, in a pair that did not overflow, and whose ρ is finite.
         counts = (sy > _LEAST_CURVATURE * yy) & (yy > 0) & jnp.isfinite(sy) & jnp.isfinite(1 / sy)
         weight = jnp.where(counts, 1 / jnp.where(counts, sy, 1), 0).astype(state.weights_memory.dtype)
         weights = state.weights_memory.at[slot].set(weight)

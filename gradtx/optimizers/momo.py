@@ -177,7 +177,7 @@ def _model(weight_decay: float, lower_bound: float, adapt_lower_bound: bool) -> 
         if adapt_lower_bound:
             lb = jnp.where(predicted < shrink * rho * lb, jnp.maximum(predicted / (2 * shrink * rho), lower_bound), lb)
         gap = jnp.maximum(predicted - shrink * rho * lb, 0)
-        # The product of the norms may overflow.
+        # Without a direction the rate alone bounds the step; two divisions, as the product of the norms may overflow.
         flat = norm * dual_norm == 0
         tau = jnp.minimum(rate / rho, jnp.where(flat, jnp.inf, gap / jnp.where(flat, 1, norm) / jnp.where(flat, 1, dual_norm)))
         if adapt_lower_bound:

@@ -60,6 +60,7 @@ def scale_by_novograd(
 
     @tree.lift(like="g m v", same_shapes="p")
     def rule(g, m, v, p, *, first):
+        # The norm in v and the gradient in m are clipped alike, to the largest norm that can be squared.
         norm = tree.norm(g)
         square = jnp.square(squarable(norm))
         g = g / jnp.maximum(1, norm / largest_squarable(norm.dtype))

@@ -54,6 +54,7 @@ def scale_by_polyak(
         gap = jnp.maximum(gap, 0) if variant == "sps+" else gap
         norm = tree.norm(updates).astype(float)
         moves = norm > 0
+        # At a stationary point nothing is divided by 0, also in the branch not taken.
         norm = jnp.where(moves, norm, 1)
         step = gap / (norm + eps / norm) / norm  # the square of the norm may overflow, or vanish
         return scaled(updates, factor=jnp.where(moves, jnp.minimum(step, max_learning_rate), 0)), state

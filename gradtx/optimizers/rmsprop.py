@@ -108,8 +108,7 @@ def scale_by_stddev(
         u = g / √(v − |m|² + eps)       or, without `eps_in_sqrt`, u = g / (√(v − |m|²) + eps)
 
     The variance is at least the rounding error of v, so that a gradient that does not vary is divided by a part of its own
-    size. With `bias_correction`, m and v are divided by 1−decayᵗ in the last
-    line, and the state counts the steps.
+    size. With `bias_correction`, m and v are divided by 1−decayᵗ in the last line, and the state counts the steps.
 
     Args:
       decay, initial_scale, eps_in_sqrt, bias_correction: as in `scale_by_rms`.

@@ -57,6 +57,7 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
         weight = jnp.where(b2 == 1, 1.0, 1 - b2)  # b2 may be traced
         square = saturated(b2 * _least(mu, g.ndim) + weight * abs_sq(g))
         root = safe_sqrt(square + eps)
+        # Not 0/0 for a coordinate that never had a gradient.
         m = b1 * m + (1 - b1) * g / jnp.where(root == 0, 1, root)
         return m, _greatest(square), m
 

@@ -81,6 +81,7 @@ def _update_moment(order: int) -> Callable[..., Any]:
 @functools.lru_cache(maxsize=8)
 def _update_moment_per_elem_norm(order: int) -> Callable[..., Any]:
     def power(g: jax.Array) -> jax.Array:
+        # Even powers without the root that the modulus of a complex number takes.
         return saturated(abs_sq(g)) ** (order // 2) if order % 2 == 0 else jnp.abs(g) ** order
 
     @lift(like="m")

@@ -58,6 +58,7 @@ def global_norm(updates: Any) -> jax.Array:
 def _norm(leaves: Sequence[Any], ord: Any, squared: bool, axes: _Axes) -> jax.Array:
     leaves = [_floating(leaf) for leaf in leaves]
     if ord in (None, 2):
+        # Squares of both parts, without the root that a modulus takes.
         leaves = [part for x in leaves for part in _real_and_imaginary(x)]
         return _total(_sums_of_squares, leaves, axes) if squared else _euclidean(leaves, axes)
     leaves = [jnp.abs(x) for x in leaves]
@@ -98,7 +99,7 @@ def _of_order(p: float, leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
     largest = lax.stop_gradient(_largest(leaves, axes))
     unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
     total = _total(lambda rows: [_sum_of_powers(p, unit, *row) for row in rows], leaves, axes)
-    zero = total == 0
+    zero = total == 0  # where the root has no finite derivative, also in the branch not taken
     result = unit * jnp.where(zero, 0, jnp.where(zero, 1, total) ** (1 / p))
     return jnp.where(jnp.isfinite(largest), jnp.minimum(result, jnp.finfo(result.dtype).max), result)
 
@@ -149,7 +150,7 @@ def _sum_of_products(x: jax.Array, dx: jax.Array) -> jax.Array:
 
 @jax.jit
 def _max(x: jax.Array) -> jax.Array:
-    return extreme(jnp.max, x, initial=0)
+    return extreme(jnp.max, x, initial=0)  # of an empty leaf, too
 
 
 _sums, _sums_of_squares, _sums_of_products = on_rows(_sum), on_rows(_sum_of_squares), on_rows(_sum_of_products)

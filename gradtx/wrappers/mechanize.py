@@ -82,7 +82,7 @@ def mechanize(
 
     @tree.lift
     def terms(x0, p, g, *, scale, g_norm, p_norm):
-        delta = (p - x0) / (scale + eps)
+        delta = (p - x0) / (scale + eps)  # the sum of updates, which is not kept
         return jnp.conj(delta) * (g / jnp.where(g_norm > 0, g_norm, 1) + weight_decay * scale / (p_norm + eps) * p)
 
     @tree.lift

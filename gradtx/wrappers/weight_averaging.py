@@ -133,7 +133,7 @@ def exponentially_averaged(
     def rate(count: Any) -> Any:
         t = _steps_since(begin, count)
         rest = jnp.asarray(1 - at_step(decay, count), t.dtype)  # one minus the decay before it is a float32
-        rest = jnp.maximum(rest, 9 / (10 + t)) if warmup else rest
+        rest = jnp.maximum(rest, 9 / (10 + t)) if warmup else rest  # 1 − (1+t)/(10+t), without cancellation
         return jnp.where(t > 0, rest, 1)
 
     return _with_decay(averaged(inner, rate, accumulator_dtype=accumulator_dtype), "decay", decay)
