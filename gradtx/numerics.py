@@ -36,18 +36,18 @@ def safe_int32_increment(count: Any) -> jax.Array:
 
 
 def debias(decay: Any, count: jax.Array) -> jax.Array:
-    """Return `1 - decay**count`: the weight that an average from zero has gathered after `count` steps.
+    """Return `1 - decay**count`: the weight that an average from zero has accumulated after `count` steps.
 
     Written as `-expm1(count log(decay))`, exact where the plain formula cancels: for decay 0.999 and one step in float32
     that loses 5e-5 of the result. The result belongs to the decay as it is given: of an array, to the number that it holds.
     """
     if isinstance(decay, int | float) and decay > 0:
-        return _gathered(math.log(decay), count)
+        return _one_minus_power(math.log(decay), count)
     return _debias(decay, count)
 
 
 @jax.jit  # one call instead of four outside of jit; no number is static, as each would be compiled and kept
-def _gathered(log_decay: Any, count: Any) -> jax.Array:
+def _one_minus_power(log_decay: Any, count: Any) -> jax.Array:
     steps = jnp.asarray(count).astype(float)
     return -jnp.expm1(steps * jnp.asarray(log_decay, steps.dtype))
 
@@ -62,10 +62,10 @@ def _debias(decay: Any, count: Any) -> jax.Array:
     # The power in parts, as the derivative of `**` asks for float64 where `enable_x64` has ended.
     of_negative = (1 - 2 * (steps % 2)) * jnp.exp(steps * log)
     of_zero = jnp.where(steps == 1, decay, (steps == 0).astype(steps.dtype))
-    return jnp.where(decay > 0, _gathered(log, count), 1 - jnp.where(decay < 0, of_negative, of_zero))
+    return jnp.where(decay > 0, _one_minus_power(log, count), 1 - jnp.where(decay < 0, of_negative, of_zero))
 
 
-def saturated(x: jax.Array) -> jax.Array:
+def clipped_to_finite(x: jax.Array) -> jax.Array:
     """Return real `x`, infinity as the largest number of the dtype: an infinite mean never decays, and inf/inf is NaN."""
     return lax.min(x, x.dtype.type(jnp.finfo(x.dtype).max))
 
@@ -107,7 +107,7 @@ def largest_squarable(dtype: Any) -> float:
     return 2.0 ** ((int(jnp.finfo(dtype).maxexp) - 8) // 2)
 
 
-def extreme(pick: Callable[..., jax.Array], x: jax.Array, **options: Any) -> jax.Array:
+def extremum(pick: Callable[..., jax.Array], x: jax.Array, **options: Any) -> jax.Array:
     """Return `jnp.max(x)` or `jnp.min(x)`, and NaN if `x` holds one: compiled for CPUs they lose that of a large array.
 
     Args:
@@ -167,5 +167,5 @@ def safe_root_mean_squares(x: jax.Array, min_rms: Any) -> jax.Array:
     An empty array has root 0.
     """
     # The mean of nothing is NaN.
-    mean = jnp.mean(saturated(abs_sq(x))) if jnp.size(x) else jnp.zeros((), jnp.finfo(x.dtype).dtype)
+    mean = jnp.mean(clipped_to_finite(abs_sq(x))) if jnp.size(x) else jnp.zeros((), jnp.finfo(x.dtype).dtype)
     return jnp.maximum(safe_sqrt(mean), min_rms)

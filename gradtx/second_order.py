@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from gradtx.core import Params
-from gradtx.numerics import abs_sq, saturated
+from gradtx.numerics import abs_sq, clipped_to_finite
 
 Loss = Callable[[Params, Any, Any], jax.Array]
 
@@ -71,4 +71,4 @@ def fisher_diag(negative_log_likelihood: Loss, params: Params, inputs: Any, targ
     Returns:
       A vector in the order of `jax.flatten_util.ravel_pytree`.
     """
-    return saturated(abs_sq(ravel_pytree(jax.grad(negative_log_likelihood)(params, inputs, targets))[0]))
+    return clipped_to_finite(abs_sq(ravel_pytree(jax.grad(negative_log_likelihood)(params, inputs, targets))[0]))

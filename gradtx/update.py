@@ -15,7 +15,7 @@ from gradtx.core import Updates
 from gradtx.errors import names_errors_when_alone, unnamed
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates
-from gradtx.tree.layout import kept_like, typed_like
+from gradtx.tree.layout import kept_like, reshard_like
 
 _Tree = TypeVar("_Tree")
 
@@ -45,7 +45,7 @@ def apply_updates(params: _Tree, updates: Updates) -> _Tree:
 
 @tree.lift(like="params", advice="Updates are made for their params: updates, state = tx.update(gradients, state, params).")
 def _apply_updates(updates, params):
-    return params + typed_like(params, updates)
+    return params + reshard_like(params, updates)
 
 
 def _add_integers(u: Any, p: Any) -> Any:
@@ -85,7 +85,7 @@ def incremental_update(new_tensors: Any, old_tensors: _Tree, step_size: Any) -> 
 
 @tree.lift(like="old_tensors", advice=_ALIKE)
 def _incremental_update(new_tensors, old_tensors, *, step_size):
-    return step_size * typed_like(old_tensors, new_tensors) + (1 - step_size) * old_tensors
+    return step_size * reshard_like(old_tensors, new_tensors) + (1 - step_size) * old_tensors
 
 
 @names_errors_when_alone
@@ -119,7 +119,7 @@ def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_per
             raise unnamed(ValueError, f"an array of shape {new.shape} cannot replace one of shape {old.shape}.")
         if truncates(new.dtype, old.dtype):
             raise unnamed(TypeError, f"{new.dtype} does not fit into {old.dtype}: part of a number would be lost.")
-        return jnp.where(due, typed_like(old, new).astype(old.dtype), old)
+        return jnp.where(due, reshard_like(old, new).astype(old.dtype), old)
 
     try:
         replaced = jax.tree.map(chosen, new_tensors, old_tensors, is_leaf=tree.is_hole)

@@ -13,14 +13,14 @@ from hypothesis.extra import numpy as hnp
 from gradtx.numerics import (
     abs_sq,
     bounded_square,
+    clipped_to_finite,
     debias,
-    extreme,
+    extremum,
     safe_increment,
     safe_int32_increment,
     safe_norm,
     safe_root_mean_squares,
     safe_sqrt,
-    saturated,
     squarable,
     without_infinity,
 )
@@ -131,10 +131,10 @@ def test_a_bounded_square_is_that_of_the_bounded_number(number, dtype):
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_an_extreme_keeps_infinity_and_nan(shape, dtype):
     x = jnp.ones(shape, dtype)
-    assert extreme(jnp.max, x) == 1
-    assert extreme(jnp.max, x.at[1].set(jnp.inf)) == jnp.inf
-    assert extreme(jnp.min, x.at[1].set(-jnp.inf)) == -jnp.inf
-    assert jnp.isnan(extreme(jnp.max, x.at[1].set(jnp.nan)))
+    assert extremum(jnp.max, x) == 1
+    assert extremum(jnp.max, x.at[1].set(jnp.inf)) == jnp.inf
+    assert extremum(jnp.min, x.at[1].set(-jnp.inf)) == -jnp.inf
+    assert jnp.isnan(extremum(jnp.max, x.at[1].set(jnp.nan)))
 
 
 arrays = hnp.arrays(np.float64, st.sampled_from([(1,), (4,), (2, 3)]), elements=st.floats(-1e6, 1e6))
@@ -197,5 +197,5 @@ def test_safe_root_mean_squares_of_complex_numbers_and_of_nothing():
 
 def test_infinity_saturates_and_nan_stays():
     largest = jnp.finfo(jnp.float32).max
-    assert jnp.array_equal(saturated(jnp.asarray([1.0, jnp.inf, largest])), jnp.asarray([1.0, largest, largest]))
-    assert jnp.isnan(saturated(jnp.asarray(jnp.nan)))
+    assert jnp.array_equal(clipped_to_finite(jnp.asarray([1.0, jnp.inf, largest])), jnp.asarray([1.0, largest, largest]))
+    assert jnp.isnan(clipped_to_finite(jnp.asarray(jnp.nan)))

@@ -40,7 +40,7 @@ CASES = {
     "lines": ("piecewise_interpolate_schedule", ("linear", 1.0, {3: 2.0, 12: 0.1, 15: 0.5})),
     "half cosines": ("piecewise_interpolate_schedule", ("cosine", 1.0, {12: 0.1, 3: 2.0, 15: 0.5})),
     "curve of no steps": ("piecewise_interpolate_schedule", ("cosine", 1.0, {0: 0.5})),
-    "curve without knots": ("piecewise_interpolate_schedule", ("linear", 1.0)),
+    "curve without breakpoints": ("piecewise_interpolate_schedule", ("linear", 1.0)),
     "warm-up": ("warmup_constant_schedule", (0.1, 0.9, 6)),
     "warm-up and cosine": ("warmup_cosine_decay_schedule", (0.1, 0.9, 6, 20, 0.05, 1.3)),
     "cosine without warm-up": ("warmup_cosine_decay_schedule", (0.1, 0.9, 0, 20)),

@@ -21,7 +21,7 @@ from gradtx.core import (
     factory,
     identity,
 )
-from gradtx.numerics import Count, abs_sq, safe_increment, saturated
+from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment
 from gradtx.tree.dtypes import at_least_float32
 
 
@@ -63,7 +63,7 @@ def get_per_element_mean_and_sum_sq_diff_grads(per_elt_axis: Axes = 0, accumulat
     @tree.lift
     def merge(g, d, m, s, *, count, size, ready):
         # Of this part, g and d are what m and s are of those before.
-        s = s + d + saturated(abs_sq(g - m)) * (size * (count - 1) / count)
+        s = s + d + clipped_to_finite(abs_sq(g - m)) * (size * (count - 1) / count)
         m = m + (g - m) / count
         return jnp.where(ready, m, 0), jnp.where(ready, s, 0), jnp.where(ready, 0, m), jnp.where(ready, 0, s)
 
@@ -198,4 +198,4 @@ def _mean_and_squares(updates: Updates, axes: tuple[int, ...]) -> tuple[Updates,
 def _leaf_mean_and_squares(g: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array]:
     g = g.astype(at_least_float32(g.dtype))
     mean = jnp.mean(g, axis=axes, keepdims=True)
-    return jnp.squeeze(mean, axes), jnp.sum(saturated(abs_sq(g - mean)), axis=axes)
+    return jnp.squeeze(mean, axes), jnp.sum(clipped_to_finite(abs_sq(g - mean)), axis=axes)

@@ -14,7 +14,7 @@ from gradtx.core import (
     tells,
 )
 from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
-from gradtx.optimizers.adam import debias_mean, gathered_weights, init_adam_state
+from gradtx.optimizers.adam import bias_corrections, debias_mean, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.masks import Mask
@@ -63,7 +63,7 @@ def scale_by_belief(
     @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByBeliefState, params: Params | None = None):
         count = safe_increment(state.count)
-        updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count))
+        updates, mu, nu = rule(updates, state.mu, state.nu, **bias_corrections(b1, b2, count))
         return updates, ScaleByBeliefState(count, mu, nu)
 
     return GradientTransformation(init, update)

@@ -12,7 +12,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.numerics import abs_sq, safe_sqrt, saturated, squarable
+from gradtx.numerics import abs_sq, clipped_to_finite, safe_sqrt, squarable
 from gradtx.require import DECAY
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -47,7 +47,7 @@ def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransforma
         g = squarable(g)
         e_g = rho * e_g + (1 - rho) * abs_sq(g)
         u = safe_sqrt(e_x + eps) / safe_sqrt(e_g + eps) * g
-        return u, e_g, rho * e_x + (1 - rho) * saturated(abs_sq(u))
+        return u, e_g, rho * e_x + (1 - rho) * clipped_to_finite(abs_sq(u))
 
     def init(params: Params) -> ScaleByAdaDeltaState:
         return ScaleByAdaDeltaState(*(tree.moment_like(params, real=True) for _ in range(2)))

@@ -14,7 +14,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.numerics import abs_sq, safe_sqrt, saturated, squarable
+from gradtx.numerics import abs_sq, clipped_to_finite, safe_sqrt, squarable
 from gradtx.transforms.scale import scale_by_learning_rate
 
 
@@ -46,7 +46,7 @@ def scale_by_rss(
     @tree.lift
     def rule(g, s):
         g = squarable(g)
-        s = saturated(s + abs_sq(g))  # finite: an infinite sum would end all steps
+        s = clipped_to_finite(s + abs_sq(g))  # finite: an infinite sum would end all steps
         root = safe_sqrt(s + eps) if eps_in_sqrt else safe_sqrt(s) + eps
         return g / jnp.where(root == 0, 1, root), s  # not 0/0 for a coordinate that never had a gradient
 

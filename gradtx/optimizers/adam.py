@@ -38,7 +38,7 @@ def init_adam_state(params: Params, mu_dtype: DTypeLike | None = None) -> ScaleB
     return ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
 
 
-def gathered_weights(b1: Any, b2: Any, count: Count, debias_eps: bool = False) -> dict[str, Any]:
+def bias_corrections(b1: Any, b2: Any, count: Count, debias_eps: bool = False) -> dict[str, Any]:
     """Return 1−b1ᵗ, 1−b1ᵗ⁺¹ and 1−b2ᵗ: what the means m and v are divided by.
 
     With `debias_eps`, v is not divided, nor is what is added to it: √(1−b2ᵗ) divides the first two instead.
@@ -112,7 +112,7 @@ def scale_by_adam(
     @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
-        updates, mu, nu = rule(updates, state.mu, state.nu, **gathered_weights(b1, b2, count, debias_eps))
+        updates, mu, nu = rule(updates, state.mu, state.nu, **bias_corrections(b1, b2, count, debias_eps))
         return updates, ScaleByAdamState(count, mu, nu)
 
     return GradientTransformation(init, update)

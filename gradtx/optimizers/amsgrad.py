@@ -18,7 +18,7 @@ from gradtx.core import (
 )
 from gradtx.errors import unnamed
 from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, squarable
-from gradtx.optimizers.adam import gathered_weights, init_adam_state
+from gradtx.optimizers.adam import bias_corrections, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 
 
@@ -90,7 +90,7 @@ def scale_by_amsgrad(
     @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAmsgradState, params: Params | None = None):
         count = safe_increment(state.count)
-        weights = gathered_weights(b1, b2, count, debias_eps)
+        weights = bias_corrections(b1, b2, count, debias_eps)
         del weights["next_debias1"]
         updates, mu, nu, nu_max = rule(updates, state.mu, state.nu, state.nu_max, **weights)
         return updates, ScaleByAmsgradState(count, mu, nu, nu_max)

@@ -16,7 +16,7 @@ from gradtx.core import (
     factory,
     identity,
 )
-from gradtx.numerics import largest_squarable, safe_sqrt, saturated
+from gradtx.numerics import clipped_to_finite, largest_squarable, safe_sqrt
 from gradtx.require import POSITIVE
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -138,7 +138,7 @@ def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) ->
 
 
 def _distance(params: Params, start: Params, dtype: Any, squared: bool = False) -> jax.Array:
-    return tree.norm(way_from_start(start, params), squared=squared).astype(dtype)
+    return tree.norm(displacement(start, params), squared=squared).astype(dtype)
 
 
 def root_of_sum(total: jax.Array, x: jax.Array, eps: float = 0.0) -> tuple[jax.Array, jax.Array]:
@@ -149,13 +149,13 @@ def root_of_sum(total: jax.Array, x: jax.Array, eps: float = 0.0) -> tuple[jax.A
     """
     bound = largest_squarable(total.dtype)
     left_out = x > bound
-    new_total = saturated(total + jnp.square(jnp.minimum(x, bound)))
+    new_total = clipped_to_finite(total + jnp.square(jnp.minimum(x, bound)))
     root = safe_sqrt(new_total + jnp.asarray(eps, total.dtype))
     return jnp.where(left_out, jnp.maximum(root, x), root), jnp.where(left_out, total, new_total)
 
 
 @tree.lift
-def way_from_start(x0, p):
+def displacement(x0, p):
     """The parameters as seen from where they started."""
     return p - x0
 

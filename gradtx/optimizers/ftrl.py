@@ -16,7 +16,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.numerics import Count, abs_sq, safe_increment, saturated, squarable
+from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment, squarable
 from gradtx.require import NONNEGATIVE, Range
 from gradtx.transforms.scale import scale
 
@@ -79,7 +79,7 @@ def scale_by_ftrl(
         g = squarable(g)
         counts = rate != 0
         rate = jnp.where(counts, rate, 1)  # a step at rate 0 is left out below, with no NaN on its way
-        new_n = saturated(n + abs_sq(g))
+        new_n = clipped_to_finite(n + abs_sq(g))
         new_z = z + g + 2 * l2_shrinkage * p - (raised(new_n) - raised(n)) * p / rate
         divisor = beta + raised(new_n) + 2 * l2 * rate
         moves = counts & (divisor != 0)

@@ -16,7 +16,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.numerics import Count, abs_sq, safe_increment, saturated, squarable
+from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment, squarable
 from gradtx.transforms.weight_decay import add_decayed_weights
 
 
@@ -54,7 +54,7 @@ def scale_by_madgrad(learning_rate: ScalarOrSchedule, momentum: float = 0.9, eps
     @tree.lift
     def rule(g, v, s, x0, p, *, weight):
         g = squarable(g)
-        v = saturated(v + weight * abs_sq(g))
+        v = clipped_to_finite(v + weight * abs_sq(g))
         s = s + weight * g
         z = x0 - s / (_safe_cbrt(v) + eps)
         return (1 - momentum) * (z - p), v, s

@@ -84,9 +84,9 @@ def momo(
         exp_avg = average(updates, state.exp_avg, keep=keep, rest=rest)
         rate = _rate(learning_rate, state)
         with mismatch.explaining(g=updates, p=params):
-            seen, seen_params = _where_moved(updates, exp_avg), _where_moved(updates, params)
-            slope, ahead = _inner(updates, seen_params), _inner(seen, seen_params)
-        norm = tree.norm(seen)
+            visible, visible_params = _where_moved(updates, exp_avg), _where_moved(updates, params)
+            slope, ahead = _inner(updates, visible_params), _inner(visible, visible_params)
+        norm = tree.norm(visible)
         tau, barf, gamma, lb = observe(
             rate, state.barf, state.gamma, state.lb, value=value, keep=keep, rest=rest, rho=1.0,
             slope=slope, ahead=ahead, norm=norm, dual_norm=norm,
@@ -152,12 +152,12 @@ def momo_adam(
         updates, exp_avg, exp_avg_sq = average(updates, state.exp_avg, state.exp_avg_sq)
         rate, debias2 = _rate(learning_rate, state), debias(b2, count)
         with mismatch.explaining(g=updates, p=params):
-            seen, seen_params, seen_sq = (_where_moved(updates, each) for each in (exp_avg, params, exp_avg_sq))
-            slope, ahead = _inner(updates, seen_params), _inner(seen, seen_params)
+            visible, visible_params, visible_sq = (_where_moved(updates, each) for each in (exp_avg, params, exp_avg_sq))
+            slope, ahead = _inner(updates, visible_params), _inner(visible, visible_params)
         tau, barf, gamma, lb = observe(
             rate, state.barf, state.gamma, state.lb, value=value, keep=b1, rest=1 - b1, rho=debias(b1, count),
             slope=slope, ahead=ahead,
-            norm=_inner(seen, preconditioned(seen, seen_sq, debias2=debias2)), dual_norm=1.0,
+            norm=_inner(visible, preconditioned(visible, visible_sq, debias2=debias2)), dual_norm=1.0,
         )  # fmt: skip
         updates = step(updates, exp_avg, exp_avg_sq, params, tau=tau, rate=rate, debias2=debias2)
         return updates, MomoAdamState(exp_avg, exp_avg_sq, barf, gamma, lb, count)

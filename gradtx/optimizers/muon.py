@@ -30,7 +30,7 @@ from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate, scaled
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.dtypes import at_least_float32
-from gradtx.tree.layout import gathered, typed_like
+from gradtx.tree.layout import all_gathered, reshard_like
 from gradtx.tree.masks import Mask, is_function
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, for_each_leaf, from_matrices, is_numbers, numbers_of, sizes
 from gradtx.wrappers.partition import partition
@@ -95,8 +95,8 @@ def scale_by_muon(
       preconditioning: how to scale before the iterations; see `orthogonalize`.
       weight_dimension_numbers: a tree like the parameters of `MuonDimensionNumbers`, or a function that makes one of them; by
         default each array is a matrix (inputs, outputs).
-      bias_correction: whether to divide the mean by the weight gathered so far. The direction of m is the same without; that of
-        Nesterov's momentum is not.
+      bias_correction: whether to divide the mean by the weight accumulated so far. The direction of m is the same without;
+        that of Nesterov's momentum is not.
       ns_dtype: dtype of the iterations, such as bfloat16; by default that of the mean.
       eps_as_floor: whether eps is the least that is divided by, and not added to it.
 
@@ -117,10 +117,10 @@ def scale_by_muon(
 
     @tree.lift(like="m", same_shapes=False)
     def rule(m, *, coefficients):
-        whole = gathered(m)
+        whole = all_gathered(m)
         u = orthogonalize(whole, coefficients, preconditioning, eps, ns_dtype, eps_as_floor).astype(whole.dtype)
         u = u * jnp.sum(jnp.real(jnp.conj(whole) * u), axis=(-2, -1), keepdims=True) if adaptive else u
-        return typed_like(m, u)
+        return reshard_like(m, u)
 
     def init(params: Params) -> MuonState:
         mu = tree.moment_like(params, mu_dtype)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, factory
-from gradtx.numerics import Count, abs_sq, safe_increment, safe_sqrt, saturated
+from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment, safe_sqrt
 from gradtx.optimizers.dadapt import adapted_rate, check_betas, inner_product, raised, squarable_updates
-from gradtx.optimizers.dog import way_from_start
+from gradtx.optimizers.dog import displacement
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.masks import Mask, check_mask, evaluate_mask, fill_masked
@@ -74,7 +74,7 @@ def prodigy(
     @tree.lift(like="m v s")
     def accumulate(g, m, v, s, *, estim_lr, weight):
         m = b1 * m + (1 - b1) * estim_lr * g
-        v = b2 * v + (1 - b2) * saturated(abs_sq(estim_lr * g))
+        v = b2 * v + (1 - b2) * clipped_to_finite(abs_sq(estim_lr * g))
         return m, v, decay * s + weight * g
 
     @tree.lift
@@ -99,7 +99,7 @@ def prodigy(
         updates = squarable_updates(updates)
         rate = adapted_rate(learning_rate, d, b1, b2, state.count)
         growth = d / jnp.asarray(estim_lr0, d.dtype)
-        way = way_from_start(state.params0, params)
+        way = displacement(state.params0, params)
         with mismatch.explaining(g=updates, p=params):
             progress = -inner_product(updates, way, d.dtype)
         numerator = decay * state.numerator_weighted + growth * rate * progress

@@ -17,7 +17,7 @@ from gradtx.core import (
     tells,
 )
 from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
-from gradtx.optimizers.adam import ScaleByAdamState, debias_mean, gathered_weights, init_adam_state
+from gradtx.optimizers.adam import ScaleByAdamState, bias_corrections, debias_mean, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 
 
@@ -74,7 +74,7 @@ def scale_by_radam(
     @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)})
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
-        weights = gathered_weights(b1, b2, count)
+        weights = bias_corrections(b1, b2, count)
         trusted, rectification = rectify(count, weights["debias2"].dtype)
         if debias_eps:
             rectification, weights["debias2"] = rectification * safe_sqrt(weights["debias2"]), 1.0

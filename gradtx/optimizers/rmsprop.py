@@ -68,7 +68,7 @@ def scale_by_rms(
       eps: bounds the step where gradients vanish.
       initial_scale: v at the start.
       eps_in_sqrt: whether eps is inside of the root (as in TensorFlow and Keras) or outside (as in PyTorch).
-      bias_correction: whether to divide the mean by the weight gathered so far.
+      bias_correction: whether to divide the mean by the weight accumulated so far.
 
     References:
       Hinton, Neural Networks for Machine Learning, lecture 6, 2012,

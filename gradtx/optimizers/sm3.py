@@ -17,7 +17,7 @@ from gradtx.core import (
     factory,
     tells,
 )
-from gradtx.numerics import abs_sq, extreme, safe_sqrt, saturated, squarable
+from gradtx.numerics import abs_sq, clipped_to_finite, extremum, safe_sqrt, squarable
 from gradtx.require import DECAY, Range
 from gradtx.transforms.scale import scale_by_learning_rate
 
@@ -55,7 +55,7 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
     def rule(g, mu, m):
         g = squarable(g)
         weight = jnp.where(b2 == 1, 1.0, 1 - b2)  # b2 may be traced
-        square = saturated(b2 * _least(mu, g.ndim) + weight * abs_sq(g))
+        square = clipped_to_finite(b2 * _least(mu, g.ndim) + weight * abs_sq(g))
         root = safe_sqrt(square + eps)
         # Not 0/0 for a coordinate that never had a gradient.
         m = b1 * m + (1 - b1) * g / jnp.where(root == 0, 1, root)
@@ -94,7 +94,7 @@ def _greatest(square: jax.Array) -> tuple[jax.Array, ...]:
     if square.ndim == 0:
         return (square,)
     others = [[other for other in range(square.ndim) if other != axis] for axis in range(square.ndim)]
-    return tuple(extreme(jnp.max, square, axis=axes, initial=0 if math.prod(square.shape) == 0 else None) for axes in others)
+    return tuple(extremum(jnp.max, square, axis=axes, initial=0 if math.prod(square.shape) == 0 else None) for axes in others)
 
 
 @factory(momentum=DECAY)

@@ -24,7 +24,7 @@ from gradtx.schedules.formula import (
     schedule,
 )
 
-Knot = tuple[Any, Any]
+Breakpoint = tuple[Any, Any]
 """A step, and the value there."""
 
 CURVES: Mapping[str, Callable[[jax.Array], jax.Array]] = {"linear": lambda left: left, "cosine": cosine}
@@ -123,20 +123,20 @@ def piecewise_interpolate_schedule(
     Raises:
       ValueError: the type is neither, or a boundary or a scale is negative.
     """
-    knots = [(0, init_value)]
+    breakpoints = [(0, init_value)]
     for boundary, scale in _checked(boundaries_and_scales):
-        knots.append((boundary, scale * knots[-1][1]))
-    return interpolated(interpolate_type, knots)
+        breakpoints.append((boundary, scale * breakpoints[-1][1]))
+    return interpolated(interpolate_type, breakpoints)
 
 
-def interpolated(interpolate_type: str, knots: Sequence[Knot]) -> Schedule:
-    """Join knots, in the order of their steps, by curves. Of knots at one step the last counts."""
+def interpolated(interpolate_type: str, breakpoints: Sequence[Breakpoint]) -> Schedule:
+    """Join breakpoints, in the order of their steps, by curves. Of breakpoints at one step the last counts."""
     curve = CURVES[interpolate_type]
 
     @schedule
     def formula(count):
-        value = knots[-1][1]
-        for (begin, start), (finish, end) in reversed(list(itertools.pairwise(knots))):
+        value = breakpoints[-1][1]
+        for (begin, start), (finish, end) in reversed(list(itertools.pairwise(breakpoints))):
             piece = between(start, end, curve(remaining(count, begin, finish - begin)))
             value = jnp.where(count < countable(finish), piece, value)
         return value

@@ -144,13 +144,13 @@ def linear_onecycle_schedule(
     if pct_final < pct_start:
         raise unnamed(ValueError, f"pct_final must be at least pct_start ({pct_start}), got {pct_final}")
     low = peak_value / div_factor
-    knots = [
+    breakpoints = [
         (0, low),
         (int(pct_start * transition_steps), peak_value),
         (int(pct_final * transition_steps), low),
         (transition_steps, low / final_div_factor),
     ]
-    return interpolated("linear", knots)
+    return interpolated("linear", breakpoints)
 
 
 @factory(
@@ -186,8 +186,8 @@ def cosine_onecycle_schedule(
       https://arxiv.org/abs/1708.07120
     """
     low = peak_value / div_factor
-    knots = [(0, low), (int(pct_start * transition_steps), peak_value), (transition_steps, low / final_div_factor)]
-    return interpolated("cosine", knots)
+    breakpoints = [(0, low), (int(pct_start * transition_steps), peak_value), (transition_steps, low / final_div_factor)]
+    return interpolated("cosine", breakpoints)
 
 
 @factory

@@ -85,7 +85,7 @@ def ema(decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None =
 
     Args:
       decay: weight of the past, in [0, 1).
-      debias: whether to divide by the weight gathered so far, without which the first updates are too small.
+      debias: whether to divide by the weight accumulated so far, without which the first updates are too small.
       accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
     """
     tree.check_moment_dtype(accumulator_dtype)

@@ -101,7 +101,7 @@ def measure_with_ema(
     Args:
       measure: a function of the updates. A bool counts as 0 or 1.
       decay: weight of the past, in [0, 1).
-      debias: whether to divide by the weight gathered so far.
+      debias: whether to divide by the weight accumulated so far.
       accumulator_dtype: dtype of the average; by default that of the measurement, float32 at least.
     """
     average = sealed(ema(decay, debias, accumulator_dtype), "measure_with_ema")

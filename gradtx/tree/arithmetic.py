@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.numerics import extreme
+from gradtx.numerics import extremum
 from gradtx.tree.dtypes import widened
 from gradtx.tree.holes import map_leaves
 
@@ -95,12 +95,12 @@ def vdot(tree_x: Any, tree_y: Any) -> jax.Array:
 
 def max(tree: Any) -> jax.Array:
     """Return the largest entry; −inf of an empty tree."""
-    return _extreme(jnp.max, jnp.maximum, -math.inf, tree)
+    return _extremum(jnp.max, jnp.maximum, -math.inf, tree)
 
 
 def min(tree: Any) -> jax.Array:
     """Return the smallest entry; inf of an empty tree."""
-    return _extreme(jnp.min, jnp.minimum, math.inf, tree)
+    return _extremum(jnp.min, jnp.minimum, math.inf, tree)
 
 
 def size(tree: Any) -> int:
@@ -137,9 +137,9 @@ def _added(scalars: list[jax.Array], in_pairs: bool = False) -> jax.Array:
         return reduce(jnp.add, scalars)
 
 
-def _extreme(of_array: Callable[[Any], Any], of_two: Callable[[Any, Any], Any], of_none: float, tree: Any) -> jax.Array:
-    extremes = [extreme(of_array, jnp.asarray(leaf)) for leaf in jax.tree.leaves(tree) if np.size(leaf)]
-    if not extremes:
+def _extremum(of_array: Callable[[Any], Any], of_two: Callable[[Any, Any], Any], of_none: float, tree: Any) -> jax.Array:
+    extrema = [extremum(of_array, jnp.asarray(leaf)) for leaf in jax.tree.leaves(tree) if np.size(leaf)]
+    if not extrema:
         return jnp.array(of_none)
     with jax.numpy_dtype_promotion("standard"):
-        return functools.reduce(of_two, extremes)
+        return functools.reduce(of_two, extrema)

@@ -38,7 +38,7 @@ def _chosen_over(model: jax.Array, array: jax.Array) -> jax.Array:
     # A choice that always falls on `array`: the compiler lays both sides out alike, and then drops the other one unread.
     if model.dtype != array.dtype and any(jnp.issubdtype(x.dtype, jax.dtypes.extended) for x in (model, array)):
         return array  # a random key is not a number
-    return _select(False, jax.lax.stop_gradient(model), typed_like(model, array))
+    return _select(False, jax.lax.stop_gradient(model), reshard_like(model, array))
 
 
 @jax.jit  # within a call the compiler does not see which side is chosen before it has laid out both
@@ -54,14 +54,14 @@ def _put_where(model: jax.Array, array: jax.Array) -> jax.Array:
     return array if array.sharding.is_equivalent_to(model.sharding, model.ndim) else jax.device_put(array, model.sharding)
 
 
-def gathered(x: jax.Array) -> jax.Array:
+def all_gathered(x: jax.Array) -> jax.Array:
     """Return `x` whole on every device of an explicit mesh, where work across a split axis has no layout of its own."""
     sharding = jax.typeof(x).sharding
     split = any(axes is not None for axes in sharding.spec)
     return reshard(x, NamedSharding(sharding.mesh, PartitionSpec())) if split else x
 
 
-def typed_like(model: jax.Array, array: jax.Array) -> jax.Array:
+def reshard_like(model: jax.Array, array: jax.Array) -> jax.Array:
     """Return `array` split among the devices of an explicit mesh as `model` is."""
     sharding = jax.typeof(model).sharding
     return array if sharding.mesh.empty or jax.typeof(array).sharding == sharding else reshard(array, sharding)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.errors import names_errors_when_alone
-from gradtx.numerics import abs_sq, debias, saturated
+from gradtx.numerics import abs_sq, clipped_to_finite, debias
 from gradtx.tree.lift import lift
 
 _Tree = TypeVar("_Tree")
@@ -82,7 +82,7 @@ def _update_moment(order: int) -> Callable[..., Any]:
 def _update_moment_per_elem_norm(order: int) -> Callable[..., Any]:
     def power(g: jax.Array) -> jax.Array:
         # Even powers without the root that the modulus of a complex number takes.
-        return saturated(abs_sq(g)) ** (order // 2) if order % 2 == 0 else jnp.abs(g) ** order
+        return clipped_to_finite(abs_sq(g)) ** (order // 2) if order % 2 == 0 else jnp.abs(g) ** order
 
     @lift(like="m")
     def rule(g, m, *, decay, weight):

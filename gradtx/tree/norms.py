@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx.numerics import extreme
+from gradtx.numerics import extremum
 from gradtx.tree.batches import on_rows
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.layout import varying_axes
@@ -150,7 +150,7 @@ def _sum_of_products(x: jax.Array, dx: jax.Array) -> jax.Array:
 
 @jax.jit
 def _max(x: jax.Array) -> jax.Array:
-    return extreme(jnp.max, x, initial=0)  # of an empty leaf, too
+    return extremum(jnp.max, x, initial=0)  # of an empty leaf, too
 
 
 _sums, _sums_of_squares, _sums_of_products = on_rows(_sum), on_rows(_sum_of_squares), on_rows(_sum_of_products)

@@ -19,7 +19,7 @@ from gradtx.core import (
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import dtype
 from gradtx.tree.holes import is_hole
-from gradtx.tree.layout import gathered, typed_like
+from gradtx.tree.layout import all_gathered, reshard_like
 
 
 @factory
@@ -51,7 +51,8 @@ def flatten(inner: Transformation) -> GradientTransformationExtraArgs:
 
 def _joined(tree: Any) -> jax.Array:
     wide = dtype(tree, "promote")
-    return jnp.concatenate([jnp.zeros(0, wide), *(jnp.ravel(gathered(leaf)).astype(wide) for leaf in jax.tree.leaves(tree))])
+    parts = (jnp.ravel(all_gathered(leaf)).astype(wide) for leaf in jax.tree.leaves(tree))
+    return jnp.concatenate([jnp.zeros(0, wide), *parts])
 
 
 def _split(vector: jax.Array, like: Any) -> Any:
@@ -65,7 +66,7 @@ def _split(vector: jax.Array, like: Any) -> Any:
 
 def _like(part: jax.Array, leaf: jax.Array) -> jax.Array:
     part = part if jnp.iscomplexobj(leaf) else part.real
-    return typed_like(leaf, part.reshape(leaf.shape).astype(leaf.dtype))
+    return reshard_like(leaf, part.reshape(leaf.shape).astype(leaf.dtype))
 
 
 def _in_place_of(g: Any, p: Any) -> Any:

@@ -59,9 +59,9 @@ def lookahead(
 
     Args:
       fast_optimizer: a transformation.
-      sync_period: steps from one meeting to the next; those of its optimizer, where the fast one is a `MultiSteps`.
+      sync_period: steps from one sync to the next; those of its optimizer, where the fast one is a `MultiSteps`.
       slow_step_size: how far the slow parameters go, between 0 and 1.
-      reset_state: whether the fast optimizer starts again, at the slow parameters, after each meeting.
+      reset_state: whether the fast optimizer starts again, at the slow parameters, after each sync.
 
     Raises:
       TypeError: from `update`, the parameters are not `LookaheadParams`.
@@ -72,9 +72,9 @@ def lookahead(
     fast_optimizer = with_extra_args_support(fast_optimizer)
 
     @tree.lift
-    def rule(u, slow, p, *, meet):
+    def rule(u, slow, p, *, sync):
         draw = slow_step_size * (p + u - slow)
-        return jnp.where(meet, slow + draw - p, u), jnp.where(meet, draw, 0)
+        return jnp.where(sync, slow + draw - p, u), jnp.where(sync, draw, 0)
 
     def init(params: Params) -> LookaheadState:
         return LookaheadState(fast_optimizer.init(params.fast if is_pair(params) else params), jnp.zeros((), jnp.int32))
@@ -87,12 +87,12 @@ def lookahead(
         updates, fast_state = fast_optimizer.update(updates, state.fast_state, params.fast, **extra_args)
         at_steps = if_stepped(fast_optimizer, state.fast_state, fast_state)
         steps = at_steps((state.steps_since_sync + 1) % sync_period, state.steps_since_sync)
-        meet = at_steps(steps == 0, False)
-        fast_updates, slow_updates = rule(updates, params.slow, params.fast, meet=meet)
+        sync = at_steps(steps == 0, False)
+        fast_updates, slow_updates = rule(updates, params.slow, params.fast, sync=sync)
         if reset_state:
             start = apply_updates(params.fast, fast_updates)
             fast_state = jax.lax.cond(
-                meet,
+                sync,
                 lambda: keep_dtypes(fast_optimizer.init(start), state.fast_state),
                 lambda: keep_dtypes(fast_state, state.fast_state),
             )

@@ -22,7 +22,7 @@ from gradtx.numerics import Count, safe_increment
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
-from gradtx.tree.layout import gathered, typed_like
+from gradtx.tree.layout import all_gathered, reshard_like
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, from_matrices, numbers_of
 
 
@@ -74,17 +74,17 @@ def low_rank(
 
     @tree.lift(like="projector", same_shapes=False)
     def directions(g, projector):
-        return jax.lax.stop_gradient(_directions(gathered(g), projector.shape[-1]))
+        return jax.lax.stop_gradient(_directions(all_gathered(g), projector.shape[-1]))
 
     @tree.lift(like="g", same_shapes=False)
     def project(g, projector):
-        whole = gathered(g)
+        whole = all_gathered(g)
         return _adjoint(projector) @ whole if _is_tall(g.shape) else whole @ projector
 
     @tree.lift(like="g", same_shapes=False)
     def lift_back(g, low, projector):
         u = projector @ low if _is_tall(g.shape) else low @ _adjoint(projector)
-        return typed_like(g, scale * u)
+        return reshard_like(g, scale * u)
 
     def numbers_in(like: Any) -> list[DimensionNumbers | None]:
         numbers = weight_dimension_numbers
@@ -99,7 +99,7 @@ def low_rank(
         _, matrices = _matrices(zeros, numbers_in(zeros))
         low = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[0], matrices), zeros)
         # Optax has arrays of shape (0, 0) there, which Orbax refuses to save.
-        unused = tree.map_leaves(lambda zero: tree.full_of_shape(gathered(zero), (1, 1)), zeros)
+        unused = tree.map_leaves(lambda zero: tree.full_of_shape(all_gathered(zero), (1, 1)), zeros)
         projector = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices), unused)
         return GaLoreState(jnp.zeros((), jnp.int32), inner.init(low), projector)
 
@@ -144,7 +144,7 @@ def _is_tall(shape: Sequence[int]) -> bool:
 
 def _zeros(zero: jax.Array, rank: int) -> tuple[jax.Array, jax.Array]:
     """Zeros in the shapes of a matrix in the subspace, and of its projector."""
-    zero = gathered(zero)  # as both are on every device
+    zero = all_gathered(zero)  # as both are on every device
     *batch, rows, columns = zero.shape
     rank = min(rank, rows, columns)
     low, projector = ((rank, columns), (rows, rank)) if _is_tall(zero.shape) else ((rows, rank), (columns, rank))

@@ -32,7 +32,7 @@ from gradtx.tree.dtypes import at_least_float32
 
 
 class MultiStepsState(NamedTuple):
-    """Mini-steps since the last step, steps, the inner state, what was gathered, and a report on the last mini-step."""
+    """Mini-steps since the last step, steps, the inner state, what was accumulated, and a report on the last mini-step."""
 
     mini_step: Count
     gradient_step: Count
@@ -104,7 +104,7 @@ class MultiSteps(GradientTransformationExtraArgs):
       use_grad_mean: False sums the gradients instead.
       should_skip_update_fn: decides which mini-batches are left out: `skip_not_finite`, or
         `functools.partial(skip_large_updates, max_squared_norm=...)`, or a function with their signature.
-      accumulator_dtype: in which real gradients are gathered; None for the dtype of the params, float32 at least. Complex
+      accumulator_dtype: in which real gradients are accumulated; None for the dtype of the params, float32 at least. Complex
         ones keep their dtype.
 
     Raises:
@@ -178,8 +178,8 @@ def multi_steps(
     def mini_step_of(updates: Updates, state: MultiStepsState, params: Params | None = None, *, emit: Any, **extra_args: Any):
         skip, skip_state = should_skip(updates, state.gradient_step, params)
         mini_step = safe_increment(state.mini_step)
-        gathered = jnp.where(skip, state.mini_step, mini_step)
-        emit = (~skip & (state.mini_step >= every_k(state.gradient_step) - 1)) | (emit & (gathered > 0))
+        accumulated = jnp.where(skip, state.mini_step, mini_step)
+        emit = (~skip & (state.mini_step >= every_k(state.gradient_step) - 1)) | (emit & (accumulated > 0))
         acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step))
 
         def step():
@@ -193,7 +193,7 @@ def multi_steps(
 
         new_updates, inner_state, acc_grads = run_if(emit, step, otherwise=wait)
         return new_updates, MultiStepsState(
-            mini_step=jnp.where(emit, 0, gathered),
+            mini_step=jnp.where(emit, 0, accumulated),
             gradient_step=jnp.where(emit, safe_increment(state.gradient_step), state.gradient_step),
             inner_opt_state=inner_state,
             acc_grads=acc_grads,

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 import gradtx
 from gradtx import tree
 from gradtx.testing.events import COMPILED, compiler_events
-from gradtx.tree.layout import gathered, typed_like
+from gradtx.tree.layout import all_gathered, reshard_like
 
 
 def models(*specs, axis_type=AxisType.Auto):
@@ -66,15 +66,15 @@ def test_a_model_without_a_layout_asks_for_none(model):
 @pytest.mark.parametrize("call", [lambda f: f, jax.jit], ids=["eager", "jit"])
 def test_where_the_layout_is_part_of_the_type_an_array_is_gathered_and_spread_again(call):
     rows, columns = models(P("x"), P(None, "x"), axis_type=AxisType.Explicit)
-    whole, spread = call(lambda rows, columns: (gathered(rows), typed_like(columns, gathered(rows))))(rows, columns)
+    whole, spread = call(lambda rows, columns: (all_gathered(rows), reshard_like(columns, all_gathered(rows))))(rows, columns)
     assert whole.sharding.is_fully_replicated
     assert spread.sharding.is_equivalent_to(columns.sharding, 2)
 
 
 def test_where_it_is_not_an_array_stays_where_it_is():
     rows, columns = models(P("x"), P(None, "x"))
-    assert gathered(rows) is rows
-    assert typed_like(columns, rows) is rows
+    assert all_gathered(rows) is rows
+    assert reshard_like(columns, rows) is rows
 
 
 def test_a_batch_outside_of_jit_compiles_once():

@@ -58,9 +58,9 @@ class Options(TypedDict, total=False):
         p ← p + Δp                                  what the optimizer says
         a ← p at first, then ema_momentum·a + (1−ema_momentum)·p
 
-    `learning_rate` is a number or a schedule. While gradients are gathered, a schedule counts each of them, and a step is taken
-    at the rate of the last; all else, such as bias corrections, counts the steps. `weight_decay` is decoupled, multiplied by
-    the learning rate; None is no decay.
+    `learning_rate` is a number or a schedule. While gradients are accumulated, a schedule counts each of them, and a step is
+    taken at the rate of the last; all else, such as bias corrections, counts the steps. `weight_decay` is decoupled, multiplied
+    by the learning rate; None is no decay.
 
     Args:
       clipnorm: the largest norm of the gradient of each parameter by itself.
@@ -68,9 +68,9 @@ class Options(TypedDict, total=False):
       global_clipnorm: the largest norm of the whole gradient. One that is not finite passes as it is, where Keras makes all of
         it NaN. Only one of the three can be given.
       use_ema: whether to keep an average of the parameters, in `state.average`, to which Keras's `fit` moves them in the end.
-      ema_momentum: weight of the past in that average, 0.99 by default. While gradients are gathered, it decays at each.
-      ema_overwrite_frequency: after every so many steps the parameters are moved to the average; while gradients are gathered,
-        at each of those that belong to such a step.
+      ema_momentum: weight of the past in that average, 0.99 by default. While gradients are accumulated, it decays at each.
+      ema_overwrite_frequency: after every so many steps the parameters are moved to the average; while gradients are
+        accumulated, at each of those that belong to such a step.
       loss_scale_factor: what the loss was multiplied by.
       gradient_accumulation_steps: how many gradients make a step, at least 2; None for one.
       mask: which parameters decay, see `gradtx.add_decayed_weights`, where Keras has `exclude_from_weight_decay`.
@@ -106,16 +106,16 @@ def composed(
     mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
     """Make an optimizer of its descent, which is a function of the learning rate, its weight decay and the `Options`."""
-    gathered = gradient_accumulation_steps or 1
-    rate = _at_the_last_of(gathered, learning_rate) if gathered > 1 and callable(learning_rate) else learning_rate
+    accumulated = gradient_accumulation_steps or 1
+    rate = _at_the_last_of(accumulated, learning_rate) if accumulated > 1 and callable(learning_rate) else learning_rate
     tx = chain(
         *([] if loss_scale_factor is None else [scale(1 / loss_scale_factor)]),
         *_clipping(clipnorm=clipnorm, clipvalue=clipvalue, global_clipnorm=global_clipnorm),
         decaying(descent(rate), rate, weight_decay, mask),
     )
-    if gathered > 1:
-        tx = _counting_gradients(MultiSteps(tx, gathered, accumulator_dtype=None))
-    return _averaged(tx, ema_momentum, ema_overwrite_frequency, gathered) if use_ema else tx
+    if accumulated > 1:
+        tx = _counting_gradients(MultiSteps(tx, accumulated, accumulator_dtype=None))
+    return _averaged(tx, ema_momentum, ema_overwrite_frequency, accumulated) if use_ema else tx
 
 
 def optimizer(**ranges: require.Range) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
@@ -150,13 +150,13 @@ def _clipping(**bounds: Any) -> list[GradientTransformation]:
     return [clips[name](bound) for name, bound in given.items()]
 
 
-def _at_the_last_of(gathered: int, learning_rate: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _at_the_last_of(accumulated: int, learning_rate: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """A schedule of the gradients as one of the steps, each of which has so many."""
-    last_countable = (2**31 - 1) // gathered - 1
+    last_countable = (2**31 - 1) // accumulated - 1
 
     @schedule
     def rate(count):
-        return at_step(learning_rate, jnp.minimum(count, last_countable) * gathered + (gathered - 1))
+        return at_step(learning_rate, jnp.minimum(count, last_countable) * accumulated + (accumulated - 1))
 
     return rate
 
@@ -172,13 +172,13 @@ def _counting_gradients(tx: GradientTransformationExtraArgs) -> GradientTransfor
 
 
 def _averaged(
-    tx: Transformation, momentum: float, overwrite_frequency: int | None, gathered: int
+    tx: Transformation, momentum: float, overwrite_frequency: int | None, accumulated: int
 ) -> GradientTransformationExtraArgs:
     @schedule
     def rate(count):
-        return jnp.where(count < gathered, 1, 1 - momentum)
+        return jnp.where(count < accumulated, 1, 1 - momentum)
 
     def overwritten(count: Any) -> Any:
-        return (count // gathered + 1) % overwrite_frequency == 0
+        return (count // accumulated + 1) % overwrite_frequency == 0
 
     return averaged(tx, rate, overwrite_every=None if overwrite_frequency is None else overwritten)

@@ -10,7 +10,7 @@ import numpy as np
 from gradtx.core import OptState, Params, Transformation
 from gradtx.errors import names_errors, unnamed
 from gradtx.interop.torch.entries import Entries, check_step, entries_of, same, step_of
-from gradtx.interop.torch.names import Names, Twin, twins_of
+from gradtx.interop.torch.names import Names, ParamPair, param_pairs
 from gradtx.interop.torch.param_groups import kind_of, optimizer_from_torch
 from gradtx.transforms.momentum import TraceWithCountState
 from gradtx.tree.paths import leaves_with_paths, map_with_paths
@@ -46,31 +46,31 @@ def from_torch(
 
     Raises:
       ValueError: something does not fit: an entry that is missing, left over or of another shape, with NaN, or negative where
-        torch adds squares, entries or parameters without a twin, an optimizer or an option that is unknown. The message
+        torch adds squares, entries or parameters without a counterpart, an optimizer or an option that is unknown. The message
         names the parameter.
     """
     groups = state_dict["param_groups"]
-    twins = twins_of(groups, params, names)
+    pairs = param_pairs(groups, params, names)
     kind = kind_of(groups)
     tx = optimizer_from_torch(state_dict, params, names) if tx is None else tx
     state = tx.init(params)
-    found = entries_of(state_dict["state"], twins.values())
+    found = entries_of(state_dict["state"], pairs.values())
     if step is not None:
         check_step("step", step)
     if not any(found.values()) and (kind.counts or any(group["momentum"] for group in groups)):
         _check_agrees(step, 0)
         return state  # before torch's first step
     if kind.counts:
-        taken = step_of(twins.values(), found)
+        taken = step_of(pairs.values(), found)
         _check_agrees(step, taken)
         step = taken
     used: set[tuple[int, str]] = set()
 
-    def take(twin: Twin, entry: str) -> np.ndarray:
-        if entry not in found[twin.index]:
-            raise ValueError(f"from_torch: torch's state has no {entry} for {twin}.")
-        used.add((twin.index, entry))
-        return found[twin.index][entry]
+    def take(pair: ParamPair, entry: str) -> np.ndarray:
+        if entry not in found[pair.index]:
+            raise ValueError(f"from_torch: torch's state has no {entry} for {pair}.")
+        used.add((pair.index, entry))
+        return found[pair.index][entry]
 
     def filled(node: Any, field: str) -> Any:
         old = getattr(node, field)
@@ -78,22 +78,22 @@ def from_torch(
             return jnp.asarray(_count(node, step), old.dtype)
         entry = kind.entries[field]
         if field == "momentum_product":
-            return _like(same(entry, [(twin, take(twin, entry)) for twin in twins.values()]), old)
+            return _like(same(entry, [(pair, take(pair, entry)) for pair in pairs.values()]), old)
 
         def leaf(path: str, old: jax.Array) -> jax.Array:
-            twin = twins[path]
-            array = twin.here(entry, take(twin, entry))
+            pair = pairs[path]
+            array = pair.here(entry, take(pair, entry))
             if np.iscomplexobj(array) and not np.iscomplexobj(old):
-                raise ValueError(f"from_torch: {entry} of {twin} is complex, and {old.dtype} here.")
+                raise ValueError(f"from_torch: {entry} of {pair} is complex, and {old.dtype} here.")
             return _like(array, old)
 
         return map_with_paths(leaf, old)
 
     filled_state = _map_fields(state, {"count", *kind.entries}, filled)
-    for twin in twins.values():
-        for entry in found[twin.index].keys() - ({"step"} if kind.counts else set()):
-            if (twin.index, entry) not in used:
-                raise ValueError(f"from_torch: torch's state has {entry} for {twin}, which the state here has no place for.")
+    for pair in pairs.values():
+        for entry in found[pair.index].keys() - ({"step"} if kind.counts else set()):
+            if (pair.index, entry) not in used:
+                raise ValueError(f"from_torch: torch's state has {entry} for {pair}, which the state here has no place for.")
     return filled_state
 
 
@@ -124,9 +124,9 @@ def to_torch(
     Raises:
       ValueError: something does not fit; the message names it.
     """
-    twins = twins_of(param_groups, params, names)
+    pairs = param_pairs(param_groups, params, names)
     kind = kind_of(param_groups)
-    entries: dict[int, Entries] = {twin.index: {} for twin in twins.values()}
+    entries: dict[int, Entries] = {pair.index: {} for pair in pairs.values()}
     if step is not None:
         check_step("step", step)
     counts = [] if step is None else [step]
@@ -136,12 +136,12 @@ def to_torch(
         if field == "count":
             counts.append(int(value))
         elif field == "momentum_product":
-            for twin in twins.values():
-                entries[twin.index][kind.entries[field]] = np.array(value)
+            for pair in pairs.values():
+                entries[pair.index][kind.entries[field]] = np.array(value)
         else:
             for path, leaf in leaves_with_paths(value):
-                twin = twins[path]
-                entries[twin.index][kind.entries[field]] = np.array(twin.there(np.asarray(leaf)))
+                pair = pairs[path]
+                entries[pair.index][kind.entries[field]] = np.array(pair.there(np.asarray(leaf)))
         return value
 
     _map_fields(state, {"count", *kind.entries}, collect)
@@ -182,7 +182,7 @@ def _map_fields(node: Any, fields: set[str], function: Callable[[Any, str], Any]
 
 
 class _ArrayError(Exception):
-    """An array that has no twin in torch."""
+    """An array that has no counterpart in torch."""
 
 
 def _count(node: Any, step: int | None) -> int:

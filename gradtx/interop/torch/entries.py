@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.errors import unnamed
-from gradtx.interop.torch.names import Twin
+from gradtx.interop.torch.names import ParamPair
 
 Entries = dict[str, np.ndarray]
 _NUMBERS = ("step", "mu_product")
@@ -15,17 +15,17 @@ _NOT_NEGATIVE = (*_NUMBERS, "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "square_a
 _MOST_STEPS = np.iinfo(np.int32).max
 
 
-def entries_of(state: Mapping[Any, Mapping[str, Any]], twins: Iterable[Twin]) -> dict[int, Entries]:
+def entries_of(state: Mapping[Any, Mapping[str, Any]], pairs: Iterable[ParamPair]) -> dict[int, Entries]:
     """Return the entries of each parameter, without those that are None: torch has not made them yet.
 
     Args:
       state: that of torch's `state_dict()`. Its keys may be strings of digits, as JSON makes them.
-      twins: the parameters.
+      pairs: the parameters.
 
     Raises:
       ValueError: a key belongs to no parameter, or an entry is not what torch can have made.
     """
-    by_index = {twin.index: twin for twin in twins}
+    by_index = {pair.index: pair for pair in pairs}
     found: dict[int, Entries] = {index: {} for index in by_index}
     keys: dict[int, Any] = {}
     for key, entries in state.items():
@@ -40,22 +40,22 @@ def entries_of(state: Mapping[Any, Mapping[str, Any]], twins: Iterable[Twin]) ->
     return found
 
 
-def step_of(twins: Iterable[Twin], found: Mapping[int, Entries]) -> int:
+def step_of(pairs: Iterable[ParamPair], found: Mapping[int, Entries]) -> int:
     """Return the number of steps that were taken, the same for all."""
     steps = []
-    for twin in twins:
-        if "step" not in found[twin.index]:
-            raise ValueError(f"from_torch: torch's state has no step for {twin}.")
-        steps.append((twin, found[twin.index]["step"]))
+    for pair in pairs:
+        if "step" not in found[pair.index]:
+            raise ValueError(f"from_torch: torch's state has no step for {pair}.")
+        steps.append((pair, found[pair.index]["step"]))
     return int(same("step", steps))
 
 
-def same(entry: str, values: Sequence[tuple[Twin, np.ndarray]]) -> np.ndarray:
+def same(entry: str, values: Sequence[tuple[ParamPair, np.ndarray]]) -> np.ndarray:
     """Return the one value that all have."""
     first, expected = values[0]
-    for twin, value in values[1:]:
+    for pair, value in values[1:]:
         if value != expected:
-            raise ValueError(f"from_torch: {entry} is {value} for {twin} and {expected} for {first}; here all have the same.")
+            raise ValueError(f"from_torch: {entry} is {value} for {pair} and {expected} for {first}; here all have the same.")
     return expected
 
 
@@ -65,13 +65,13 @@ def check_step(name: str, step: Any) -> None:
         raise unnamed(ValueError, f"{name} must be a number of steps, a whole number from 0 to {_MOST_STEPS}, got {step}.")
 
 
-def _checked(twin: Twin, name: str, value: Any) -> np.ndarray:
+def _checked(pair: ParamPair, name: str, value: Any) -> np.ndarray:
     """An entry as an array."""
     try:
         array = _array(value)
     except ValueError as error:  # lists of different lengths
-        raise ValueError(f"from_torch: {name} of {twin} is not an array of numbers: {error}") from error
-    of = f"from_torch: {name} of {twin}"
+        raise ValueError(f"from_torch: {name} of {pair} is not an array of numbers: {error}") from error
+    of = f"from_torch: {name} of {pair}"
     if not jnp.issubdtype(array.dtype, np.number):
         raise ValueError(f"{of} is not an array of numbers, but of dtype {array.dtype}.")
     if name in _NUMBERS and array.ndim:
@@ -81,7 +81,7 @@ def _checked(twin: Twin, name: str, value: Any) -> np.ndarray:
     if name in _NOT_NEGATIVE and not np.iscomplexobj(array) and (array < 0).any():
         raise ValueError(f"{of} is negative, {array.min()} at the least: torch makes it of squares, magnitudes or counts.")
     if name == "step":
-        check_step(f"step of {twin}", array)
+        check_step(f"step of {pair}", array)
     return array
 
 

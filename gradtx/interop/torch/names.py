@@ -16,7 +16,7 @@ Names: TypeAlias = Sequence[Name] | Mapping[str, Name]
 """One for each parameter of torch's optimizer, in its order; as a mapping, by the names that torch's model has for them."""
 
 
-class Twin(NamedTuple):
+class ParamPair(NamedTuple):
     """A parameter of torch, by its place in the optimizer, and the one here."""
 
     index: int
@@ -43,7 +43,7 @@ class Twin(NamedTuple):
         return np.transpose(array, np.argsort(self.axes))
 
 
-def twins_of(param_groups: Sequence[Mapping[str, Any]], params: Params, names: Names) -> dict[str, Twin]:
+def param_pairs(param_groups: Sequence[Mapping[str, Any]], params: Params, names: Names) -> dict[str, ParamPair]:
     """Return all pairs, by the path here.
 
     Args:
@@ -52,29 +52,29 @@ def twins_of(param_groups: Sequence[Mapping[str, Any]], params: Params, names: N
       names: see `Names`.
 
     Raises:
-      ValueError: a parameter, here or in torch, has no twin or several.
+      ValueError: a parameter, here or in torch, has no counterpart or several.
     """
     indices = [index for group in param_groups for index in group["params"]]
     shapes = {path: np.shape(p) for path, p in leaves_with_paths(params)}
     listed = _in_order(param_groups, names)
     if len(listed) != len(indices):
         raise unnamed(ValueError, f"torch's optimizer has {len(indices)} parameters, but names has {len(listed)}.")
-    twins: dict[str, Twin] = {}
+    pairs: dict[str, ParamPair] = {}
     for index, (torch_name, name) in zip(indices, listed, strict=True):
         path, axes = (name, None) if isinstance(name, str) else name
         if path not in shapes:
             hint = hints.nearest(path, shapes, otherwise=f"they are {', '.join(shapes)}.")
             raise unnamed(ValueError, f"{torch_name} is said to be {path!r}, which is none of the parameters here; {hint}")
-        if path in twins:
-            raise unnamed(ValueError, f"{path!r} is said to be both {twins[path].torch_name} and {torch_name}.")
+        if path in pairs:
+            raise unnamed(ValueError, f"{path!r} is said to be both {pairs[path].torch_name} and {torch_name}.")
         shape = shapes[path]
         axes = tuple(range(len(shape))) if axes is None else tuple(axes)
         if sorted(axes) != list(range(len(shape))):
             raise unnamed(ValueError, f"{axes} is not an order of the axes of {path!r}, whose shape is {shape}.")
-        twins[path] = Twin(index, torch_name, path, axes, shape)
-    if missing := sorted(shapes.keys() - twins.keys()):
+        pairs[path] = ParamPair(index, torch_name, path, axes, shape)
+    if missing := sorted(shapes.keys() - pairs.keys()):
         raise unnamed(ValueError, f"names has nothing for {missing[0]!r}.")
-    return twins
+    return pairs
 
 
 def _in_order(param_groups: Sequence[Mapping[str, Any]], names: Names) -> list[tuple[str, Name]]:

@@ -11,7 +11,7 @@ from gradtx.interop.torch.adagrad import adagrad
 from gradtx.interop.torch.adam import adam, adamw
 from gradtx.interop.torch.adamax import adamax
 from gradtx.interop.torch.nadam import nadam
-from gradtx.interop.torch.names import Names, twins_of
+from gradtx.interop.torch.names import Names, param_pairs
 from gradtx.interop.torch.radam import radam
 from gradtx.interop.torch.rmsprop import rmsprop
 from gradtx.interop.torch.sgd import sgd
@@ -26,7 +26,7 @@ _ADAM = {"mu": "exp_avg", "nu": "exp_avg_sq"}
 
 
 class Kind(NamedTuple):
-    """A class of torch: its twin here, the options that tell it from the others, its entries by the fields of states here."""
+    """A class of torch: its factory here, the options that tell it from others, its entries by the fields of states here."""
 
     factory: Callable[..., GradientTransformation]
     options: frozenset[str]
@@ -75,13 +75,13 @@ def optimizer_from_torch(state_dict: Mapping[str, Any], params: Params, names: N
       ValueError: the optimizer is none of these, an option is unknown, or the names do not fit.
     """
     groups = state_dict["param_groups"]
-    twins = twins_of(groups, params, names)
+    pairs = param_pairs(groups, params, names)
     kind = kind_of(groups)
     optimizers = {str(k): _of_group(kind, f"group {k}", group) for k, group in enumerate(groups)}
     if len(groups) == 1:
         return optimizers["0"]
     group_of = {index: str(k) for k, group in enumerate(groups) for index in group["params"]}
-    labels = map_with_paths(lambda path, _: group_of[twins[path].index], params)
+    labels = map_with_paths(lambda path, _: group_of[pairs[path].index], params)
     return partition({**optimizers}, labels)
 
 

@@ -70,8 +70,8 @@ def one_cycle_lr(
     ends = _ends(total_steps, epochs, steps_per_epoch, pct_start, anneal_strategy, three_phase)
     first = max_lr / div_factor
     last = first / final_div_factor
-    knots = [first, max_lr, first, last] if three_phase else [first, max_lr, last]
-    return setting("one_cycle_lr", None, lambda count: _annealed(anneal_strategy, ends, knots, count), base=first)
+    levels = [first, max_lr, first, last] if three_phase else [first, max_lr, last]
+    return setting("one_cycle_lr", None, lambda count: _annealed(anneal_strategy, ends, levels, count), base=first)
 
 
 @factory(**_RANGES)
@@ -113,8 +113,8 @@ def one_cycle_momentum(
     del max_lr, div_factor, final_div_factor
     require_momentum(cycle_momentum)
     ends = _ends(total_steps, epochs, steps_per_epoch, pct_start, anneal_strategy, three_phase)
-    knots = [max_momentum, base_momentum, max_momentum, max_momentum][: len(ends) + 1]
-    return schedule(lambda count: _annealed(anneal_strategy, ends, knots, count))
+    levels = [max_momentum, base_momentum, max_momentum, max_momentum][: len(ends) + 1]
+    return schedule(lambda count: _annealed(anneal_strategy, ends, levels, count))
 
 
 def _ends(
@@ -134,10 +134,10 @@ def _ends(
     return ends
 
 
-def _annealed(anneal_strategy: str, ends: list[float], knots: list[Any], count: jax.Array) -> jax.Array:
-    """The value of a step on the way from knot to knot; beyond the step after the last, the last knot."""
-    value = knots[-1]
-    phases = zip(itertools.pairwise([0.0, *ends]), itertools.pairwise(knots), strict=True)
+def _annealed(anneal_strategy: str, ends: list[float], levels: list[Any], count: jax.Array) -> jax.Array:
+    """The value of a step on the way from level to level; beyond the step after the last, the last level."""
+    value = levels[-1]
+    phases = zip(itertools.pairwise([0.0, *ends]), itertools.pairwise(levels), strict=True)
     for k, ((begin, end), (start, stop)) in reversed(list(enumerate(phases))):
         left = _until(end, count) / (end - begin or 1.0)
         weight = cosine(left) if anneal_strategy == "cos" else left

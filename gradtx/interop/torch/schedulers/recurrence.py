@@ -20,7 +20,7 @@ Rate: TypeAlias = Any
 """A learning rate, a float or an array of them."""
 Run: TypeAlias = Callable[[Rate, Any, Any], Rate]
 """`run(lr, since, until)`: the learning rate of step `until` if `lr` is that of step `since`; `lr` if they are one."""
-Found: TypeAlias = Callable[[Rate], Rate]
+RateFn: TypeAlias = Callable[[Rate], Rate]
 
 
 class Scheduler(Function):
@@ -39,12 +39,12 @@ class Scheduler(Function):
       zero: where all but this one multiply, the last step before one at which the learning rate is 0; −1 if there is none.
     """
 
-    def __init__(self, name: str, lr: Rate, begin: Found, run: Run, restart: Found | None = None, **traits: Any):
+    def __init__(self, name: str, lr: Rate, begin: RateFn, run: Run, restart: RateFn | None = None, **traits: Any):
         super().__init__(schedule(lambda count: run(begin(jnp.asarray(lr, float)), 0, count)))
         self.name: str = name
         self.lr: Rate = lr
-        self.begin: Found = begin
-        self.restart: Found = restart or begin
+        self.begin: RateFn = begin
+        self.restart: RateFn = restart or begin
         self.run: Run = run
         self.base: Rate = traits.get("base", lr)
         self.kind: str | None = traits.get("kind")
@@ -58,7 +58,7 @@ def scaling(
     lr: Rate,
     growth: Callable[[Any, Any], Any],
     first: Scalar = 1.0,
-    restart: Found | None = None,
+    restart: RateFn | None = None,
     settled: float = math.inf,
 ) -> Scheduler:
     """Make a scheduler that multiplies: by `first` at step 0, and by `growth(since, until)` from one step to another."""
@@ -104,5 +104,5 @@ def power(factor: Any, exponent: Any) -> jax.Array:
     exponent = jnp.asarray(exponent).astype(float)
     if not (isinstance(factor, int | float) and factor > 0):
         return jnp.asarray(factor, float) ** exponent
-    held = float(np.asarray(factor, exponent.dtype))
-    return held**exponent * jnp.exp(exponent * math.log(factor / held))
+    rounded = float(np.asarray(factor, exponent.dtype))
+    return rounded**exponent * jnp.exp(exponent * math.log(factor / rounded))
