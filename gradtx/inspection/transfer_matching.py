@@ -18,7 +18,7 @@ Fits: TypeAlias = Callable[[Leaf, Leaf], bool]
 
 
 class _Pair(NamedTuple):
-    """A new and an old substate of one family, by their ranks, and the keys under which a leaf of the one fits the other."""
+    """A new and an old substate of equivalent types, by their ranks, and the keys under which a leaf of one fits the other."""
 
     new: int
     old: int
@@ -29,8 +29,8 @@ class _Pair(NamedTuple):
 def matched(new: Sequence[Substate], old: Sequence[Substate], fits: Fits) -> dict[int, Leaf]:
     """Return the old leaf for each position of a new leaf that has one.
 
-    A substate takes from the old ones of its family, beginning with the one that has most for it, then the one of like labels
-    and rank. So a substate may be split among groups, and several be joined. No array of a parameter is taken twice, and what
+    A substate takes from the old ones of equivalent types, beginning with the one that has most for it, then the one of like
+    labels and rank. So a substate may be split among groups, and several be joined. No array of a parameter is taken twice, and what
     is shared by the parameters, such as a count, comes along with one of theirs.
 
     Args:
@@ -54,11 +54,11 @@ def matched(new: Sequence[Substate], old: Sequence[Substate], fits: Fits) -> dic
 
 
 def _pairs(new: Sequence[Substate], old: Sequence[Substate], fits: Fits) -> list[_Pair]:
-    """The pairs of substates of one family, those that belong together first."""
+    """The pairs of substates of equivalent types, those that belong together first."""
     pairs = []
-    for family in dict.fromkeys(substate.family for substate in new):
-        theirs = [position for position, substate in enumerate(old) if substate.family == family]
-        ours = [position for position, substate in enumerate(new) if substate.family == family]
+    for state_type in dict.fromkeys(substate.state_type for substate in new):
+        theirs = [position for position, substate in enumerate(old) if substate.state_type == state_type]
+        ours = [position for position, substate in enumerate(new) if substate.state_type == state_type]
         for rank, position in enumerate(ours):
             for other_rank, other in enumerate(theirs):
                 pair = _pair(position, other, new, old, fits)

@@ -71,7 +71,7 @@ def _why_new(leaf: Leaf, counterparts: Sequence[Leaf], used: Collection[int], wh
 
 
 def _counterparts(substate: Substate, key: Key, others: Sequence[Substate]) -> list[Leaf]:
-    return [other.leaves[key] for other in others if other.family == substate.family and key in other.leaves]
+    return [other.leaves[key] for other in others if other.state_type == substate.state_type and key in other.leaves]
 
 
 def _is_kept(substate: Substate, key: Key, substates: Sequence[Substate], used: Collection[int]) -> bool:
@@ -79,6 +79,6 @@ def _is_kept(substate: Substate, key: Key, substates: Sequence[Substate], used: 
     leaf = substate.leaves[key]
     if leaf.position in used or leaf.parameter is not None:
         return leaf.position in used
-    others = [other for other in substates if other.family == substate.family and are_apart(substate, other, substates)]
+    others = [other for other in substates if other.state_type == substate.state_type and are_apart(substate, other, substates)]
     twins = [twin for twin in _counterparts(substate, key, others) if twin.position in used]
     return any(are_equal(twin.value, leaf.value) for twin in twins)

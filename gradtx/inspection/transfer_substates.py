@@ -20,7 +20,7 @@ IsState: TypeAlias = Callable[[Any, bool], bool]
 
 
 # States that hold the same, where one transformation replaces another.
-_FAMILIES = {
+_EQUIVALENT_TYPES = {
     "InjectHyperparamsState": "InjectStatefulHyperparamsState",
     "WeightDecaySchedule": "ScaleByScheduleState",
     "WrappedScheduleState": "ScaleByScheduleState",
@@ -58,9 +58,9 @@ class Substate:
     leaves: dict[Key, Leaf] = field(default_factory=dict)
 
     @property
-    def family(self) -> str:
-        """The kind, or another one that holds the same."""
-        return _FAMILIES.get(self.kind, self.kind)
+    def state_type(self) -> str:
+        """The kind, or the equivalent one that stands for all that hold the same."""
+        return _EQUIVALENT_TYPES.get(self.kind, self.kind)
 
 
 def substates_of(

@@ -123,5 +123,5 @@ def inner_product(tree_x: Any, tree_y: Any, dtype: Any) -> jax.Array:
 
 def raised(estim_lr: jax.Array, numerator: jax.Array, denominator: jax.Array) -> jax.Array:
     """Return the larger of the estimate and of the fraction: of the estimate alone before any gradient, and after overflow."""
-    known = (denominator > 0) & jnp.isfinite(numerator)
-    return jnp.maximum(estim_lr, jnp.where(known, numerator, 0) / jnp.where(known, denominator, 1))
+    usable = (denominator > 0) & jnp.isfinite(numerator)
+    return jnp.maximum(estim_lr, jnp.where(usable, numerator, 0) / jnp.where(usable, denominator, 1))

@@ -67,8 +67,8 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     """
 
     @tree.lift(like="w v s y w v", same_shapes="p")
-    def remember(g, w, v, s, y, p, *, slot, known):
-        newest_s, newest_y = known * (p - w), known * (g - v)
+    def remember(g, w, v, s, y, p, *, slot, has_previous):
+        newest_s, newest_y = has_previous * (p - w), has_previous * (g - v)
         return p, g, s.at[slot].set(newest_s), y.at[slot].set(newest_y), newest_s, newest_y
 
     @tree.lift
@@ -78,10 +78,10 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     @compiled
     def update(updates: Updates, state: ScaleByLBFGSState, params: Params):
         slot = (state.count - 1) % memory_size
-        known = (state.count > 0).astype(jnp.float32)
+        has_previous = (state.count > 0).astype(jnp.float32)
         kept = (state.params, state.updates, state.diff_params_memory, state.diff_updates_memory)
         # The newest pair is not read from the rings: the compiler would copy these to read what they will hold.
-        p, g, s, y, newest_s, newest_y = remember(updates, *kept, params, slot=slot, known=known)
+        p, g, s, y, newest_s, newest_y = remember(updates, *kept, params, slot=slot, has_previous=has_previous)
         sy, yy = tree.vdot(newest_y, newest_s).real, _square(newest_y)
         # Curvature that is positive beyond rounding, in a pair that did not overflow, and whose ρ is finite.
         counts = (sy > _LEAST_CURVATURE * yy) & (yy > 0) & jnp.isfinite(sy) & jnp.isfinite(1 / sy)

@@ -13,8 +13,8 @@ from gradtx.errors import unnamed
 from gradtx.require import Range
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.paths import places, with_leaves
-from gradtx.tree.patterns import Found, Pattern, check_pattern, first_match, shown
-from gradtx.tree.unmatched import refuse_idle, refuse_unmatched
+from gradtx.tree.patterns import Match, Pattern, check_pattern, first_match, shown
+from gradtx.tree.unmatched import refuse_unmatched, refuse_unused
 
 
 @factory(decay=Range(low=0, high=1))
@@ -88,15 +88,15 @@ def _distances(patterns: tuple[Pattern, ...], leaves: Sequence[tuple[str, Any]])
         if match is None and not tree.is_hole(leaf):
             raise unnamed(ValueError, f"no layer has {path!r}; the patterns are {', '.join(map(shown, patterns))}.")
     layers = {match for match in matches if match is not None}
-    idle = set(range(len(patterns))) - {position for position, _ in layers} if leaves else set()
-    for position in sorted(idle):
-        refuse_idle(patterns[position], leaves)
-    layers |= {(position, ()) for position in idle}  # a function may have its layer where there are holes now
+    unused = set(range(len(patterns))) - {position for position, _ in layers} if leaves else set()
+    for position in sorted(unused):
+        refuse_unused(patterns[position], leaves)
+    layers |= {(position, ()) for position in unused}  # a function may have its layer where there are holes now
     distances = {layer: distance for distance, layer in enumerate(sorted(layers, key=_order, reverse=True))}
     return [None if match is None else distances[match] for match in matches]
 
 
-def _order(layer: tuple[int, Found]) -> Any:
+def _order(layer: tuple[int, Match]) -> Any:
     """By the place of the pattern, then by what it has found: numbers before words."""
     position, found = layer
     return position, [(isinstance(part, str), part) for part in found]

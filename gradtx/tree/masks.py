@@ -46,18 +46,18 @@ def through_mask(
     """
     check_mask(mask, word)
 
-    def seen(tree: Any) -> Any:
+    def visible(tree: Any) -> Any:
         return None if tree is None else mask_out(evaluate_mask(mask, tree, word), tree)
 
     def masked_init(params: Any) -> MaskedState:
-        return MaskedState(init(seen(params)))
+        return MaskedState(init(visible(params)))
 
     @functools.wraps(update)  # so that it requires and reads what `update` does
     def masked_update(updates: Any, state: MaskedState, params: Any = None, **extra_args: Any):
         where = evaluate_mask(mask, updates, word)
         if mask_extra_args:
             extra_args = mask_out_like(where, updates, extra_args)
-        new_updates, inner_state = update(mask_out(where, updates), state.inner_state, seen(params), **extra_args)
+        new_updates, inner_state = update(mask_out(where, updates), state.inner_state, visible(params), **extra_args)
         return fill_masked(where, new_updates, updates), MaskedState(inner_state)
 
     return masked_init, masked_update

@@ -21,7 +21,7 @@ Pattern: TypeAlias = str | re.Pattern[str] | Callable[[str, Any], bool] | tuple[
 - A tuple of patterns: any of them.
 """
 
-Found: TypeAlias = tuple[int | str, ...]
+Match: TypeAlias = tuple[int | str, ...]
 """What a pattern has found in a path: the numbers that are a `#` in its glob, or the groups of its regular expression."""
 
 _TOKEN = re.compile(r"\*\*|\[!?+\]?+[^\]]*\]|.", re.DOTALL)
@@ -46,7 +46,7 @@ def check_pattern(pattern: Pattern) -> None:
         )
 
 
-def find(pattern: Pattern, path: str, leaf: Any) -> Found | None:
+def find(pattern: Pattern, path: str, leaf: Any) -> Match | None:
     """Return what `pattern` finds at a leaf, or None if it does not match. A function never matches a hole."""
     if isinstance(pattern, tuple):
         found = (find(alternative, path, leaf) for alternative in pattern)
@@ -58,7 +58,7 @@ def find(pattern: Pattern, path: str, leaf: Any) -> Found | None:
     return () if not is_hole(leaf) and _holds(pattern, path, leaf) else None
 
 
-def first_match(patterns: Sequence[Pattern], path: str, leaf: Any) -> tuple[int, Found] | None:
+def first_match(patterns: Sequence[Pattern], path: str, leaf: Any) -> tuple[int, Match] | None:
     """Return the position of the first pattern that matches a leaf and what it finds, or None if no pattern does."""
     for position, pattern in enumerate(patterns):
         found = find(pattern, path, leaf)
@@ -74,7 +74,7 @@ def asks_for_leaves(pattern: Pattern) -> bool:
     return not isinstance(pattern, str | re.Pattern)
 
 
-def is_seen(pattern: Pattern, leaves: Sequence[tuple[str, Any]]) -> bool:
+def may_match(pattern: Pattern, leaves: Sequence[tuple[str, Any]]) -> bool:
     """Whether a pattern matches one of these leaves, or may have matched one where there is a hole now."""
     if any(find(pattern, path, leaf) is not None for path, leaf in leaves):
         return True
@@ -113,7 +113,7 @@ def _translated(token: str) -> str:
     return _WILDCARDS.get(token, re.escape(token))
 
 
-def _numbered(match: re.Match[str] | None) -> Found | None:
+def _numbered(match: re.Match[str] | None) -> Match | None:
     """The groups of a match, and numbers as such: layer 10 comes after layer 9."""
     return None if match is None else tuple(int(group) if group.isdecimal() else group for group in match.groups(""))
 

@@ -8,27 +8,27 @@ from typing import Any
 
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
-from gradtx.tree.patterns import Pattern, asks_for_leaves, is_seen, shown
+from gradtx.tree.patterns import Pattern, asks_for_leaves, may_match, shown
 
 _SHOWN = 8  # paths in an error
 
-Places = Sequence[tuple[str, Any]]
-"""The paths of the leaves and the holes of a tree, and what is there."""
+PathLeaf = tuple[str, Any]
+"""The path of a leaf or of a hole of a tree, and what is there."""
 
 
-def is_whole(places: Places) -> bool:
+def is_whole(places: Sequence[PathLeaf]) -> bool:
     """Whether a tree has leaves, and no mask has left holes among them: only then is it wrong to match nothing."""
     return bool(places) and not any(is_hole(leaf) and leaf is not None for _, leaf in places)
 
 
-def refuse_unmatched(patterns: Iterable[Pattern], places: Places) -> None:
+def refuse_unmatched(patterns: Iterable[Pattern], places: Sequence[PathLeaf]) -> None:
     """Raise `ValueError` for the first pattern that matches nothing, and would match nothing in a hole."""
     for pattern in patterns:
-        if not is_seen(pattern, places):
+        if not may_match(pattern, places):
             raise unnamed(ValueError, nothing_matches(pattern, places))
 
 
-def refuse_idle(pattern: Pattern, places: Places) -> None:
+def refuse_unused(pattern: Pattern, places: Sequence[PathLeaf]) -> None:
     """Raise `ValueError` unless a pattern that got no leaf may match one where there is a hole now."""
     refuse_unmatched([pattern], places)
     if not (asks_for_leaves(pattern) and any(is_hole(leaf) for _, leaf in places)):
@@ -36,9 +36,9 @@ def refuse_idle(pattern: Pattern, places: Places) -> None:
         raise unnamed(ValueError, message)
 
 
-def nothing_matches(pattern: Pattern, places: Places) -> str:
+def nothing_matches(pattern: Pattern, places: Sequence[PathLeaf]) -> str:
     """Return sentences that say so of a pattern, with what was meant, maybe, and the paths that are nearest to it."""
-    close = next((other for other in _relatives(pattern, places) if is_seen(other, places)), None)
+    close = next((other for other in _relatives(pattern, places) if may_match(other, places)), None)
     hint = "." if close is None else f"; did you mean {shown(close)}?"
     paths = [path for path, _ in places]
     text = pattern.pattern if isinstance(pattern, re.Pattern) else pattern
@@ -54,7 +54,7 @@ def listed(paths: Sequence[str]) -> str:
     return ", ".join(map(repr, paths[:_SHOWN])) + more
 
 
-def _relatives(pattern: Pattern, places: Places) -> Iterator[Pattern]:
+def _relatives(pattern: Pattern, places: Sequence[PathLeaf]) -> Iterator[Pattern]:
     """Patterns that might have been meant."""
     if isinstance(pattern, re.Pattern):
         with contextlib.suppress(re.error):  # flags within the pattern must stay at its start

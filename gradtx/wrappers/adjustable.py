@@ -47,7 +47,7 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
         state = set_hyperparams(tx, state, {"adamw.learning_rate": 3e-4})       # nothing compiles again
         hyperparams(tx, state)["adamw.b1"]
 
-    `hyperparams` says what their paths are. Every number given for a float is held in the state, as an array of
+    `hyperparams` says what their paths are. Every number given for a float is stored in the state, as an array of
     the default float dtype whatever that of the parameters (`inject_hyperparams` says what it means for a decay). Whole
     numbers, and what decides what is computed, are compiled in. Schedules of `inner` go on as they are, and can be overridden.
     Many runs of different hyperparameters are one `vmap`:

@@ -30,7 +30,7 @@ from gradtx.recipe import Recipe, Value
 from gradtx.schedules.scaled import scaled_schedule
 from gradtx.tree.paths import places, with_leaves
 from gradtx.tree.patterns import Pattern, check_pattern, first_match
-from gradtx.tree.unmatched import is_whole, refuse_idle, refuse_unmatched
+from gradtx.tree.unmatched import is_whole, refuse_unmatched, refuse_unused
 from gradtx.wrappers.partition import partitioned
 
 
@@ -220,7 +220,7 @@ def _labels(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]], rest: Gr
             _check_rest(path, groups, rest, strict)
     for position, pattern in enumerate(checked):
         if position not in positions and groups[position] is not rest:
-            refuse_idle(pattern, leaves)
+            refuse_unused(pattern, leaves)
     return [
         (None if tree.is_hole(leaf) else rest.label) if position is None else groups[position].label
         for (_, leaf), position in zip(leaves, positions, strict=True)

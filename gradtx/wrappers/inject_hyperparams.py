@@ -140,7 +140,7 @@ def inject_hyperparams(
     All else is given to `inner_factory` as it is: what is in `static_args`, and a number that it looks at, as in an `if`.
 
     Hyperparameters are float32 whatever the dtype of the params: in bfloat16 a decay of 0.999 is 1. All that is computed is
-    exact for the number that is held, which is not 0.999: its 1 − b2 is smaller by 1.3e-5 of it, and that of 0.9999 by 1.7e-4.
+    exact for the number that is stored, which is not 0.999: its 1 − b2 is smaller by 1.3e-5 of it, and of 0.9999 by 1.7e-4.
     In averages whose bias is corrected this cancels; where it matters, make the argument static.
 
     Args:

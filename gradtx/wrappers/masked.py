@@ -13,7 +13,7 @@ from gradtx.core import (
 )
 from gradtx.tree.masks import Mask, evaluate_mask, mask_out, through_mask
 from gradtx.tree.paths import places, with_leaves
-from gradtx.tree.patterns import Pattern, check_pattern, first_match, is_seen
+from gradtx.tree.patterns import Pattern, check_pattern, first_match, may_match
 from gradtx.tree.unmatched import is_whole, nothing_matches
 
 
@@ -41,11 +41,11 @@ def behind_mask(inner: Transformation, mask: Mask, mask_extra_args: bool = False
     """Make the pair of functions of `masked`."""
     inner = with_extra_args_support(inner)
 
-    def seen(params: Params) -> list[Params]:
+    def visible_params(params: Params) -> list[Params]:
         return [mask_out(evaluate_mask(mask, params), params)]
 
     init, update = through_mask(mask, *inner, mask_extra_args=mask_extra_args)
-    return GradientTransformationExtraArgs(init, forwards_to(inner, seen=seen)(update))
+    return GradientTransformationExtraArgs(init, forwards_to(inner, seen=visible_params)(update))
 
 
 @factory
@@ -97,7 +97,7 @@ def _mask(owner: str, patterns: tuple[Pattern, ...], where_matched: bool) -> Cal
     def mask(tree: Any) -> Any:
         leaves = places(tree)
         for pattern in patterns if is_whole(leaves) else ():
-            if not is_seen(pattern, leaves):  # whoever the mask is for, the pattern is its own mistake
+            if not may_match(pattern, leaves):  # whoever the mask is for, the pattern is its own mistake
                 raise ValueError(f"{owner}: {nothing_matches(pattern, leaves)}")
         matched = [first_match(patterns, path, leaf) is not None for path, leaf in leaves]
         return with_leaves(tree, [is_matched is where_matched for is_matched in matched])

@@ -110,10 +110,10 @@ def partitioned(
     def shares(params: Params) -> dict[Hashable, Any]:
         """What each label sees of the parameters."""
         where = masks(params)
-        idle = [label for label, spare in dispensable.items() if not any(jax.tree.leaves(where[label])) and spare(params)]
-        return {label: mask_out(own, params) for label, own in where.items() if label not in idle}
+        unused = [label for label, spare in dispensable.items() if not any(jax.tree.leaves(where[label])) and spare(params)]
+        return {label: mask_out(own, params) for label, own in where.items() if label not in unused}
 
-    def seen(params: Params) -> list[Params]:
+    def visible_params(params: Params) -> list[Params]:
         return list(shares(params).values())
 
     def init(params: Params) -> PartitionState:
@@ -125,7 +125,7 @@ def partitioned(
         kept = [label for label in inners if label not in dispensable or label in state.inner_states]
         return [Part(label, supported(inners[label]), state.inner_states[label].inner_state) for label in kept]
 
-    @forwards_to(*inners.values(), parts=parts, seen=seen)
+    @forwards_to(*inners.values(), parts=parts, seen=visible_params)
     def update(updates: Updates, state: PartitionState, params: Params | None = None, **extra_args: Any):
         params_masks = None if params is None else masks(params)
         new_updates, inner_states = updates, new_states()
