@@ -30,8 +30,8 @@ def matched(new: Sequence[Substate], old: Sequence[Substate], fits: Fits) -> dic
     """Return the old leaf for each position of a new leaf that has one.
 
     A substate takes from the old ones of equivalent types, beginning with the one that has most for it, then the one of like
-    labels and rank. So a substate may be split among groups, and several be joined. No array of a parameter is taken twice, and what
-    is shared by the parameters, such as a count, comes along with one of theirs.
+    labels and rank. So a substate may be split among groups, and several be joined. No array of a parameter is taken twice, and
+    what is shared by the parameters, such as a count, comes along with one of theirs.
 
     Args:
       new: the substates of the new state.
