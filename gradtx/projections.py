@@ -27,8 +27,7 @@ def projection_box(tree: Any, lower: Any, upper: Any) -> Any:
 
     Args:
       tree: x.
-      lower: a number, or a tree like x or broadcast to it.
-      upper: a number, or a tree like x or broadcast to it.
+      lower, upper: numbers, or trees like x or broadcast to it.
     """
     return _on_leaves(jnp.clip, tree, _bound(lower, tree), _bound(upper, tree))
 
@@ -122,8 +121,7 @@ def projection_l1_sphere(tree: Any, scale: Any = 1) -> Any:
       scale: the radius, at least 0.
 
     References:
-      Duchi et al., Efficient Projections onto the l1-Ball for Learning in High Dimensions, 2008,
-        https://doi.org/10.1145/1390156.1390191
+      Duchi et al., 2008, https://doi.org/10.1145/1390156.1390191
     """
     require.in_range("scale", scale, require.NONNEGATIVE)
     moduli = projection_simplex(trees.map_leaves(jnp.abs, tree), scale)
@@ -139,8 +137,7 @@ def projection_l1_ball(tree: Any, scale: Any = 1) -> Any:
       scale: the radius, at least 0.
 
     References:
-      Duchi et al., Efficient Projections onto the l1-Ball for Learning in High Dimensions, 2008,
-        https://doi.org/10.1145/1390156.1390191
+      Duchi et al., 2008, https://doi.org/10.1145/1390156.1390191
     """
     require.in_range("scale", scale, require.NONNEGATIVE)
     inside = trees.norm(tree, ord=1) <= scale

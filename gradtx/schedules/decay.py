@@ -62,11 +62,8 @@ def polynomial_schedule(
         f(t) = end_value + (init_value − end_value)·r(t)^power
 
     Args:
-      init_value: value until `transition_begin`.
-      end_value: value from `transition_begin + transition_steps` on.
+      init_value, end_value, transition_steps, transition_begin: as in `linear_schedule`.
       power: of the polynomial; 1 is a line, 2 falls fast first and slowly at the end.
-      transition_steps: how many steps the transition takes; with 0 or fewer there is none, and the value stays `init_value`.
-      transition_begin: the step at which it begins.
 
     Raises:
       ValueError: `transition_begin`, or the power, is negative.

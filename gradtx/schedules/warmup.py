@@ -86,14 +86,9 @@ def warmup_exponential_decay_schedule(
     """Linear warm-up, then an `exponential_decay` whose steps count from the end of the warm-up.
 
     Args:
-      init_value: value at step 0.
-      peak_value: value at step `warmup_steps`.
-      warmup_steps: how many steps the line takes; 0 for none.
-      transition_steps: see `exponential_decay`, as for what follows.
-      decay_rate: the factor.
+      init_value, peak_value, warmup_steps: as in `warmup_cosine_decay_schedule`.
+      transition_steps, decay_rate, staircase, end_value: as in `exponential_decay`, for what follows.
       transition_begin: how many steps the peak lasts.
-      staircase: whether the value jumps.
-      end_value: where the decay is cut off.
 
     Raises:
       ValueError: `warmup_steps`, `transition_begin` or `decay_rate` is negative.
@@ -172,18 +167,13 @@ def cosine_onecycle_schedule(
     `peak_value / (div_factor · final_div_factor)` at the end. `OneCycleLR` of PyTorch has this shape.
 
     Args:
-      transition_steps: how many steps the cycle takes.
-      peak_value: the largest value.
-      pct_start: when the peak is reached, as a fraction of the cycle.
-      div_factor: the peak over the first value.
-      final_div_factor: the first value over the last.
+      transition_steps, peak_value, pct_start, div_factor, final_div_factor: as in `linear_onecycle_schedule`.
 
     Raises:
       ValueError: an argument is out of its range.
 
     References:
-      Smith and Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2018,
-      https://arxiv.org/abs/1708.07120
+      Smith and Topin, 2018, https://arxiv.org/abs/1708.07120
     """
     low = peak_value / div_factor
     breakpoints = [(0, low), (int(pct_start * transition_steps), peak_value), (transition_steps, low / final_div_factor)]

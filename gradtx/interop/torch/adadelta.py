@@ -18,11 +18,9 @@ def adadelta(
     """Descend as torch's Adadelta does: `scale_by_adadelta`, with the learning rate 1 of the paper.
 
     Args:
-      lr: learning rate, a number or a schedule.
+      lr, weight_decay, maximize: as in `adam`.
       rho: decay of both means.
       eps: added inside of both roots.
-      weight_decay: factor of the penalty.
-      maximize: whether to ascend.
 
     Raises:
       ValueError: a number is out of its range.

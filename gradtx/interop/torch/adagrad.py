@@ -26,12 +26,10 @@ def adagrad(
     first, with torch's each first step has the length lr.
 
     Args:
-      lr: learning rate, a number or a schedule.
+      lr, weight_decay, maximize: as in `adam`.
       lr_decay: how fast the learning rate falls.
-      weight_decay: factor of the penalty.
       initial_accumulator_value: s at the start.
       eps: added outside of the root.
-      maximize: whether to ascend.
 
     Raises:
       ValueError: a number is out of its range.

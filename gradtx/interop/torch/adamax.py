@@ -17,11 +17,9 @@ def adamax(
     """Descend as torch's Adamax does: `scale_by_adamax`, as in Optax. Keras adds eps to the maximum, not to its arguments.
 
     Args:
-      lr: learning rate, a number or a schedule.
+      lr, weight_decay, maximize: as in `adam`.
       betas: decays of the mean of the gradient and of its largest magnitude.
       eps: added to each magnitude.
-      weight_decay: factor of the penalty.
-      maximize: whether to ascend.
 
     Raises:
       ValueError: a number is out of its range.

@@ -22,13 +22,8 @@ def nadam(
     product of the momenta in its default dtype, float32.
 
     Args:
-      lr: learning rate, a number or a schedule.
-      betas: decays of the means of the gradient and of its square.
-      eps: added outside of the root.
-      weight_decay: factor of the penalty, or of the decay.
+      lr, betas, eps, weight_decay, decoupled_weight_decay, maximize: as in `adam`.
       momentum_decay: how fast the momentum rises.
-      decoupled_weight_decay: whether the weight decay is that of AdamW.
-      maximize: whether to ascend.
 
     Raises:
       ValueError: a number is out of its range.

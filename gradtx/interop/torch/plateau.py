@@ -44,7 +44,7 @@ def reduce_lr_on_plateau(
     *,
     every: int = 1,
 ) -> GradientTransformationExtraArgs:
-    """Scale the updates of an optimizer as if its learning rate fell whenever a value, such as the loss, stops to improve.
+    """Scale the updates of an optimizer as if its learning rate fell whenever a value, such as the loss, stops improving.
 
         u = g · learning_rate / lr
         better = value < best · (1 − threshold)                    "rel"; best − threshold with "abs"

@@ -18,12 +18,8 @@ def radam(
     """Descend as torch's RAdam does: `scale_by_radam` whose eps is added to √v before the bias is corrected.
 
     Args:
-      lr: learning rate, a number or a schedule.
-      betas: decays of the means of the gradient and of its square.
+      lr, betas, weight_decay, decoupled_weight_decay, maximize: as in `adam`.
       eps: added outside of the root, before the correction.
-      weight_decay: factor of the penalty, or of the decay.
-      decoupled_weight_decay: whether the weight decay is that of AdamW.
-      maximize: whether to ascend.
 
     Raises:
       ValueError: a number is out of its range.

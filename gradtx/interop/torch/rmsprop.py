@@ -28,13 +28,11 @@ def rmsprop(
     already.
 
     Args:
-      lr: learning rate, a number or a schedule.
+      lr, weight_decay, maximize: as in `adam`.
       alpha: decay of the mean of the square.
       eps: added outside of the root.
-      weight_decay: factor of the penalty.
       momentum: what is kept of t, a number or a schedule.
       centered: whether to divide by the standard deviation, √(v − m²) + eps, instead of √v + eps.
-      maximize: whether to ascend.
 
     Raises:
       ValueError: a number is out of its range.

@@ -53,10 +53,7 @@ def get_cosine_with_min_lr_schedule_with_warmup(
     """Rise along a line from 0, then fall along half a cosine to the least value: `min_lr`, or `min_lr_rate` times `lr`.
 
     Args:
-      lr: value at step `num_warmup_steps`.
-      num_warmup_steps: how many steps the rise takes; 0 for none.
-      num_training_steps: how many steps both take together; beyond it the value rises again.
-      num_cycles: how many waves there are; 0.5 is one fall.
+      lr, num_warmup_steps, num_training_steps, num_cycles: as in `get_cosine_schedule_with_warmup`.
       min_lr: the least value; give either this or `min_lr_rate`.
       min_lr_rate: the least value as a fraction of `lr`.
 
@@ -87,11 +84,8 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
 
     Args:
       lr: the largest value.
-      num_warmup_steps: how many steps the rise takes; 0 for none.
-      num_training_steps: how many steps both take together; beyond it the value rises again.
-      num_cycles: how many waves there are; 0.5 is one fall.
-      min_lr: the least value of the cosine; give either this or `min_lr_rate`.
-      min_lr_rate: the least value of the cosine as a fraction of `lr`.
+      num_warmup_steps, num_training_steps, num_cycles: as in `get_cosine_schedule_with_warmup`.
+      min_lr, min_lr_rate: as in `get_cosine_with_min_lr_schedule_with_warmup`.
       warmup_lr_rate: the first value as a fraction of `lr`; by default one over `num_warmup_steps`.
 
     Raises:

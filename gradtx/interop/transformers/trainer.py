@@ -30,12 +30,9 @@ def trainer_adamw(
 
     Args:
       learning_rate: a number or a schedule.
-      weight_decay: fraction of the parameters in a step, before the learning rate.
-      adam_beta1: decay of the mean of the gradient.
-      adam_beta2: decay of the mean of its square.
-      adam_epsilon: added outside of the root.
+      weight_decay, mask: as in `gradtx.adamw`.
+      adam_beta1, adam_beta2, adam_epsilon: `b1`, `b2` and `eps` of `gradtx.adamw`.
       max_grad_norm: the largest norm of all gradients together; 0 for any.
-      mask: which parameters decay: a tree of bools, or a function of the parameters that returns one; None for all.
 
     Raises:
       ValueError: a number is out of its range.

@@ -47,9 +47,7 @@ def cyclic_lr(
       gamma: of the scale of "exp_range".
       scale_fn: another scale, a function; `mode` is then not read.
       scale_mode: whether `scale_fn` is a function of the cycle or of the step.
-      cycle_momentum: not read here, nor are the next two: see `cyclic_momentum`.
-      base_momentum: not read.
-      max_momentum: not read.
+      cycle_momentum, base_momentum, max_momentum: not read here: see `cyclic_momentum`.
 
     Raises:
       ValueError: a mode is unknown, or a number of steps is out of its range.
@@ -83,14 +81,8 @@ def cyclic_momentum(
     Give it to an optimizer as `momentum=`, or as the first of `betas=`.
 
     Args:
-      base_lr: as for `cyclic_lr`; not read.
-      max_lr: not read.
-      step_size_up: see `cyclic_lr`.
-      step_size_down: see `cyclic_lr`.
-      mode: see `cyclic_lr`.
-      gamma: see `cyclic_lr`.
-      scale_fn: see `cyclic_lr`.
-      scale_mode: see `cyclic_lr`.
+      base_lr, max_lr: not read.
+      step_size_up, step_size_down, mode, gamma, scale_fn, scale_mode: as in `cyclic_lr`.
       cycle_momentum: True; otherwise torch leaves the optimizer its momentum, which is a number.
       base_momentum: the lowest.
       max_momentum: the highest, at step 0.

@@ -48,13 +48,10 @@ def one_cycle_lr(
     Args:
       max_lr: the highest.
       total_steps: how many steps there are; or else give `epochs` and `steps_per_epoch`, whose product they are.
-      epochs: see `total_steps`.
-      steps_per_epoch: see `total_steps`.
+      epochs, steps_per_epoch: see `total_steps`.
       pct_start: which fraction of the steps the rise takes.
       anneal_strategy: "cos" for half cosines, "linear" for lines.
-      cycle_momentum: not read here, nor are the next two: see `one_cycle_momentum`.
-      base_momentum: not read.
-      max_momentum: not read.
+      cycle_momentum, base_momentum, max_momentum: not read here: see `one_cycle_momentum`.
       div_factor: the highest over the first.
       final_div_factor: the first over the last.
       three_phase: whether it comes back to where it began, in as many steps, before it falls below.
@@ -94,17 +91,11 @@ def one_cycle_momentum(
     Give it to an optimizer as `momentum=`, or as the first of `betas=`.
 
     Args:
-      max_lr: as for `one_cycle_lr`; not read, nor are the other numbers of the learning rate.
-      total_steps: see `one_cycle_lr`.
-      epochs: see `one_cycle_lr`.
-      steps_per_epoch: see `one_cycle_lr`.
-      pct_start: see `one_cycle_lr`.
-      anneal_strategy: see `one_cycle_lr`.
+      max_lr, div_factor, final_div_factor: not read.
+      total_steps, epochs, steps_per_epoch, pct_start, anneal_strategy: as in `one_cycle_lr`.
       cycle_momentum: True; otherwise torch leaves the optimizer its momentum, which is a number.
       base_momentum: the lowest.
       max_momentum: the highest, at the first step and the last.
-      div_factor: not read.
-      final_div_factor: not read.
       three_phase: see `one_cycle_lr`; the momentum stays in the third phase.
 
     Raises:
