@@ -31,7 +31,7 @@ def adam(
       weight_decay: factor of the penalty, or of the decay.
       amsgrad: whether to divide by the largest mean so far.
       maximize: whether to ascend.
-      decoupled_weight_decay: whether this is AdamW.
+      decoupled_weight_decay: whether the weight decay is that of AdamW.
 
     Raises:
       ValueError: a number is out of its range.
