@@ -12,7 +12,7 @@ from gradtx.inspection.transfer_matching import matched, misfit, taken_over
 from gradtx.inspection.transfer_report import TransferReport, report_of
 from gradtx.inspection.transfer_substates import Leaf, Substate, containers_of, parameter_of, states_for, substates_of
 from gradtx.tree.paths import leaves_with_paths
-from gradtx.tree.patterns import Pattern, check_pattern, find
+from gradtx.tree.patterns import Pattern, check_pattern, finder
 from gradtx.tree.unmatched import listed, nothing_matches
 from gradtx.wrappers.lookahead import is_pair
 
@@ -154,7 +154,8 @@ def _chosen(owner: str, pattern: Pattern | bool, params: Params) -> Callable[[st
         return lambda path: bool(pattern)
     check_pattern(pattern)
     leaves = leaves_with_paths(_model(params))
-    paths = {path for path, leaf in leaves if find(pattern, path, leaf) is not None}
+    find = finder(pattern)
+    paths = {path for path, leaf in leaves if find(path, leaf) is not None}
     if not paths:
         raise ValueError(f"{owner}: {nothing_matches(pattern, leaves)}")
     return paths.__contains__

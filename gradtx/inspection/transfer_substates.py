@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeAlias
 from jax.tree_util import DictKey, GetAttrKey, keystr
 
 from gradtx.core.hyperparameters import numbered
-from gradtx.tree.holes import is_hole
 from gradtx.tree.paths import is_box, path_of
 from gradtx.tree.search import NamedTupleKey, Step, is_leaf, is_namedtuple, walk
 
@@ -125,7 +124,7 @@ def containers_of(tree: Any) -> frozenset[str]:
 
 def _leaves(tree: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
     """The leaves in the order of `jax.tree.leaves`, each with the steps that lead to it."""
-    return ((steps, node) for steps, node in walk(tree) if not is_hole(node) and is_leaf(node))
+    return ((steps, node) for steps, node in walk(tree) if is_leaf(node))
 
 
 def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[Step, ...], tuple[Step, ...]]:

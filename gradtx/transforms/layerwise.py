@@ -13,7 +13,7 @@ from gradtx.errors import unnamed
 from gradtx.require import Range
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.paths import places, with_leaves
-from gradtx.tree.patterns import Match, Pattern, check_pattern, first_match, shown
+from gradtx.tree.patterns import Match, Pattern, check_pattern, first_matches, shown
 from gradtx.tree.unmatched import refuse_unmatched, refuse_unused
 
 
@@ -82,14 +82,14 @@ def scale_by_layer_decay(decay: float | jax.Array, layers: Sequence[Pattern]) ->
 
 def _distances(patterns: tuple[Pattern, ...], leaves: Sequence[tuple[str, Any]]) -> list[int | None]:
     """How many layers come after that of each leaf; None for a hole that no pattern matches."""
-    refuse_unmatched(patterns if leaves else (), leaves)
-    matches = [first_match(patterns, path, leaf) for path, leaf in leaves]
+    matches = first_matches(patterns, leaves)
+    layers = {match for match in matches if match is not None}
+    unused = sorted(set(range(len(patterns))) - {position for position, _ in layers}) if leaves else []
+    refuse_unmatched([patterns[position] for position in unused], leaves)
     for (path, leaf), match in zip(leaves, matches, strict=True):
         if match is None and not tree.is_hole(leaf):
             raise unnamed(ValueError, f"no layer has {path!r}; the patterns are {', '.join(map(shown, patterns))}.")
-    layers = {match for match in matches if match is not None}
-    unused = set(range(len(patterns))) - {position for position, _ in layers} if leaves else set()
-    for position in sorted(unused):
+    for position in unused:
         refuse_unused(patterns[position], leaves)
     layers |= {(position, ()) for position in unused}  # a function may have its layer where there are holes now
     distances = {layer: distance for distance, layer in enumerate(sorted(layers, key=_order, reverse=True))}

@@ -46,25 +46,33 @@ def check_pattern(pattern: Pattern) -> None:
         )
 
 
-def find(pattern: Pattern, path: str, leaf: Any) -> Match | None:
-    """Return what `pattern` finds at a leaf, or None if it does not match. A function never matches a hole."""
+def finder(pattern: Pattern) -> Callable[[str, Any], Match | None]:
+    """Return what finds something at a leaf, given its path and itself: None if `pattern` does not match.
+
+    A function never matches a hole. For many leaves ask once: a glob is compiled here.
+    """
     if isinstance(pattern, tuple):
-        found = (find(alternative, path, leaf) for alternative in pattern)
-        return next((one for one in found if one is not None), None)
+        finders = [finder(alternative) for alternative in pattern]
+        return lambda path, leaf: next((found for find in finders if (found := find(path, leaf)) is not None), None)
     if isinstance(pattern, str):
-        return _numbered(_regex(pattern).fullmatch(f"/{path}" if path else ""))
+        glob = _regex(pattern).fullmatch
+        return lambda path, leaf: _numbered(glob(f"/{path}" if path else ""))
     if isinstance(pattern, re.Pattern):
-        return _numbered(pattern.fullmatch(path))
-    return () if not is_hole(leaf) and _holds(pattern, path, leaf) else None
+        return lambda path, leaf: _numbered(pattern.fullmatch(path))
+    return lambda path, leaf: () if not is_hole(leaf) and _holds(pattern, path, leaf) else None
 
 
-def first_match(patterns: Sequence[Pattern], path: str, leaf: Any) -> tuple[int, Match] | None:
-    """Return the position of the first pattern that matches a leaf and what it finds, or None if no pattern does."""
-    for position, pattern in enumerate(patterns):
-        found = find(pattern, path, leaf)
-        if found is not None:
-            return position, found
-    return None
+def first_matches(patterns: Sequence[Pattern], leaves: Sequence[tuple[str, Any]]) -> list[tuple[int, Match] | None]:
+    """Return for each leaf the position of the first pattern that matches it and what it finds, or None if no pattern does."""
+    finders = list(enumerate(map(finder, patterns)))
+
+    def first(path: str, leaf: Any) -> tuple[int, Match] | None:
+        for position, find in finders:
+            if (found := find(path, leaf)) is not None:
+                return position, found
+        return None
+
+    return [first(path, leaf) for path, leaf in leaves]
 
 
 def asks_for_leaves(pattern: Pattern) -> bool:
@@ -76,7 +84,8 @@ def asks_for_leaves(pattern: Pattern) -> bool:
 
 def may_match(pattern: Pattern, leaves: Sequence[tuple[str, Any]]) -> bool:
     """Whether a pattern matches one of these leaves, or may have matched one where there is a hole now."""
-    if any(find(pattern, path, leaf) is not None for path, leaf in leaves):
+    find = finder(pattern)
+    if any(find(path, leaf) is not None for path, leaf in leaves):
         return True
     return asks_for_leaves(pattern) and any(is_hole(leaf) for _, leaf in leaves)
 

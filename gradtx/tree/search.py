@@ -40,19 +40,22 @@ class Step(NamedTuple):
     key: Any
 
 
-def walk(tree: Any, stop: Callable[[Any], bool] = lambda node: False) -> Iterator[tuple[tuple[Step, ...], Any]]:
+def walk(
+    tree: Any, stop: Callable[[Any], bool] = lambda node: False, *, holes: bool = False
+) -> Iterator[tuple[tuple[Step, ...], Any]]:
     """Yield a tree and all parts of it with the steps that lead there: from the top, leaves in the order of `jax.tree.leaves`.
 
     Args:
       tree: a state, or any tree.
       stop: of what nothing below is visited.
+      holes: whether holes are visited. Of parameters in many groups each state has mostly holes.
     """
     waiting: list[tuple[tuple[Step, ...], Any]] = [((), tree)]  # not one generator in another, which takes longer at each depth
     while waiting:
         steps, node = waiting.pop()
         yield steps, node
         if not stop(node):
-            waiting += [((*steps, Step(node, key)), child) for key, child in reversed(_children(node))]
+            waiting += [((*steps, Step(node, key)), child) for key, child in reversed(_children(node, holes))]
 
 
 def is_leaf(node: Any) -> bool:
@@ -70,7 +73,7 @@ def get_all_with_path(tree: Any, key: Any, filtering: Filtering | None = None) -
       filtering: a function of the path and the value; what it is false for is left out. A path holds `DictKey`,
         `SequenceKey` and `GetAttrKey` of `jax.tree_util`, and `NamedTupleKey`; `jax.tree_util.keystr` prints it.
     """
-    named = [(_path(steps), node) for steps, node in walk(tree) if key in _names(steps, node)]
+    named = [(_path(steps), node) for steps, node in walk(tree, holes=True) if _is_named(key, steps, node)]
     return named if filtering is None else [(path, node) for path, node in named if filtering(path, node)]
 
 
@@ -189,41 +192,39 @@ def _replaced(node: Any, values: Mapping[Path, Any]) -> Any:
 _ARRAYS = (jax.Array, np.ndarray, jax.ShapeDtypeStruct, bool, int, float)
 
 
-def _children(node: Any) -> list[tuple[Any, Any]]:
+def _children(node: Any, holes: bool = True) -> list[tuple[Any, Any]]:
     """The keys and the nodes directly below a node: JAX's, but the key of a NamedTuple says which NamedTuple."""
     if is_hole(node) or isinstance(node, _ARRAYS):
         return []
     if type(node) in (tuple, list):
-        return [(SequenceKey(k), child) for k, child in enumerate(node)]
-    if type(node) is dict and all(type(key) is str for key in node):  # others are sorted by JAX's own rules
-        return [(DictKey(key), node[key]) for key in sorted(node)]
+        return [(SequenceKey(k), child) for k, child in enumerate(node) if holes or not is_hole(child)]
+    if type(node) is dict and {*map(type, node)} <= {str}:  # others are sorted by JAX's own rules
+        return [(DictKey(key), node[key]) for key in sorted(node) if holes or not is_hole(node[key])]
     below, structure = jax.tree_util.tree_flatten_with_path(node, is_leaf=lambda child: child is not node)
     if jax.tree_util.treedef_is_leaf(structure):
         return []
     if is_namedtuple(node):
-        return [(NamedTupleKey(type(node).__name__, key.name), child) for (key,), child in below]
-    return [(key, child) for (key,), child in below]
+        below = [((NamedTupleKey(type(node).__name__, key.name),), child) for (key,), child in below]
+    return [(key, child) for (key,), child in below if holes or not is_hole(child)]
 
 
 def _path(steps: tuple[Step, ...]) -> Path:
     return tuple(step.key for step in steps)
 
 
-def _names(steps: tuple[Step, ...], node: Any) -> list[Any]:
-    """What a node is called: by the last step to it, in full if that goes into a NamedTuple, and by its type if it is one."""
+def _is_named(wanted: Any, steps: tuple[Step, ...], node: Any) -> bool:
+    """Whether a node is called so: by the last step to it, in full if that goes into a NamedTuple, or by its type if it is one."""
+    if type(node).__name__ == wanted and is_namedtuple(node):
+        return True
     key = steps[-1].key if steps else None
-    own = [type(node).__name__] if is_namedtuple(node) else []
-    if isinstance(key, NamedTupleKey):
-        return [key.name, str(key), *own]
-    return [*_name((key,)), *own]
+    return wanted in _name(key) or (isinstance(key, NamedTupleKey) and wanted == str(key))
 
 
-def _name(path: Path) -> tuple[Any, ...]:
-    """The name that the last step of a path gives, if any."""
-    match path[-1:]:
-        case (DictKey(key=name) | NamedTupleKey(name=name) | GetAttrKey(name=name),):
-            return (name,)
-    return ()
+def _name(key: Any) -> tuple[Any, ...]:
+    """The name that a step of a path gives, if any."""
+    if isinstance(key, DictKey):
+        return (key.key,)
+    return (key.name,) if isinstance(key, NamedTupleKey | GetAttrKey) else ()
 
 
 def _full_name(path: Path) -> tuple[str, ...]:
@@ -246,5 +247,5 @@ def _why_nothing(tree: Any, key: str) -> str:
     found = get_all_with_path(tree, key)
     if found:
         return f"filtering leaves none of the {len(found)} values that are named {key!r}: {_listed(path for path, _ in found)}."
-    names = dict.fromkeys(str(name) for steps, _ in walk(tree) for name in _name(_path(steps[-1:])))
+    names = dict.fromkeys(str(name) for steps, _ in walk(tree, holes=True) for name in _name(steps[-1].key if steps else None))
     return f"nothing is named {key!r}; there are {', '.join(names) or 'no names'}."

@@ -29,7 +29,7 @@ from gradtx.errors import naming, unnamed
 from gradtx.recipe import Recipe, Value
 from gradtx.schedules.scaled import scaled_schedule
 from gradtx.tree.paths import places, with_leaves
-from gradtx.tree.patterns import Pattern, check_pattern, first_match
+from gradtx.tree.patterns import Pattern, check_pattern, first_matches
 from gradtx.tree.unmatched import is_whole, refuse_unmatched, refuse_unused
 from gradtx.wrappers.partition import partitioned
 
@@ -211,16 +211,16 @@ def _is_learning_rate(argument: str) -> bool:
 def _labels(groups: Sequence[Group], leaves: Sequence[tuple[str, Any]], rest: Group, strict: bool) -> list[str | None]:
     """The label of each leaf: that of its group, or of the rest; None for a hole in no group."""
     patterns = [group.pattern for group in groups]
-    checked = patterns if is_whole(leaves) else []
-    refuse_unmatched(checked, leaves)
-    matches = [first_match(patterns, path, leaf) for path, leaf in leaves]
-    positions = [None if match is None else match[0] for match in matches]
+    positions = [None if match is None else match[0] for match in first_matches(patterns, leaves)]
+    matched = set(positions)
+    unused = [group for position, group in enumerate(groups) if position not in matched] if is_whole(leaves) else []
+    refuse_unmatched([group.pattern for group in unused], leaves)
     for (path, leaf), position in zip(leaves, positions, strict=True):
         if position is None and not tree.is_hole(leaf):
             _check_rest(path, groups, rest, strict)
-    for position, pattern in enumerate(checked):
-        if position not in positions and groups[position] is not rest:
-            refuse_unused(pattern, leaves)
+    for group in unused:
+        if group is not rest:
+            refuse_unused(group.pattern, leaves)
     return [
         (None if tree.is_hole(leaf) else rest.label) if position is None else groups[position].label
         for (_, leaf), position in zip(leaves, positions, strict=True)

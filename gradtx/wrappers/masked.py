@@ -13,7 +13,7 @@ from gradtx.core import (
 )
 from gradtx.tree.masks import Mask, evaluate_mask, mask_out, through_mask
 from gradtx.tree.paths import places, with_leaves
-from gradtx.tree.patterns import Pattern, check_pattern, first_match, may_match
+from gradtx.tree.patterns import Pattern, check_pattern, first_matches, may_match
 from gradtx.tree.unmatched import is_whole, nothing_matches
 
 
@@ -99,7 +99,6 @@ def _mask(owner: str, patterns: tuple[Pattern, ...], where_matched: bool) -> Cal
         for pattern in patterns if is_whole(leaves) else ():
             if not may_match(pattern, leaves):  # whoever the mask is for, the pattern is its own mistake
                 raise ValueError(f"{owner}: {nothing_matches(pattern, leaves)}")
-        matched = [first_match(patterns, path, leaf) is not None for path, leaf in leaves]
-        return with_leaves(tree, [is_matched is where_matched for is_matched in matched])
+        return with_leaves(tree, [(match is not None) is where_matched for match in first_matches(patterns, leaves)])
 
     return mask

@@ -2,7 +2,7 @@
 
 import collections
 import types
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -20,7 +20,8 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.errors import unnamed
-from gradtx.tree.masks import MaskedState, evaluate_mask, fill_masked, is_function, mask_out, mask_out_like
+from gradtx.tree.holes import MaskedNode
+from gradtx.tree.masks import MaskedState, evaluate_mask, is_function, mask_out_like
 from gradtx.tree.mismatch import MADE_FOR_OTHERS
 from gradtx.tree.paths import without_boxes
 
@@ -98,20 +99,23 @@ def partitioned(
     if not is_function(param_labels):
         _check_labels(param_labels, is_label, inners)
 
-    def masks(tree: Any) -> dict[Hashable, Any]:
-        """For each label, a tree of bools that says what has it."""
+    def places(tree: Any) -> _Places:
         labels = param_labels(tree) if is_function(param_labels) else param_labels
         _check_labels(labels, is_label, inners)
         everything = jax.tree.map(lambda label: True, labels, is_leaf=is_label)
         fitting = evaluate_mask(everything, tree, "param_labels")  # raises unless they match
         labels = labels if jax.tree.structure(fitting) == jax.tree.structure(everything) else without_boxes(labels)
-        return {own: jax.tree.map(lambda label, own=own: label == own, labels, is_leaf=is_label) for own in inners}
+        found, structure = jax.tree.flatten(labels, is_leaf=is_label)
+        positions: dict[Hashable, list[int]] = {label: [] for label in inners}
+        for position, label in enumerate(found):
+            positions[label].append(position)
+        return _Places(structure, positions)
 
     def shares(params: Params) -> dict[Hashable, Any]:
         """What each label sees of the parameters."""
-        where = masks(params)
-        unused = [label for label, spare in dispensable.items() if not any(jax.tree.leaves(where[label])) and spare(params)]
-        return {label: mask_out(own, params) for label, own in where.items() if label not in unused}
+        where = places(params)
+        unused = [label for label, spare in dispensable.items() if not where.positions[label] and spare(params)]
+        return {label: own for label, own in where.shares(params).items() if label not in unused}
 
     def visible_params(params: Params) -> list[Params]:
         return list(shares(params).values())
@@ -127,23 +131,58 @@ def partitioned(
 
     @forwards_to(*inners.values(), parts=parts, seen=visible_params)
     def update(updates: Updates, state: PartitionState, params: Params | None = None, **extra_args: Any):
-        params_masks = None if params is None else masks(params)
-        new_updates, inner_states = updates, new_states()
-        for label, own in masks(updates).items():
+        where = places(updates)
+        own_params = dict.fromkeys(inners) if params is None else places(params).shares(params)
+        own_extra_args = dict.fromkeys(inners, extra_args)
+        if mask_extra_args:
+            own_extra_args = {label: mask_out_like(where.mask(label), updates, extra_args) for label in inners}
+        new_updates, inner_states = {}, new_states()
+        for label, own in where.shares(updates).items():
             if label in dispensable and label not in state.inner_states:
-                if any(jax.tree.leaves(own)):
+                if where.positions[label]:
                     raise unnamed(ValueError, f"the state has nothing for {label!r}. {MADE_FOR_OTHERS}")
                 continue
-            own_params = None if params_masks is None else mask_out(params_masks[label], params)
-            own_extra_args = mask_out_like(own, updates, extra_args) if mask_extra_args else extra_args
-            own_updates, own_state = inners[label].update(
-                mask_out(own, updates), state.inner_states[label].inner_state, own_params, **own_extra_args
+            new_updates[label], own_state = inners[label].update(
+                own, state.inner_states[label].inner_state, own_params[label], **own_extra_args[label]
             )
-            new_updates = fill_masked(own, own_updates, new_updates)
             inner_states[label] = MaskedState(own_state)
-        return new_updates, PartitionState(inner_states)
+        return where.joined(new_updates, updates), PartitionState(inner_states)
 
     return GradientTransformationExtraArgs(init, update)
+
+
+class _Places(NamedTuple):
+    """Where each label is in a tree: the structure above what has labels, and its positions there.
+
+    Many labels on many leaves are as many places as there are pairs: none of them is visited by itself.
+    """
+
+    structure: jax.tree_util.PyTreeDef
+    positions: dict[Hashable, list[int]]
+
+    def shares(self, tree: Any) -> dict[Hashable, Any]:
+        """For each label the tree with holes instead of what is not its own."""
+        nodes = self.structure.flatten_up_to(tree)
+        return {label: self._with(label, nodes, MaskedNode()) for label in self.positions}
+
+    def mask(self, label: Hashable) -> Any:
+        """A tree of bools that says what has a label."""
+        return self._with(label, [True] * self.structure.num_leaves, False)
+
+    def joined(self, shares: Mapping[Hashable, Any], tree: Any) -> Any:
+        """The tree with what each label has in its share: the inverse of `shares`."""
+        nodes = self.structure.flatten_up_to(tree)
+        for label, share in shares.items():
+            own = self.structure.flatten_up_to(share)
+            for position in self.positions[label]:
+                nodes[position] = own[position]
+        return self.structure.unflatten(nodes)
+
+    def _with(self, label: Hashable, own: Sequence[Any], other: Any) -> Any:
+        nodes = [other] * len(own)
+        for position in self.positions[label]:
+            nodes[position] = own[position]
+        return self.structure.unflatten(nodes)
 
 
 def _can_be_sorted(labels: Iterable[Any]) -> bool:
