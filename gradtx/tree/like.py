@@ -1,5 +1,6 @@
 """Trees like another one: same structure, shapes and sharding, new values."""
 
+import functools
 from typing import Any, TypeVar
 
 import jax
@@ -133,5 +134,13 @@ def _whole(model: jax.Array) -> Sharding | None:
 
 
 def _full(leaf: Any, fill_value: Any, dtype: Any) -> jax.Array:
+    # What is committed to devices is filled there; all else by a program for each shape, which is quick to call and to trace.
+    is_free = isinstance(leaf, Tracer) or (isinstance(leaf, jax.Array) and not leaf.committed)
+    filled = (_fill if is_free else jnp.full_like)(leaf, fill_value, dtype=dtype)
     # A constant has no sharding of its own: a state made under jit would be replicated on every device.
-    return placed_like(leaf, jnp.full_like(leaf, fill_value, dtype=dtype))
+    return placed_like(leaf, filled)
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def _fill(leaf: jax.Array, fill_value: Any, dtype: Any) -> jax.Array:
+    return jnp.full_like(leaf, fill_value, dtype=dtype)

@@ -67,7 +67,10 @@ def in_containers_of(params: Any, part: Any) -> Any:
 
 def without_boxes(tree: Any) -> Any:
     """Return the tree with the arrays instead of the boxes around them; the order of the leaves is the same."""
-    return jax.tree.map(lambda node: next(iter(jax.tree.leaves(node)), node) if is_box(node) else node, tree, is_leaf=is_box)
+    nodes, structure = jax.tree.flatten(tree, is_leaf=is_box)
+    if not any(map(is_box, nodes)):
+        return tree
+    return structure.unflatten([next(iter(jax.tree.leaves(node)), node) if is_box(node) else node for node in nodes])
 
 
 def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
@@ -84,6 +87,8 @@ def _walk(node: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
 
 def is_box(node: Any) -> bool:
     """Whether a node is a box around one array, which no path shows."""
+    if isinstance(node, tuple):  # of a state most nodes are, or holes, which are too
+        return False
     kind = type(node)
     if kind not in _BOX_TYPES:
         _BOX_TYPES[kind] = _is_box_type(kind)

@@ -213,7 +213,7 @@ def _path(steps: tuple[Step, ...]) -> Path:
 
 
 def _is_named(wanted: Any, steps: tuple[Step, ...], node: Any) -> bool:
-    """Whether a node is called so: by the last step to it, in full if that goes into a NamedTuple, or by its type if it is one."""
+    """Whether a node is called so: by the last step to it, in full if into a NamedTuple, or by its type if it is one."""
     if type(node).__name__ == wanted and is_namedtuple(node):
         return True
     key = steps[-1].key if steps else None
