@@ -15,6 +15,7 @@ from gradtx import hints
 from gradtx.core.arguments import Argument, Kind, arguments_in
 from gradtx.core.description import description, supported
 from gradtx.core.protocol import GradientTransformation, Transformation
+from gradtx.errors import names_errors_when_alone, unnamed
 from gradtx.recipe import Recipe, Value
 
 Labels: TypeAlias = tuple[str, ...]
@@ -86,6 +87,7 @@ def hyperparameters(tx: Transformation, kind: Kind = Argument.is_hyperparameter)
     }
 
 
+@names_errors_when_alone
 def rebuilt(tx: Transformation, values: Mapping[str, Any]) -> GradientTransformation:
     """Return `tx` with other hyperparameters: what its factories return when they are called with them.
 
@@ -97,7 +99,7 @@ def rebuilt(tx: Transformation, values: Mapping[str, Any]) -> GradientTransforma
       KeyError: nothing has such a path.
       ValueError, TypeError: from a factory that refuses a value.
     """
-    refuse_unknown("rebuilt", values, hyperparameters(tx))
+    refuse_unknown(values, hyperparameters(tx))
     names = iter(numbered(each.name for each in all_made(supported(tx))))
 
     def remade(made: Made) -> Value:
@@ -127,13 +129,13 @@ def numbered(names: Iterable[str]) -> list[str]:
     return indexed
 
 
-def refuse_unknown(owner: str, paths: Iterable[str], known: Iterable[str]) -> None:
+def refuse_unknown(paths: Iterable[str], known: Iterable[str]) -> None:
     """Raise `KeyError` with a hint if one of the paths is not known."""
     known = dict.fromkeys(known)
     for path in paths:
         if path not in known:
             hint = hints.nearest(path, list(known), otherwise=f"there are {', '.join(known) or 'none'}.")
-            raise KeyError(f"{owner}: there is no hyperparameter {path!r}; {hint}")
+            raise unnamed(KeyError, f"there is no hyperparameter {path!r}; {hint}")
 
 
 def _own_label(value: Value) -> Labels:

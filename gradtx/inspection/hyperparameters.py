@@ -11,10 +11,12 @@ import numpy as np
 from gradtx import tree
 from gradtx.core import OptState, Transformation
 from gradtx.core.hyperparameters import Labels, Made, made_in, numbered, refuse_unknown
+from gradtx.errors import names_errors, unnamed
 from gradtx.inspection.walk import Node, walk
 from gradtx.tree.paths import without_boxes
 
 
+@names_errors
 def hyperparams(tx: Transformation, state: OptState, *, last: bool = False) -> dict[str, Any]:
     """Return the present value of every hyperparameter of an optimizer, by path: what the next update will use.
 
@@ -36,10 +38,11 @@ def hyperparams(tx: Transformation, state: OptState, *, last: bool = False) -> d
     Raises:
       ValueError: the state is not that of `tx`.
     """
-    found = _found("hyperparams", tx, without_boxes(state), last=last)
+    found = _found(tx, without_boxes(state), last=last)
     return {path: each.value(last) for path, each in found.items()}
 
 
+@names_errors
 def set_hyperparams(tx: Transformation, state: OptState, values: Mapping[str, Any], *, override: bool = False) -> OptState:
     """Return the state of an `adjustable` optimizer with other hyperparameters, which are used from the next update on.
 
@@ -61,27 +64,28 @@ def set_hyperparams(tx: Transformation, state: OptState, values: Mapping[str, An
       ValueError: a hyperparameter is not in the state, or follows a schedule, or a number is out of range, or an array has
         another shape.
     """
-    bare = without_boxes(state)
-    known = _found("set_hyperparams", tx, bare)
-    refuse_unknown("set_hyperparams", values, known)
+    leaves, structure = jax.tree.flatten(without_boxes(state))
+    # Of shapes alone, which say where each leaf is: a part knows its state, but not where that is in the whole.
+    places = structure.unflatten([jax.ShapeDtypeStruct((position,), int) for position in range(len(leaves))])
+    known = _found(tx, places)
+    refuse_unknown(values, known)
     by_holder: dict[Node, dict[str, Any]] = {}
     for path, value in values.items():
         place = known[path].place
         if place.holder is None:
-            raise ValueError(
-                f"set_hyperparams: {path} is compiled into the update, as the optimizer is not adjustable; "
-                f"write adjustable({place.made.name}(...)), or adjustable(...) around the whole."
+            raise unnamed(
+                ValueError,
+                f"{path} is compiled into the update, as the optimizer is not adjustable; "
+                f"write adjustable({place.made.name}(...)), or adjustable(...) around the whole.",
             )
         by_holder.setdefault(place.holder, {})[f"{place.local_name}.{known[path].argument}"] = value
-    # A part knows its state, but not where that is in the whole.
-    changed = {id(holder.state): _adjusted(holder, new, override) for holder, new in by_holder.items()}
-    new = jax.tree.map(lambda node: changed.get(id(node), node), bare, is_leaf=lambda node: id(node) in changed)
-    return jax.tree.unflatten(jax.tree.structure(state), jax.tree.leaves(new))
-
-
-def _adjusted(holder: Node, values: Mapping[str, Any], override: bool) -> OptState:
-    assert holder.told.adjust is not None
-    return holder.told.adjust(holder.state, values, override)
+    for holder, new in by_holder.items():
+        assert holder.told.adjust is not None
+        own = jax.tree.map(lambda place: leaves[place.shape[0]], holder.state)
+        changed = holder.told.adjust(own, new, override)
+        for place, leaf in zip(jax.tree.leaves(holder.state), jax.tree.leaves(changed), strict=True):
+            leaves[place.shape[0]] = leaf
+    return jax.tree.unflatten(jax.tree.structure(state), leaves)
 
 
 # --- where hyperparameters are ----------------------------------------------------------------------------------------
@@ -112,13 +116,12 @@ class _Hyperparameter(NamedTuple):
         return self.given(_before(step) if last else step)
 
 
-def _found(owner: str, tx: Transformation, state: OptState, *, last: bool = False) -> dict[str, _Hyperparameter]:
+def _found(tx: Transformation, state: OptState, *, last: bool = False) -> dict[str, _Hyperparameter]:
     try:
         places = _places_in(walk(tx, state), last)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{owner}: the state is not that of {tx!r}; pass what init or update has returned, under vmap that of many runs."
-        ) from error
+        message = f"the state is not that of {tx!r}; pass what init or update has returned, under vmap that of many runs."
+        raise unnamed(ValueError, message) from error
     return {
         f"{name}.{argument}": _Hyperparameter(place, argument, given)
         for name, place in zip(_names(places), places, strict=True)
@@ -187,7 +190,8 @@ def _step(schedule: Any, place: _Place) -> Any:
                 return count
     counts = tree.get_all_with_path(place.state, "count")
     if not counts:
-        raise ValueError(f"hyperparams: no count in the state tells at which step {place.made.name} evaluates {schedule!r}.")
+        message = f"no count in the state tells at which step {place.made.name} evaluates {schedule!r}."
+        raise unnamed(ValueError, message)
     return counts[0][1]
 
 

@@ -18,6 +18,7 @@ from gradtx.core import (
 )
 from gradtx.core.arguments import Argument, looked_at
 from gradtx.core.hyperparameters import hyperparameters, rebuilt, refuse_unknown
+from gradtx.errors import unnamed
 from gradtx.numerics import Count
 from gradtx.wrappers.stored_hyperparameters import Layout, default_float, given_at_least, replacing, storing
 
@@ -76,7 +77,7 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
     fixed = looked_at(build, {**candidates, **first})
     for path in imposed:
         if path in fixed or (path not in candidates and not callable(given[path])):
-            raise TypeError(f"adjustable: {path} decides what is computed, so it cannot be a schedule.")
+            raise unnamed(TypeError, f"{path} decides what is computed, so it cannot be a schedule.")
     numbers = {path: value for path, value in candidates.items() if path not in imposed and path not in fixed}
     own: dict[str, Schedule] = {path: value for path, value in given.items() if callable(value) and path not in imposed}
     followed = {**imposed, **own}
@@ -104,11 +105,12 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
 
 def _check(inner: Transformation, given: Mapping[str, Any], schedules: Mapping[str, Any]) -> None:
     if not given:
-        raise ValueError(
-            f"adjustable: nothing is known of the hyperparameters of {inner!r}; it must be made by functions of gradtx, or by "
-            "others that are marked with gradtx.factory."
+        raise unnamed(
+            ValueError,
+            f"nothing is known of the hyperparameters of {inner!r}; it must be made by functions of gradtx, or by "
+            "others that are marked with gradtx.factory.",
         )
-    refuse_unknown("adjustable", schedules, given)
+    refuse_unknown(schedules, given)
 
 
 def _overridden(schedule: Schedule, override: OverrideState) -> Schedule:
@@ -119,8 +121,9 @@ def _changed(path: str, old: OverrideState, schedule: Schedule, value: Any, over
     if value is None:
         return old._replace(active=jnp.zeros_like(old.active))
     if not override:
-        raise ValueError(
-            f"set_hyperparams: {path} follows {schedule!r}; pass override=True to hold it at {value} instead (and later None: "
-            "then the schedule goes on)."
+        raise unnamed(
+            ValueError,
+            f"{path} follows {schedule!r}; pass override=True to hold it at {value} instead (and later None: "
+            "then the schedule goes on).",
         )
     return OverrideState(jnp.ones_like(old.active), replacing(path, old.value, value))

@@ -22,6 +22,7 @@ from gradtx.core import (
     sealed,
 )
 from gradtx.core.arguments import arguments_in, looked_at
+from gradtx.errors import unnamed
 from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import Recipe, Value
 from gradtx.wrappers.stored_hyperparameters import Layout, given_at_least, storing
@@ -212,9 +213,10 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
 
     def override(state: InjectStatefulHyperparamsState, path: str, name: str, value: Any, override: bool) -> None:
         if name in state.hyperparams_states:
-            raise ValueError(
-                f"set_hyperparams: {path} follows {arguments[name]!r}; del state.hyperparams_states[{name!r}] ends that. "
-                "Of adjustable, schedules can be overridden."
+            raise unnamed(
+                ValueError,
+                f"{path} follows {arguments[name]!r}; del state.hyperparams_states[{name!r}] ends that. "
+                "Of adjustable, schedules can be overridden.",
             )
 
     layout = Layout(begin, scheduled, override, name_of=lambda path: path.rpartition(".")[2])
@@ -235,4 +237,4 @@ def _check_static_args(inner_factory: Callable[..., Any], names: Iterable[str]) 
         if name not in known:
             hint = hints.nearest(name, known, otherwise=f"it takes {', '.join(known)}.")
             owner = getattr(inner_factory, "__name__", repr(inner_factory))
-            raise ValueError(f"inject_hyperparams: {owner} has no argument {name!r} to be static; {hint}")
+            raise unnamed(ValueError, f"{owner} has no argument {name!r} to be static; {hint}")

@@ -20,6 +20,7 @@ from gradtx.core import (
     supported,
     with_extra_args_support,
 )
+from gradtx.errors import unnamed
 from gradtx.numerics import safe_increment
 
 
@@ -54,7 +55,7 @@ def storing(
     """Make a transformation that is built again in each update, with hyperparameters from its state.
 
     Args:
-      owner: who stores them, for errors.
+      owner: who stores them, for the name of the update.
       build: makes the transformation of hyperparameters by name; those that are left out are as they were given.
       stored: what is in the state, as it is at first, by name.
       scheduled: what is not stored and follows a schedule, as it is at first, by name.
@@ -77,7 +78,7 @@ def storing(
 
     def now(state: Any, extra_args: dict[str, Any] | None) -> tuple[GradientTransformationExtraArgs, Any]:
         """The transformation as it is at present, and the state for the next step."""
-        check_names(owner, state.hyperparams, stored)
+        check_names(state.hyperparams, stored)
         instead, new_state = layout.scheduled(state, extra_args)
         present = with_extra_args_support(build({**arrays(state.hyperparams), **instead}))
         return present, new_state._replace(hyperparams=arrays(new_state.hyperparams))
@@ -125,9 +126,9 @@ def replacing(path: str, old: Any, value: Any) -> Any:
     try:
         value = jnp.array(value, old.dtype)  # a copy: a state that shares the caller's array could not be donated
     except (TypeError, ValueError):
-        raise TypeError(f"set_hyperparams: {path} must be a number, got {value!r}.") from None
+        raise unnamed(TypeError, f"{path} must be a number, got {value!r}.") from None
     if np.broadcast_shapes(value.shape, old.shape) != old.shape:
-        raise ValueError(f"set_hyperparams: {path} has the shape {old.shape}, got one of shape {value.shape}.")
+        raise unnamed(ValueError, f"{path} has the shape {old.shape}, got one of shape {value.shape}.")
     return jnp.broadcast_to(value, old.shape)
 
 
@@ -136,11 +137,12 @@ def given_at_least(value: Any, given: Any) -> Any:
     return given if isinstance(value, jax.ShapeDtypeStruct) else value
 
 
-def check_names(owner: str, got: Iterable[str], expected: Iterable[str]) -> None:
+def check_names(got: Iterable[str], expected: Iterable[str]) -> None:
     """Raise `ValueError` if someone has added a hyperparameter to the state, or taken one out."""
     for name in sorted(set(got) ^ set(expected)):
         what = "is missing in" if name in expected else "is none of those in"
-        raise ValueError(f"{owner}: {name!r} {what} state.hyperparams; the hyperparameters are {', '.join(sorted(expected))}.")
+        known = ", ".join(sorted(expected))
+        raise unnamed(ValueError, f"{name!r} {what} state.hyperparams; the hyperparameters are {known}.")
 
 
 def _as_array(value: Any) -> Any:
@@ -153,7 +155,8 @@ def _is_plain_number(value: Any) -> bool:
 
 def _require_stored(path: str, stored: Iterable[str], name: str) -> None:
     if name not in stored:
-        raise ValueError(
-            f"set_hyperparams: {path} decides what is computed, so it is compiled into the update; in the state are "
-            f"{', '.join(sorted(stored)) or 'none'}."
+        raise unnamed(
+            ValueError,
+            f"{path} decides what is computed, so it is compiled into the update; in the state are "
+            f"{', '.join(sorted(stored)) or 'none'}.",
         )

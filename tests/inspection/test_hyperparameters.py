@@ -185,6 +185,12 @@ def test_of_two_equal_names_the_right_one_is_set():
     chex.assert_trees_all_close(found, {"sgd[0].learning_rate": 0.1, "clip.max_delta": 5.0, "sgd[1].learning_rate": 0.4})
 
 
+def test_what_two_wrappers_keep_one_inside_of_the_other_is_set_at_once():
+    tx = adjustable(gradtx.chain(gradtx.inject_hyperparams(gradtx.sgd)(0.1), gradtx.scale(2.0)))
+    state = set_hyperparams(tx, tx.init(jnp.ones(2)), {"sgd.learning_rate": 0.5, "scale.step_size": 3.0})
+    assert hyperparams(tx, state) == {"sgd.learning_rate": 0.5, "scale.step_size": 3.0}
+
+
 def test_injected_hyperparameters_are_set_too():
     tx = gradtx.inject_hyperparams(gradtx.sgd)(FALLING, momentum=0.5)
     state = set_hyperparams(tx, tx.init(PARAMS), {"sgd.momentum": 0.8})
