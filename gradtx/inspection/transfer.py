@@ -7,10 +7,11 @@ import jax
 import numpy as np
 
 from gradtx.core import OptState, Params, Transformation, is_transformation
-from gradtx.errors import names_errors
+from gradtx.errors import names_errors, unnamed
 from gradtx.inspection.transfer_matching import matched, misfit, taken_over
 from gradtx.inspection.transfer_report import TransferReport, report_of
 from gradtx.inspection.transfer_substates import Leaf, Substate, containers_of, parameter_of, states_for, substates_of
+from gradtx.inspection.walk import dtype_of
 from gradtx.tree.paths import leaves_with_paths
 from gradtx.tree.patterns import Pattern, check_pattern, finder
 from gradtx.tree.unmatched import listed, nothing_matches
@@ -61,11 +62,14 @@ def transfer_state(
       TypeError: the arguments are in another order.
       ValueError: `strict`, and something starts again or is left behind; or a name in `renamed` or a pattern means nothing.
     """
-    _check_order("transfer_state", old_state, tx, params)
-    may_grow = _chosen("transfer_state", grow, params)
-    shapes = jax.eval_shape(tx.init, params) if _has_shapes_alone(params) else jax.eval_shape(lambda: tx.init(params))
-    _refuse_params(old_state, shapes, params)
+    _check_order("transfer_state(old_state, tx, params)", old_state, tx, params)
+    may_grow = _chosen(grow, params)
+    is_forecast = _has_shapes_alone((old_state, params))
+    fresh = jax.eval_shape(tx.init, params) if is_forecast else tx.init(params)
+    _refuse_params(old_state, fresh, params)
 
+    leaves, structure = jax.tree.flatten(fresh)
+    shapes = structure.unflatten(jax.ShapeDtypeStruct(np.shape(leaf), dtype_of(leaf)) for leaf in leaves)
     parameters = _paths_of(params)
     new = substates_of(shapes, states_for(params), parameters)
     known = {substate.kind for substate in new}
@@ -78,14 +82,14 @@ def transfer_state(
     sources = matched(new, old, lambda ours, theirs: why_not(ours, theirs) is None)
     report = report_of(new, old, sources, why_not)
     if strict and (report.new or report.dropped):
-        raise ValueError(f"transfer_state: strict, and not all of the old state is all of the new one.\n{report}")
+        raise unnamed(ValueError, f"strict, and not all of the old state is all of the new one.\n{report}")
 
-    if _has_shapes_alone((old_state, params)):
-        return shapes, report
+    if is_forecast:
+        return fresh, report
 
-    leaves, structure = jax.tree.flatten(tx.init(params))
+    del fresh  # and its arrays go one by one, as there may be no room for one state more
     for position, source in sources.items():
-        leaves[position] = taken_over(leaves[position], source.value)  # one by one, as there may be no room for one state more
+        leaves[position] = taken_over(leaves[position], source.value)
     return structure.unflatten(leaves), report
 
 
@@ -109,16 +113,17 @@ def reset_state(state: OptState, tx: Transformation, params: Params, where: Patt
       TypeError: the arguments are in another order.
       ValueError: the state is not one that `tx` makes for these parameters, or the pattern matches none.
     """
-    _check_order("reset_state", state, tx, params)
+    _check_order("reset_state(state, tx, params)", state, tx, params)
     fresh = tx.init(params)
     if not _have_same_shapes(state, fresh):
-        raise ValueError(
-            "reset_state: the state is not one that tx.init makes for these parameters; "
-            "transfer_state makes it one: transfer_state(state, tx, params)."
+        raise unnamed(
+            ValueError,
+            "the state is not one that tx.init makes for these parameters; "
+            "transfer_state makes it one: transfer_state(state, tx, params).",
         )
     if where is None:
         return fresh
-    is_chosen = _chosen("reset_state", where, params)
+    is_chosen = _chosen(where, params)
     leaves, structure = jax.tree.flatten(state)
     for substate in substates_of(fresh, states_for(params), _paths_of(params)):
         for leaf in substate.leaves.values():
@@ -130,25 +135,24 @@ def reset_state(state: OptState, tx: Transformation, params: Params, where: Patt
 # --- what the arguments mean, and what is wrong with them -------------------------------------------------------------
 
 
-def _check_order(owner: str, state: Any, tx: Any, params: Any) -> None:
-    """Raise `TypeError` if the arguments of `owner` are clearly in another order."""
-    order = f"Call {owner}({'old_state' if owner == 'transfer_state' else 'state'}, tx, params)."
+def _check_order(call: str, state: Any, tx: Any, params: Any) -> None:
+    """Raise `TypeError` if the arguments are clearly in another order than in `call`."""
     if not is_transformation(tx):
-        raise TypeError(f"{owner}: tx must be a transformation, got a {type(tx).__name__}. {order}")
+        raise unnamed(TypeError, f"tx must be a transformation, got a {type(tx).__name__}. Call {call}.")
     if states := sorted(name for name in containers_of(params) if name.endswith("State")):
-        raise TypeError(f"{owner}: params must be parameters, and there is a {states[0]} in them. {order}")
+        raise unnamed(TypeError, f"params must be parameters, and there is a {states[0]} in them. Call {call}.")
     if callable(getattr(state, "init", None)):
-        raise TypeError(f"{owner}: the state comes first, got a transformation. {order}")
+        raise unnamed(TypeError, f"the state comes first, got a transformation. Call {call}.")
 
 
 def _refuse_params(old_state: Any, new_state: Any, params: Any) -> None:
     """Raise `TypeError` if the old state is like the parameters, and the new one is not."""
     like_params = jax.tree.structure(old_state) == jax.tree.structure(params)
     if like_params and jax.tree.structure(new_state) != jax.tree.structure(params):
-        raise TypeError("transfer_state: old_state is like the parameters. Call transfer_state(old_state, tx, params).")
+        raise unnamed(TypeError, "old_state is like the parameters. Call transfer_state(old_state, tx, params).")
 
 
-def _chosen(owner: str, pattern: Pattern | bool, params: Params) -> Callable[[str], bool]:
+def _chosen(pattern: Pattern | bool, params: Params) -> Callable[[str], bool]:
     """Return a function of the path of a parameter: whether a pattern means it, which must mean one at least."""
     if isinstance(pattern, bool) or pattern == ():
         return lambda path: bool(pattern)
@@ -157,7 +161,7 @@ def _chosen(owner: str, pattern: Pattern | bool, params: Params) -> Callable[[st
     find = finder(pattern)
     paths = {path for path, leaf in leaves if find(path, leaf) is not None}
     if not paths:
-        raise ValueError(f"{owner}: {nothing_matches(pattern, leaves)}")
+        raise unnamed(ValueError, nothing_matches(pattern, leaves))
     return paths.__contains__
 
 
@@ -184,11 +188,10 @@ def _check_renamed(renamed: Mapping[str, str], old: Sequence[Substate], paramete
     paths = {leaf.path for substate in old for leaf in substate.leaves.values()}
     for before, after in renamed.items():
         if not any(_is_below(path, before) for path in paths):
-            raise ValueError(f"transfer_state: renamed has {before!r}, but the old state has nothing for such a parameter.")
+            raise unnamed(ValueError, f"renamed has {before!r}, but the old state has nothing for such a parameter.")
         if not any(_is_below(path, after) for path in parameters):
-            raise ValueError(
-                f"transfer_state: renamed has {after!r}, but there is no such parameter: {listed(sorted(parameters))}."
-            )
+            message = f"renamed has {after!r}, but there is no such parameter: {listed(sorted(parameters))}."
+            raise unnamed(ValueError, message)
 
 
 def _has_shapes_alone(tree: Any) -> bool:

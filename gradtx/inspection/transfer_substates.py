@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 from jax.tree_util import DictKey, GetAttrKey, keystr
 
 from gradtx.core.hyperparameters import numbered
+from gradtx.errors import unnamed
 from gradtx.tree.paths import is_box, path_of
 from gradtx.tree.search import NamedTupleKey, Step, is_leaf, is_namedtuple, walk
 
@@ -76,7 +77,12 @@ def substates_of(
     substates: dict[tuple[str, ...], Substate] = {}
     for position, (steps, value) in enumerate(_leaves(state)):
         above, below = _split_at_owner(steps, is_state)
-        substate = substates.setdefault(_place(above), _substate(above, below))
+        place = tuple(map(_name, above))
+        if place not in substates:
+            kind = type(below[0].parent).__name__ if below and is_namedtuple(below[0].parent) else ""
+            labels = tuple(str(step.key.key) for step in above if isinstance(step.key, DictKey))
+            substates[place] = Substate(kind, place, labels)
+        substate = substates[place]
         own, path = ("", _path(below)) if not substate.kind else (below[0].key.name, _path(below[1:]))
         key = Key(own, renamed(path))
         name = (f".{own}" if own else "") + (f"/{path}" if path else "")
@@ -138,23 +144,14 @@ def _split_at_owner(steps: tuple[Step, ...], is_state: IsState) -> tuple[tuple[S
     return steps[:depth], steps[depth:]
 
 
-def _substate(above: tuple[Step, ...], below: tuple[Step, ...]) -> Substate:
-    kind = type(below[0].parent).__name__ if below and is_namedtuple(below[0].parent) else ""
-    return Substate(kind, _place(above), tuple(str(step.key.key) for step in above if isinstance(step.key, DictKey)))
-
-
 def _free(key: Key, leaf: Leaf, substate: Substate) -> Key:
     """The key, or another where two keys with slashes in them have led to it; two names must not become one."""
     while key in substate.leaves:
         paths = {leaf.path, substate.leaves[key].path}
         if len(paths) > 1:
-            raise ValueError(f"transfer_state: renamed makes one of {' and '.join(map(repr, sorted(paths)))}, which are two.")
+            raise unnamed(ValueError, f"renamed makes one of {' and '.join(map(repr, sorted(paths)))}, which are two.")
         key = key._replace(path=f"{key.path}'")
     return key
-
-
-def _place(steps: tuple[Step, ...]) -> tuple[str, ...]:
-    return tuple(_name(step) for step in steps)
 
 
 def _name(step: Step) -> str:
