@@ -17,6 +17,7 @@ from gradtx.core import (
     chain,
     factory,
 )
+from gradtx.errors import unnamed
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 
@@ -110,9 +111,8 @@ def optimistic_adam(
     if optimism is None:
         return optimistic_adam_v2(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov)
     if callable(learning_rate):
-        raise ValueError(
-            "optimistic_adam: beside a schedule leave optimism out; in optimistic_adam_v2 beta is optimism / learning_rate."
-        )
+        message = "beside a schedule leave optimism out; in optimistic_adam_v2 beta is optimism / learning_rate."
+        raise unnamed(ValueError, message)
     return chain(
         scale_by_adam(b1, b2, eps, eps_root, mu_dtype, nesterov=nesterov),
         scale_by_optimistic_gradient(learning_rate, optimism),  # pyright: ignore[reportArgumentType]

@@ -166,9 +166,10 @@ def _member(optimizer: Transformation, group: Group) -> Transformation:
 def _with_weight_decay(optimizer: Transformation, group: Group) -> GradientTransformation:
     paths = [path for path in hyperparameters(optimizer) if _argument(path).endswith(("weight_decay", "weight_decay_rate"))]
     if not paths:
-        raise ValueError(
-            f"grouped: {optimizer!r} has no weight_decay to be replaced in {group!r}; "
-            "put add_decayed_weights(...) into its chain, or take an optimizer that has one, as adamw does."
+        raise unnamed(
+            ValueError,
+            f"{optimizer!r} has no weight_decay to be replaced in {group!r}; "
+            "put add_decayed_weights(...) into its chain, or take an optimizer that has one, as adamw does.",
         )
     return rebuilt(optimizer, dict.fromkeys(paths, group.weight_decay))
 

@@ -157,7 +157,7 @@ class _Places(NamedTuple):
     Many labels on many leaves are as many places as there are pairs: none of them is visited by itself.
     """
 
-    structure: jax.tree_util.PyTreeDef
+    structure: Any
     positions: dict[Hashable, list[int]]
 
     def shares(self, tree: Any) -> dict[Hashable, Any]:
