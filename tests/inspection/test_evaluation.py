@@ -14,6 +14,8 @@ from tables import table
 
 import gradtx
 from gradtx import testing
+from gradtx.inspection import evaluation
+from gradtx.tree.search import walk
 
 foreign: Any = optax  # another library's classes are not ours to the type checker
 PARAMS = {"w": jnp.asarray([1.0, -2.0, 3.0]), "b": jnp.asarray([0.5, 1.0])}
@@ -209,3 +211,18 @@ def test_the_average_of_other_parameters_is_refused_by_path():
         gradtx.eval_params(state, {**PARAMS, "w": jnp.ones(4)})
     with pytest.raises(ValueError, match="eval_params: the state has 'b', the parameters have not"):
         gradtx.eval_params(state, {"w": PARAMS["w"]})
+
+
+def test_of_many_groups_only_what_they_have_is_looked_at(monkeypatch):
+    visited = []
+
+    def counting(*args, **kwargs):
+        for steps, node in walk(*args, **kwargs):
+            visited.append(node)
+            yield steps, node
+
+    monkeypatch.setattr(evaluation, "walk", counting)
+    params = {f"layer {k}": jnp.ones(2) for k in range(20)}
+    tx = gradtx.grouped(gradtx.adam(0.1), [gradtx.Group(f"layer {k}", name=str(k)) for k in range(20)])
+    assert gradtx.eval_params(tx.init(params), params) is params
+    assert 0 < len(visited) < 20 * 20  # twice as many are the holes

@@ -362,3 +362,16 @@ def test_a_summary_is_a_value():
     first, second = (gradtx.summary(gradtx.adam(1e-3), small()) for _ in range(2))
     assert isinstance(first, Summary)
     assert first == second
+
+
+def test_each_pattern_is_asked_about_a_parameter_once_for_the_state_and_once_for_the_parts():
+    asked = []
+
+    def is_last(path, leaf):
+        asked.append(path)
+        return path == "9"
+
+    params = {str(k): jnp.ones(2) for k in range(10)}
+    tx = gradtx.grouped(gradtx.adamw(0.1), [gradtx.Group(is_last), gradtx.Group("**")])
+    assert len(gradtx.summary(tx, params).groups) == 2
+    assert sorted(asked) == sorted(2 * list(params))

@@ -95,3 +95,16 @@ def test_a_state_without_names_is_found_again_by_its_paths():
 def test_what_is_no_array_is_refused_by_path():
     with pytest.raises(TypeError, match=r"params\['f'\] is not an array but a function, ones"):
         gradtx.transfer_state(STATE, TX, {**PARAMS, "f": jnp.ones})
+
+
+def test_the_new_state_is_made_once():
+    made = []
+
+    def init(params):
+        made.append(params)
+        return TX.init(params)
+
+    tx = gradtx.GradientTransformation(init, TX.update)
+    for state in (STATE, jax.eval_shape(TX.init, PARAMS)):
+        gradtx.transfer_state(state, tx, PARAMS)
+    assert len(made) == 2

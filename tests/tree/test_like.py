@@ -1,5 +1,7 @@
 """Trees like another one."""
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
 from gradtx import tree
+from gradtx.tree import like
 
 PARAMS = {
     "bf16": jnp.ones((2, 3), jnp.bfloat16),
@@ -146,3 +149,13 @@ def test_a_copy_has_the_values_in_float32_or_wider_and_buffers_of_its_own():
 def test_a_copy_of_integers_is_refused_by_path():
     with pytest.raises(TypeError, match=r"^params\['step'\] has dtype int32"):
         tree.copy_of({"step": jnp.array(3)})
+
+
+def test_filling_many_leaves_of_one_shape_is_traced_once():
+    fill: Any = like._fill
+    before = fill._cache_size()
+    params = [jnp.ones((7, 3, 5)) for _ in range(20)]
+    start(params)
+    tree.moment_like(params, fill_value=2.0)
+    jax.eval_shape(start, params)
+    assert fill._cache_size() - before <= 2  # outside and inside of a trace

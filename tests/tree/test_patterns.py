@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gradtx.tree import MaskedNode
-from gradtx.tree.patterns import check_pattern, finder, first_matches, may_match, shown
+from gradtx.tree.patterns import _regex, check_pattern, finder, first_matches, may_match, shown
 
 
 def matches(pattern, path, leaf: Any = 0.0):
@@ -166,3 +166,11 @@ def test_a_glob_that_makes_no_sense_is_refused():
 def test_a_pattern_is_shown_as_it_is_written():
     assert shown("**/bias") == "'**/bias'"
     assert shown(("a", re.compile("b"), is_bias)) == "('a', re.compile('b'), is_bias)"
+
+
+def test_of_many_globs_each_is_compiled_once_a_tree():
+    globs = [f"layers/{layer}/**" for layer in range(300)]  # more than are kept
+    leaves = [(f"layers/{layer}/{name}", 0.0) for name in "abc" for layer in range(300)]
+    _regex.cache_clear()
+    assert first_matches(globs, leaves) == [(layer, ()) for _ in "abc" for layer in range(300)]
+    assert _regex.cache_info().misses == len(globs)

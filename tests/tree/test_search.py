@@ -12,6 +12,7 @@ import pytest
 
 import gradtx
 from gradtx import tree
+from gradtx.tree.search import walk
 
 foreign: Any = optax  # another library's classes are not ours to the type checker
 
@@ -169,3 +170,13 @@ def test_a_name_that_nothing_has_cannot_be_set():
     assert error.value.args[0] == "set: filtering leaves none of the 1 values that are named 'mu': ScaleByAdamState.mu."
     with pytest.raises(KeyError, match="there are no names"):
         tree.set((), count=3)
+
+
+def test_holes_are_walked_only_where_they_are_asked_for():
+    params = {f"layer {k}": jnp.ones(2) for k in range(20)}
+    groups = [gradtx.Group(f"layer {k}", name=f"group {k}") for k in range(20)]
+    state = gradtx.grouped(gradtx.adam(0.1), groups).init(params)
+    visited = [node for _, node in walk(state)]
+    assert not any(map(tree.is_hole, visited))
+    assert sum(isinstance(node, jax.Array) for node in visited) == len(jax.tree.leaves(state))
+    assert sum(tree.is_hole(node) for _, node in walk(state, holes=True)) == 2 * 20 * 19
