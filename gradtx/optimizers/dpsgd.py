@@ -20,8 +20,8 @@ from gradtx.core import (
 from gradtx.errors import names_errors, unnamed
 from gradtx.require import NONNEGATIVE, POSITIVE
 from gradtx.transforms.momentum import trace
-from gradtx.transforms.noise import as_key, one_key, split_key
 from gradtx.transforms.scale import scale_by_learning_rate
+from gradtx.tree.randomness import as_key, one_key, split_key
 
 
 class DifferentiallyPrivateAggregateState(NamedTuple):

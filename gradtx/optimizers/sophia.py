@@ -24,11 +24,11 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.numerics import Count, debias, safe_increment
-from gradtx.transforms.noise import as_key, split_key
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree import mismatch
 from gradtx.tree.masks import Mask
+from gradtx.tree.randomness import as_key, split_key
 
 
 class HutchinsonState(NamedTuple):

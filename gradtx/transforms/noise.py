@@ -10,6 +10,7 @@ from gradtx.core import GradientTransformation, Params, Updates, factory
 from gradtx.numerics import Count, safe_increment
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
+from gradtx.tree.randomness import as_key, one_key, split_key
 
 
 class AddNoiseState(NamedTuple):
@@ -66,39 +67,3 @@ def add_noise(
 
 def _normal(key: jax.Array, shape: tuple[int, ...], dtype: Any, out_sharding: Any = None) -> jax.Array:
     return jax.random.normal(key, shape, at_least_float32(dtype), out_sharding=out_sharding)
-
-
-def one_key(owner: str, key: jax.Array | int | None, seed: int | None, default: int | None = None) -> jax.Array | int:
-    """Return the one of `key` and `seed` that is given, or else `default`; raise `ValueError` if none is or both are."""
-    if key is not None and seed is not None:
-        raise ValueError(f"{owner}: seed is another word for key; give one of the two.")
-    given = next((each for each in (key, seed, default) if each is not None), None)
-    if given is None:
-        raise ValueError(f"{owner} needs a key for its random numbers: {owner}(..., key=0).")
-    return given
-
-
-def as_key(key: jax.Array | int) -> jax.Array:
-    """The integers of a key, made from a number or given: what a state keeps of it, which every serializer can write."""
-    if isinstance(key, int) or not (_is_typed(key) or key.ndim):
-        key = jax.random.key(key)
-    # A copy: a state shares no buffer with what its user holds.
-    return jnp.copy(jax.random.key_data(key) if _is_typed(key) else key)
-
-
-def split_key(rng_key: jax.Array, start: jax.Array | int, number: int = 2) -> tuple[jax.Array, list[jax.Array]]:
-    """Return the key that a state keeps next, and the others to draw with.
-
-    Args:
-      rng_key: the key in the state: integers, or a typed key, as older states and those of Optax have.
-      start: the key that the state began with, which says what kind of key the integers are.
-      number: how many there are in all.
-    """
-    impl = jax.random.key_impl(start) if isinstance(start, jax.Array) and _is_typed(start) else None
-    key = rng_key if _is_typed(rng_key) else jax.random.wrap_key_data(rng_key, impl=impl)
-    next_key, *others = jax.random.split(key, number)
-    return next_key if _is_typed(rng_key) else jax.random.key_data(next_key), others
-
-
-def _is_typed(key: jax.Array) -> bool:
-    return jnp.issubdtype(key.dtype, jax.dtypes.prng_key)

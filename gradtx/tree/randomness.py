@@ -41,5 +41,37 @@ def unwrap_random_key_data(input_tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, input_tree)
 
 
+def one_key(owner: str, key: jax.Array | int | None, seed: int | None, default: int | None = None) -> jax.Array | int:
+    """Return the one of `key` and `seed` that is given, or else `default`; raise `ValueError` if none is or both are."""
+    if key is not None and seed is not None:
+        raise ValueError(f"{owner}: seed is another word for key; give one of the two.")
+    given = next((each for each in (key, seed, default) if each is not None), None)
+    if given is None:
+        raise ValueError(f"{owner} needs a key for its random numbers: {owner}(..., key=0).")
+    return given
+
+
+def as_key(key: jax.Array | int) -> jax.Array:
+    """The integers of a key, made from a number or given: what a state keeps of it, which every serializer can write."""
+    if isinstance(key, int) or not (_is_key(key) or key.ndim):
+        key = jax.random.key(key)
+    # A copy: a state shares no buffer with what its user holds.
+    return jnp.copy(jax.random.key_data(key) if _is_key(key) else key)
+
+
+def split_key(rng_key: jax.Array, start: jax.Array | int, number: int = 2) -> tuple[jax.Array, list[jax.Array]]:
+    """Return the key that a state keeps next, and the others to draw with.
+
+    Args:
+      rng_key: the key in the state: integers, or a typed key, as older states and those of Optax have.
+      start: the key that the state began with, which says what kind of key the integers are.
+      number: how many there are in all.
+    """
+    impl = jax.random.key_impl(start) if isinstance(start, jax.Array) and _is_key(start) else None
+    key = rng_key if _is_key(rng_key) else jax.random.wrap_key_data(rng_key, impl=impl)
+    next_key, *others = jax.random.split(key, number)
+    return next_key if _is_key(rng_key) else jax.random.key_data(next_key), others
+
+
 def _is_key(leaf: Any) -> bool:
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
