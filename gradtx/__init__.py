@@ -218,9 +218,11 @@ from gradtx.tree import map_params as tree_map_params
 from gradtx.tree.gradient import scale_gradient
 from gradtx.tree.masks import Mask as MaskOrFn
 from gradtx.tree.masks import MaskedState
+from gradtx.tree.quantized import Quantized
 from gradtx.update import apply_updates, incremental_update, periodic_update
 from gradtx.wrappers.adjustable import AdjustableState, OverrideState, adjustable
 from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState, apply_if_finite
+from gradtx.wrappers.compensated import CompensatedState, compensated
 from gradtx.wrappers.conditionally import (
     ConditionallyMaskState,
     ConditionallyTransformState,
@@ -254,8 +256,11 @@ from gradtx.wrappers.multi_steps import (
     skip_not_finite,
 )
 from gradtx.wrappers.partition import MultiTransformState, PartitionState, multi_transform, partition
+from gradtx.wrappers.quantized import QuantizedState, quantized
 from gradtx.wrappers.sam import SAMState, sam
 from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState, split_real_and_imaginary
+from gradtx.wrappers.stochastically_rounded import StochasticallyRoundedState, stochastically_rounded
+from gradtx.wrappers.stored import stored
 from gradtx.wrappers.weight_averaging import (
     AveragedState,
     averaged,
@@ -267,30 +272,31 @@ from gradtx.wrappers.weight_averaging import (
 # fmt: off
 __all__ = [
     "AdaptiveGradClipState", "AddDecayedWeightsState", "AddNoiseState", "AdjustableState", "ApplyEvery", "ApplyIfFiniteState",
-    "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "ClipByGlobalNormState", "ClipState", "ConditionFn",
-    "ConditionallyMaskState", "ConditionallyTransformState", "DAdaptAdamWState", "DifferentiallyPrivateAggregateState",
-    "DoGState", "DoWGState", "DynamicLossScalingState", "EmaState", "EmptyState", "FactoredState", "GaLoreDimensionNumbers",
-    "GaLoreState", "GradientTransformation", "GradientTransformationExtraArgs", "Group", "HutchinsonState",
-    "InjectHyperparamsState", "InjectStatefulHyperparamsState", "LookaheadParams", "LookaheadState", "MadgradState", "MaskOrFn",
-    "MaskedNode", "MaskedState", "MechanicState", "MinimizeResult", "MinimizeStatus", "MomoAdamState", "MomoState",
-    "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState", "MuonDimensionNumbers", "MuonState",
-    "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params", "PartitionState", "ProdigyState",
-    "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule", "ScaleByAdaDeltaState", "ScaleByAdamState", "ScaleByAdanState",
-    "ScaleByAdemamixState", "ScaleByAmsgradState", "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState",
-    "ScaleByDistanceOverGradientsState", "ScaleByFtrlState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState",
-    "ScaleByNovogradState", "ScaleByOptimisticGradientState", "ScaleByRStdDevState", "ScaleByRStdDevWithCountState",
-    "ScaleByRmsState", "ScaleByRmsWithCountState", "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State",
-    "ScaleByScheduleState", "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState", "ScaleByZoomLinesearchState",
-    "ScaleState", "Schedule", "ScheduleFreeState", "ShouldSkipUpdateFunction", "SnapshotState", "SophiaState",
-    "SplitRealAndImaginaryState", "StatefulSchedule", "TraceState", "TraceWithCountState", "TransferReport", "TransformInitFn",
-    "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Transformation", "Updates", "WeightDecaySchedule", "WrappedSchedule",
-    "WrappedScheduleState", "ZeroNansState", "ZoomLinesearchInfo", "acprop", "adabelief", "adabound", "adadelta", "adafactor",
-    "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise",
-    "ademamix", "adjustable", "adopt", "aggregating", "amsbound", "amsgrad", "apply_every", "apply_if_finite", "apply_updates",
-    "assignment", "averaged", "bias_correction", "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms",
-    "clip_by_global_norm", "cocob", "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule",
-    "convex_kl_divergence", "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity",
-    "ctc_loss", "ctc_loss_with_forward_probs", "dadapt_adamw", "differentially_private_aggregate", "dog", "dowg", "dpsgd",
+    "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "ClipByGlobalNormState", "ClipState", "CompensatedState",
+    "ConditionFn", "ConditionallyMaskState", "ConditionallyTransformState", "DAdaptAdamWState",
+    "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState", "DynamicLossScalingState", "EmaState", "EmptyState",
+    "FactoredState", "GaLoreDimensionNumbers", "GaLoreState", "GradientTransformation", "GradientTransformationExtraArgs",
+    "Group", "HutchinsonState", "InjectHyperparamsState", "InjectStatefulHyperparamsState", "LookaheadParams", "LookaheadState",
+    "MadgradState", "MaskOrFn", "MaskedNode", "MaskedState", "MechanicState", "MinimizeResult", "MinimizeStatus",
+    "MomoAdamState", "MomoState", "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState",
+    "MuonDimensionNumbers", "MuonState", "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params",
+    "PartitionState", "ProdigyState", "Quantized", "QuantizedState", "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule",
+    "ScaleByAdaDeltaState", "ScaleByAdamState", "ScaleByAdanState", "ScaleByAdemamixState", "ScaleByAmsgradState",
+    "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState", "ScaleByDistanceOverGradientsState", "ScaleByFtrlState",
+    "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState", "ScaleByNovogradState", "ScaleByOptimisticGradientState",
+    "ScaleByRStdDevState", "ScaleByRStdDevWithCountState", "ScaleByRmsState", "ScaleByRmsWithCountState", "ScaleByRpropState",
+    "ScaleByRssState", "ScaleBySM3State", "ScaleByScheduleState", "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState",
+    "ScaleByZoomLinesearchState", "ScaleState", "Schedule", "ScheduleFreeState", "ShouldSkipUpdateFunction", "SnapshotState",
+    "SophiaState", "SplitRealAndImaginaryState", "StatefulSchedule", "StochasticallyRoundedState", "TraceState",
+    "TraceWithCountState", "TransferReport", "TransformInitFn", "TransformUpdateExtraArgsFn", "TransformUpdateFn",
+    "Transformation", "Updates", "WeightDecaySchedule", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState",
+    "ZoomLinesearchInfo", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw",
+    "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adjustable", "adopt", "aggregating",
+    "amsbound", "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction",
+    "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated",
+    "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence",
+    "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss",
+    "ctc_loss_with_forward_probs", "dadapt_adamw", "differentially_private_aggregate", "dog", "dowg", "dpsgd",
     "dynamic_loss_scaling", "ema", "eval_params", "exponential_decay", "exponentially_averaged", "factory", "flatten",
     "forwards_to", "freeze", "fromage", "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grouped", "hinge_loss",
     "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "incremental_update", "init_empty_state",
@@ -302,7 +308,7 @@ __all__ = [
     "normalize_by_update_norm", "not_matching", "novograd", "ntxent", "optimistic_adam", "optimistic_adam_v2",
     "optimistic_gradient_descent", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip",
     "periodic_update", "perturbations", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "polyak_averaged",
-    "polyak_sgd", "polynomial_schedule", "power_iteration", "prodigy", "projections", "radam", "reduce_on_plateau",
+    "polyak_sgd", "polynomial_schedule", "power_iteration", "prodigy", "projections", "quantized", "radam", "reduce_on_plateau",
     "reset_state", "rmsprop", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares",
     "safe_softmax_cross_entropy", "sam", "scale", "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam",
     "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad",
@@ -317,10 +323,11 @@ __all__ = [
     "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd",
     "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "smooth_labels", "snapshot",
     "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "squared_error",
-    "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged", "summary", "trace",
-    "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
-    "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
-    "warmup_exponential_decay_schedule", "with_extra_args_support", "yogi", "zero_nans",
+    "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged", "stochastically_rounded",
+    "stored", "summary", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm",
+    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
+    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "with_extra_args_support",
+    "yogi", "zero_nans",
 ]
 # fmt: on
 

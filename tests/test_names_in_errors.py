@@ -106,7 +106,11 @@ def test_a_state_of_something_else_is_refused_in_the_name_of_what_was_called():
             assert who(error) in (tx.recipe.name, zoo.public_name(label)) or label in SAME_STATE, f"{label}: {error!r}"
 
 
-SAME_STATE = {"flatten": "its state is that of what it wraps", "lookahead": "the sample is a wrapper without a state"}
+SAME_STATE = {
+    "flatten": "its state is that of what it wraps",
+    "stored": "its state is that of what it wraps",
+    "lookahead": "the sample is a wrapper without a state",
+}
 
 
 def test_what_shares_a_rule_or_is_made_of_another_names_itself():

@@ -84,6 +84,20 @@ def synced(tx):
     return gradtx.GradientTransformation(lambda params: tx.init(pair(params)), update)
 
 
+@gradtx.factory
+def of_bfloat16(tx):
+    """A transformation of bfloat16 parameters as one of any: real ones are rounded, and updates are cast like the gradients."""
+
+    def rounded(params):
+        return jax.tree.map(lambda p: p if jnp.iscomplexobj(p) else p.astype(jnp.bfloat16), params)
+
+    def update(updates, state, params, **extra_args):
+        new, state = tx.update(updates, state, rounded(params), **extra_args)
+        return gradtx.tree.cast_like(new, updates), state
+
+    return gradtx.GradientTransformationExtraArgs(lambda params: tx.init(rounded(params)), update)
+
+
 def one_example(updates, params):
     """Gradients as of a batch of one example, which differential privacy takes."""
     return jax.tree.map(lambda g: g[None], updates)
@@ -112,6 +126,9 @@ NOISE = {"float32_computes_as_float64_does": "random numbers of float64 are othe
 SINGULAR = {"float32_computes_as_float64_does": "singular vectors are rounded as LAPACK has it, by more than a millionth"}
 REMOVES = {"nan_is_never_hidden": "it is made to remove it"}
 SIGN = {"nan_is_never_hidden": "the sign of an infinite number is known"}
+FEW_BITS = {"float32_computes_as_float64_does": "8 bits are not 24, and float64 is not quantized"}
+ONE_OF_TWO_CODES = {"low_precision_computes_as_float32_does": "rounding decides which of two codes is taken"}
+LOW_BITS = {"counters_are_int32_scalars": "the low bits of a scalar are not a counter"}
 FROZEN = {"nan_is_never_hidden": "what is frozen has no gradient"}
 LOOP = {"gradients_through_update_are_finite": "a loop of unknown length has no derivative in reverse mode"}
 
@@ -301,6 +318,23 @@ PIECES: dict[str, Sample] = {
     "dynamic_loss_scaling": Sample(
         lambda: gradtx.dynamic_loss_scaling(gradtx.adam(1e-2), growth_factor=4.0, growth_interval=2)
     ),
+    "compensated": Sample(lambda: of_bfloat16(gradtx.compensated(gradtx.adam(1e-2))), excused=LOW_BITS),
+    "compensated by 8 bits": Sample(lambda: of_bfloat16(gradtx.compensated(gradtx.adam(1e-2), low_bits=8)), excused=LOW_BITS),
+    "stochastically_rounded": Sample(lambda: of_bfloat16(gradtx.stochastically_rounded(gradtx.adam(1e-2), 0))),
+    "quantized": Sample(
+        lambda: gradtx.quantized(gradtx.adam(1e-2), min_size=1, block_size=2), excused=FEW_BITS, uncertain=ONE_OF_TWO_CODES
+    ),
+    "quantized with 4 bits": Sample(
+        lambda: gradtx.quantized(gradtx.adam(1e-2), bits=4, min_size=1, block_size=2),
+        excused=FEW_BITS,
+        uncertain=ONE_OF_TWO_CODES,
+    ),
+    "quantized dynamically": Sample(
+        lambda: gradtx.quantized(gradtx.trace(0.9), code="dynamic", min_size=1, block_size=2),
+        excused=FEW_BITS,
+        uncertain=ONE_OF_TWO_CODES,
+    ),
+    "stored": Sample(lambda: gradtx.stored(gradtx.trace(0.9), jnp.bfloat16)),
     "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
     "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
     "mechanize": Sample(lambda: gradtx.mechanize(gradtx.sgd(halving))),

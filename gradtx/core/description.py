@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
+import jax
 import jax.numpy as jnp
 
 from gradtx.core.extra_args import ANYTHING, keywords, only
@@ -19,6 +20,7 @@ from gradtx.core.protocol import (
 )
 from gradtx.errors import unnamed
 from gradtx.signatures import arguments_of
+from gradtx.tree.dtypes import widened
 
 _R = TypeVar("_R")
 
@@ -58,7 +60,8 @@ class Description(NamedTuple):
     - `stands_for`: the pair of another library that it hands everything on to;
     - `decays`: those of the averages in its state, as far as there is a name for them;
     - `norm_of_all`: whether it takes the norm of all that it sees at once;
-    - `freezes`: whether its updates are zero.
+    - `freezes`: whether its updates are zero;
+    - `widens`: whether its updates are float32 whatever the dtype of the gradients, as more than 16 bits are in them.
 
     Wrappers tell more, mostly as functions of their state; `seen` is one of the parameters:
 
@@ -82,6 +85,7 @@ class Description(NamedTuple):
     decays: tuple[Decay, ...] = ()
     norm_of_all: bool = False
     freezes: bool = False
+    widens: bool = False
     wraps: bool = False
     parts: Callable[[OptState], list[Part]] = lambda state: []
     seen: Callable[[Params], list[Params]] | None = None
@@ -140,6 +144,16 @@ def declared_extra_args(update: Callable[..., Any]) -> frozenset[str]:
     return description_of(update).extra_args
 
 
+def no_updates(inner: Transformation, updates: Updates) -> Updates:
+    """Return zeros for a step that `inner` does not take, in the dtypes of its updates."""
+    return jax.tree.map(jnp.zeros_like, as_wide_as_updates_of(inner, updates))
+
+
+def as_wide_as_updates_of(inner: Transformation, updates: Updates) -> Updates:
+    """Return updates in the dtypes in which `inner` returns those that it makes of them."""
+    return jax.tree.map(widened, updates) if description(inner).widens else updates
+
+
 def if_stepped(tx: Transformation, before: OptState, after: OptState) -> Callable[[Any, Any], Any]:
     """Return what chooses the first of two arrays after an update that was a step, and else the second.
 
@@ -174,6 +188,7 @@ def forwards_to(
     steps: Callable[[Any], Any] | None = None,
     adjust: Callable[[Any, Mapping[str, Any], bool], OptState] | None = None,
     wraps: bool = True,
+    widens: bool = False,
 ) -> Callable[[_R], _R]:
     """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`, whose states it keeps.
 
@@ -187,6 +202,7 @@ def forwards_to(
       steps: how many steps it has taken.
       adjust: the state with other hyperparameters.
       wraps: whether it is known by what is inside of it.
+      widens: whether it makes float32 updates, too, if no part of it does.
     """
 
     def parts_by_state(state: OptState) -> list[Part]:
@@ -196,7 +212,8 @@ def forwards_to(
 
     def mark(update: Any) -> Any:
         names = arguments_of(update).keyword_only.union(extra_args, *(declared_extra_args(inner.update) for inner in inners))
-        told = Description(extra_args=names, wraps=wraps, parts=parts or parts_by_state)
+        wide = widens or any(description(inner).widens for inner in inners)
+        told = Description(extra_args=names, wraps=wraps, widens=wide, parts=parts or parts_by_state)
         return describe(update, told._replace(seen=seen, count=count, steps=steps, adjust=adjust))
 
     return mark
@@ -226,7 +243,7 @@ def with_extra_args_support(tx: Transformation) -> GradientTransformationExtraAr
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         return run(updates, state, params, extra_args)
 
-    describe(update, Description(extra_args=names, run=run, stands_for=tx))
+    describe(update, Description(extra_args=names, run=run, stands_for=tx, widens=told.widens))
     return GradientTransformationExtraArgs(tx.init, update)
 
 

@@ -220,11 +220,12 @@ def _function(annotation: Any, word: str) -> Alternative:
     return Alternative((word,), read)
 
 
-def _words(words: tuple[str, ...]) -> Alternative:
+def _words(words: tuple[Any, ...]) -> Alternative:
     def read(value: Any) -> Any:
-        return value if isinstance(value, str) and value in words else REFUSED
+        return value if isinstance(value, str | int) and (type(value), value) in known else REFUSED
 
-    return Alternative(tuple(f'"{word}"' for word in words), read)
+    known = [(type(word), word) for word in words]
+    return Alternative(tuple(f'"{word}"' if isinstance(word, str) else str(word) for word in words), read)
 
 
 def _container(annotation: Any) -> Alternative | None:

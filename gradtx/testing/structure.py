@@ -10,6 +10,7 @@ from gradtx.testing.compare import assert_same_types, assert_same_values, is_key
 from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like, shapes_of
 from gradtx.tree import MaskedNode, is_hole
+from gradtx.tree.quantized import is_quantized
 
 
 @law
@@ -63,7 +64,7 @@ def flatten_unflatten_and_numpy_round_trip_change_nothing(tx: Transformation, pa
 
 @law
 def state_is_made_of_plain_containers(tx: Transformation, params: Params) -> None:
-    """A state is NamedTuples called ...State, tuples, dicts and None: serializers know no other container.
+    """A state is NamedTuples called ...State or Quantized, tuples, dicts and None: serializers know no other container.
 
     Parts of the state that look like the parameters are made of what the parameters are made of.
     """
@@ -79,7 +80,9 @@ def _check_containers(node: Any, like_params: Any, where: str) -> None:
         f"{where} is a {kind.__name__}, neither an array nor a NamedTuple, tuple, dict or None"
     )
     if named:
-        assert kind.__name__.endswith("State"), f"{where} is a {kind.__name__}, whose name does not end in State"
+        assert kind.__name__.endswith("State") or is_quantized(node), (
+            f"{where} is a {kind.__name__}, whose name does not end in State"
+        )
         assert kind(**node._asdict()) == node, f"{where}, a {kind.__name__}, is not rebuilt from its fields"
         node = node._asdict()
     children = node.items() if isinstance(node, dict) else enumerate(node)

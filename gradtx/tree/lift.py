@@ -22,8 +22,10 @@ from gradtx.recipe import WORDS, Keyed
 from gradtx.signatures import arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.batches import on_rows
+from gradtx.tree.coded import format_of, on_coded_rows
 from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
+from gradtx.tree.quantized import Format
 
 _Compiled: TypeAlias = tuple[Callable[..., Any], Callable[..., list[Any]]]
 
@@ -80,10 +82,16 @@ def lift(
 
     compiled, on_leaves = _compiled_rule(rule, tuple(alike), tuple(replaced))
 
+    @functools.lru_cache(maxsize=4)
+    def on_coded_leaves(its_format: Format) -> Callable[..., list[Any]]:
+        return on_coded_rows(compiled, its_format, tuple(replaced))
+
     def lifted(*trees: Any, **scalars: Any) -> Any:
         try:
             structure, rows = aligned(trees)
-            computed = iter(on_leaves([row for row in rows if not is_hole(row[0])], **scalars))
+            its_format = format_of(rows)
+            on_rows_of = on_leaves if its_format is None else on_coded_leaves(its_format)
+            computed = iter(on_rows_of([row for row in rows if not is_hole(row[0])], **scalars))
             results = [None if is_hole(row[0]) else next(computed) for row in rows]
         except Exception as error:
             mismatch.explain(names, trees, alike, advice)  # raises if the trees are to blame

@@ -150,6 +150,18 @@ def set(tree: Any, filtering: Filtering | None = None, /, **kwargs: Any) -> Any:
     return _replaced(tree, values)
 
 
+def map_named(tree: Any, key: Any, f: Callable[[Any], Any]) -> Any:
+    """Return a tree with `f(part)` instead of every part that is named `key`; see `get_all_with_path`.
+
+    Raises:
+      KeyError: nothing has the name.
+    """
+    found = get_all_with_path(tree, key)
+    if not found:
+        raise KeyError(_why_nothing(tree, key))
+    return _replaced(tree, {path: f(part) for path, part in found})
+
+
 def _meant(tree: Any, key: Any, filtering: Filtering | None) -> list[tuple[Path, Any]]:
     """What has a name, or of that the hyperparameters: their schedules have their names, and other fields may."""
     found = get_all_with_path(tree, key, filtering)

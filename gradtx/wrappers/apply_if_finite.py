@@ -15,6 +15,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    no_updates,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
@@ -68,7 +69,7 @@ def apply_if_finite(
         new_updates, inner_state = run_if(
             finite | (in_a_row > max_consecutive_errors),
             lambda: inner.update(updates, state.inner_state, params, **extra_args),
-            otherwise=lambda: (jax.tree.map(jnp.zeros_like, updates), state.inner_state),
+            otherwise=lambda: (no_updates(inner, updates), state.inner_state),
         )
         total = jnp.where(finite, state.total_notfinite, safe_increment(state.total_notfinite))
         return new_updates, ApplyIfFiniteState(in_a_row, finite, total, inner_state)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 
 from gradtx.compiled import compiled, run_if
@@ -13,9 +12,11 @@ from gradtx.core import (
     Params,
     Transformation,
     Updates,
+    as_wide_as_updates_of,
     factory,
     forwards_to,
     keywords,
+    no_updates,
     only,
     with_extra_args_support,
 )
@@ -50,7 +51,7 @@ def conditionally_transform(
       should_transform_fn: a function of the number of steps taken (an int32 scalar, 0 at the first) that returns a bool.
       forward_extra_args: whether the function is given the extra arguments of `update`, too: those that it names.
     """
-    return _conditionally(inner, should_transform_fn, forward_extra_args, lambda updates: updates, ConditionallyTransformState)
+    return _conditionally(inner, should_transform_fn, forward_extra_args, as_wide_as_updates_of, ConditionallyTransformState)
 
 
 @factory
@@ -66,7 +67,7 @@ def conditionally_mask(
         inner,
         should_transform_fn,
         forward_extra_args,
-        lambda updates: jax.tree.map(jnp.zeros_like, updates),
+        no_updates,
         ConditionallyMaskState,
     )
 
@@ -75,7 +76,7 @@ def _conditionally(
     inner: Transformation,
     condition: ConditionFn,
     forward_extra_args: bool,
-    otherwise: Callable[[Updates], Updates],
+    otherwise: Callable[[Transformation, Updates], Updates],
     state_type: Callable[..., Any],
 ) -> GradientTransformationExtraArgs:
     inner = with_extra_args_support(inner)
@@ -90,7 +91,7 @@ def _conditionally(
         new_updates, inner_state = run_if(
             condition(state.step, **only(reads, extra_args)),
             lambda: inner.update(updates, state.inner_state, params, **extra_args),
-            otherwise=lambda: (otherwise(updates), state.inner_state),
+            otherwise=lambda: (otherwise(inner, updates), state.inner_state),
         )
         return new_updates, state_type(step=safe_increment(state.step), inner_state=inner_state)
 

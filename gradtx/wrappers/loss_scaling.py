@@ -15,6 +15,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    no_updates,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
@@ -127,7 +128,7 @@ def dynamic_loss_scaling(
         new_updates, inner_state = run_if(
             finite,
             lambda: inner.update(unscaled(), state.inner_state, params, **extra_args),
-            otherwise=lambda: (jax.tree.map(jnp.zeros_like, updates), state.inner_state),
+            otherwise=lambda: (no_updates(inner, updates), state.inner_state),
         )
         scale, growth_tracker = adapt(state.scale, state.growth_tracker, finite=finite)
         total = jnp.where(finite, state.total_notfinite, safe_increment(state.total_notfinite))

@@ -20,8 +20,10 @@ from gradtx.core import (
     Schedule,
     Transformation,
     Updates,
+    as_wide_as_updates_of,
     at_step,
     forwards_to,
+    no_updates,
     sealed,
     with_extra_args_support,
 )
@@ -184,12 +186,12 @@ def multi_steps(
 
         def step():
             new_updates, inner_state = inner.update(
-                _in_place_of(updates, acc_grads), state.inner_opt_state, params, **extra_args
+                _in_place_of(as_wide_as_updates_of(inner, updates), acc_grads), state.inner_opt_state, params, **extra_args
             )
             return new_updates, inner_state, jax.tree.map(jnp.zeros_like, acc_grads)
 
         def wait():
-            return jax.tree.map(jnp.zeros_like, updates), state.inner_opt_state, acc_grads
+            return no_updates(inner, updates), state.inner_opt_state, acc_grads
 
         new_updates, inner_state, acc_grads = run_if(emit, step, otherwise=wait)
         return new_updates, MultiStepsState(

@@ -16,6 +16,7 @@ from gradtx.core import (
     Part,
     Transformation,
     Updates,
+    as_wide_as_updates_of,
     forwards_to,
     supported,
     with_extra_args_support,
@@ -102,7 +103,7 @@ def storing(
         with jax.numpy_dtype_promotion("standard"):  # hyperparameters have a dtype of their own
             tx, new_state = now(state, extra_args)
             new_updates, inner_state = tx.update(updates, state.inner_state, params, **extra_args)
-        return keep_dtypes(new_updates, updates), new_state._replace(
+        return keep_dtypes(new_updates, as_wide_as_updates_of(start, updates)), new_state._replace(
             count=safe_increment(state.count), inner_state=keep_dtypes(inner_state, state.inner_state)
         )
 

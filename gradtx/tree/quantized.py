@@ -1,0 +1,85 @@
+"""Arrays as codes of a few bits, with a scale for each block of them."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gradtx.tree.codes import Code
+
+
+class Quantized(NamedTuple):
+    """An array as codes and scales: of each block the largest magnitude, negative if no number in it is.
+
+    Codes have the shape of the array; two of 4 bits share a byte, the first of them in its upper half. Where blocks divide the
+    last axis, the scales have as many axes, so that both are split among devices as the array is; else they are those of the
+    flattened array.
+    """
+
+    codes: jax.Array
+    scale: jax.Array
+
+
+class Format(NamedTuple):
+    """How arrays are quantized."""
+
+    code: Code
+    block_size: int
+
+    def encode(self, x: jax.Array) -> Quantized:
+        """Return a float32 array as codes. One number that is not finite spoils its block."""
+        blocks = _in_blocks(x, self.block_size)
+        largest = jnp.max(jnp.abs(blocks), axis=-1, keepdims=True)
+        unsigned = jnp.min(blocks, axis=-1, keepdims=True) >= 0
+        codes = self.code.encode(blocks / jnp.where(largest == 0, 1, largest), unsigned)
+        scale = jnp.squeeze(jnp.where(unsigned, -largest, largest), -1)
+        codes = codes.reshape(-1)[: x.size].reshape(x.shape).astype(jnp.uint8)
+        return Quantized(_packed(codes) if self.code.bits == 4 else codes, scale)
+
+    def decode(self, quantized: Quantized) -> jax.Array:
+        """Return the float32 array that codes stand for."""
+        codes = _unpacked(quantized.codes) if self.code.bits == 4 else quantized.codes
+        blocks, scale = _in_blocks(codes.astype(jnp.int32), self.block_size), quantized.scale[..., None]
+        numbers = self.code.decode(blocks, scale <= 0) * jnp.abs(scale)
+        return numbers.reshape(-1)[: codes.size].reshape(codes.shape)
+
+    def suits(self, x: Any) -> bool:
+        """Return whether an array can be quantized: float32, and of 4 bits those with an even last axis."""
+        return jnp.result_type(x) == jnp.float32 and jnp.ndim(x) > 0 and (self.code.bits == 8 or jnp.shape(x)[-1] % 2 == 0)
+
+
+class Coded:
+    """A quantized array on its way through an update: `lift` computes with it leaf by leaf, and nothing else can.
+
+    It is not a node of a tree, so that a norm of the state, say, fails, instead of being one of codes.
+    """
+
+    def __init__(self, quantized: Quantized, its_format: Format):
+        self.quantized = quantized
+        self.format = its_format
+
+
+def is_quantized(node: Any) -> bool:
+    """Return whether a node of a tree is an array as codes."""
+    return isinstance(node, Quantized)
+
+
+def _in_blocks(x: jax.Array, size: int) -> jax.Array:
+    """An array with its blocks along a new axis; flattened, and filled up with zeros, where they do not divide the last one."""
+    if x.shape[-1] % size == 0:
+        return x.reshape(*x.shape[:-1], x.shape[-1] // size, size)
+    blocks = math.ceil(x.size / size)
+    return jnp.pad(x.reshape(-1), (0, blocks * size - x.size)).reshape(blocks, size)
+
+
+def _packed(codes: jax.Array) -> jax.Array:
+    return codes[..., ::2] << 4 | codes[..., 1::2]
+
+
+def _unpacked(codes: jax.Array) -> jax.Array:
+    """The upper and the lower half of each byte, one after the other; by shifts, which fuse with what is done with them."""
+    pairs = jnp.broadcast_to(codes[..., None], (*codes.shape, 2))
+    shift = 4 * (1 - lax.broadcasted_iota(jnp.uint8, pairs.shape, pairs.ndim - 1))
+    return (pairs >> shift & 15).reshape(*codes.shape[:-1], 2 * codes.shape[-1])

@@ -1,0 +1,126 @@
+"""Keep the state of a transformation in 8 or 4 bits (Dettmers et al. 2021)."""
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gradtx.core import (
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    Transformation,
+    Updates,
+    factory,
+    forwards_to,
+    with_extra_args_support,
+)
+from gradtx.errors import unnamed
+from gradtx.require import AT_LEAST_ONE
+from gradtx.tree.codes import DynamicCode, FloatCode
+from gradtx.tree.quantized import Coded, Format, is_quantized
+
+_BLOCK_SIZE = {8: 256, 4: 128}
+
+
+class QuantizedState(NamedTuple):
+    """The inner state, with a `Quantized` in place of each large array."""
+
+    inner_state: OptState
+
+
+@factory(block_size=AT_LEAST_ONE, min_size=AT_LEAST_ONE)
+def quantized(
+    inner: Transformation,
+    *,
+    bits: Literal[4, 8] = 8,
+    code: Literal["float", "dynamic"] = "float",
+    block_size: int | None = None,
+    min_size: int = 4096,
+) -> GradientTransformationExtraArgs:
+    """Keep the large arrays in the state of `inner` as codes of 8 or 4 bits: AdamW in 2 bytes a parameter instead of 8.
+
+        quantized(gradtx.adamw(1e-3))                  8-bit AdamW, as bitsandbytes.optim.AdamW8bit
+        quantized(gradtx.adamw(1e-3), bits=4)          as torchao.optim.AdamW4bit
+
+    What is decoded is what `inner` computes with, in float32, and its step is of the numbers that it has computed, before they
+    are rounded. Each block has a scale of its own, the largest number in it. Arrays of float32 with `min_size` entries are kept
+    so; counts, small arrays and other dtypes stay as they are.
+
+    The two codes: "float" keeps numbers that may be negative in 4 bits of exponent and 3 of mantissa, and positive ones, such
+    as second moments, as roots in 5 and 3 bits, rounded at random by a hash of their own bits: no key is needed, and any number
+    of devices rounds alike. "dynamic" is the code of bitsandbytes and torchao, which rounds to the nearest: there a second
+    moment with decay 0.999 does not decay where gradients have ended, and is 0 beside one that is 10⁷ times as large, so that
+    the next step is up to 20 times too long.
+
+    Rules on leaves (`tree.lift`), which most optimizers are made of, decode one array at a time, so that an update takes no
+    more room than its largest leaf does, twice in float32. What computes with its state in another way, or inside of
+    `MultiSteps` and the like, decodes all arrays first.
+
+    What is averaged over, as in `averaged` and `schedule_free`, is better kept outside. A NaN spoils its block:
+    `apply_if_finite` goes around it.
+
+    Args:
+      inner: a transformation.
+      bits: of a code, 8 or 4. With 4, arrays with an odd last axis stay as they are.
+      code: "float" or "dynamic".
+      block_size: how many numbers share a scale; by default 256 of 8 bits, and 128 of 4.
+      min_size: the least number of entries of an array that is quantized.
+
+    Raises:
+      TypeError, ValueError: an argument is out of its range.
+      ValueError: from `init`, if nothing is large enough; or `inner` is quantized itself.
+
+    References:
+      Dettmers, Lewis, Shleifer and Zettlemoyer, 8-bit Optimizers via Block-wise Quantization, 2021,
+        https://arxiv.org/abs/2110.02861
+    """
+    inner = with_extra_args_support(inner)
+    numbers = DynamicCode(bits) if code == "dynamic" else FloatCode(bits, mantissa=3 if bits == 8 else 1)
+    its_format = Format(numbers, block_size or _BLOCK_SIZE[bits])
+    encode, decode = jax.jit(its_format.encode), jax.jit(its_format.decode)
+
+    def init(params: Params) -> QuantizedState:
+        state = inner.init(params)
+        leaves = jax.tree.leaves(state, is_leaf=is_quantized)
+        if any(map(is_quantized, leaves)):
+            raise unnamed(ValueError, f"the state of {inner!r} is quantized already.")
+        sizes = [jnp.size(leaf) for leaf in leaves if jnp.result_type(leaf) == jnp.float32 and jnp.ndim(leaf)]
+        largest = max(sizes, default=0)  # of float64, where it is enabled for tests, nothing is to be said
+        if largest and not any(is_large(leaf) for leaf in leaves):
+            message = f"nothing is quantized: the largest array of float32 has {largest} entries, and min_size is {min_size}."
+            raise unnamed(ValueError, message)
+        return QuantizedState(jax.tree.map(lambda leaf: encode(leaf) if is_large(leaf) else leaf, state))
+
+    def is_large(leaf: Any) -> bool:
+        return jnp.size(leaf) >= min_size and its_format.suits(leaf)
+
+    def decoded(state: QuantizedState) -> OptState:
+        return jax.tree.map(lambda leaf: decode(leaf) if is_quantized(leaf) else leaf, state.inner_state, is_leaf=is_quantized)
+
+    @forwards_to(inner, states=lambda state: (decoded(state),))
+    def update(updates: Updates, state: QuantizedState, params: Params | None = None, **extra_args: Any):
+        try:
+            return by_leaves(updates, state, params, extra_args)
+        except Exception:  # something in it computes with the state otherwise than by rules on its leaves, or would fail anyway
+            new_updates, new_state = inner.update(updates, decoded(state), params, **extra_args)
+        again = jax.tree.map(
+            lambda old, new: encode(new) if is_quantized(old) else new, state.inner_state, new_state, is_leaf=is_quantized
+        )
+        return new_updates, QuantizedState(again)
+
+    def by_leaves(updates: Updates, state: QuantizedState, params: Params | None, extra_args: dict[str, Any]):
+        """The update with codes all along, which `tree.lift` decodes and encodes leaf by leaf."""
+        coded = jax.tree.map(
+            lambda leaf: Coded(leaf, its_format) if is_quantized(leaf) else leaf, state.inner_state, is_leaf=is_quantized
+        )
+        new_updates, new_state = inner.update(updates, coded, params, **extra_args)
+        return new_updates, QuantizedState(jax.tree.map(_from_coded, state.inner_state, new_state, is_leaf=is_quantized))
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+def _from_coded(old: Any, new: Any) -> Any:
+    if is_quantized(old) != isinstance(new, Coded):
+        raise TypeError("an array is not quantized any more, or another one is")
+    return new.quantized if isinstance(new, Coded) else new
