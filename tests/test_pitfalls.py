@@ -48,7 +48,7 @@ import gradtx
 from gradtx import testing, tree
 
 LABELS = zoo.existing(zoo.TRANSFORMATIONS)
-STORED_IN_BFLOAT16_ON_DEMAND = {"trace in bfloat16", "scale_by_adam with Nesterov"}
+STORED_IN_BFLOAT16_ON_DEMAND = {"trace in bfloat16", "scale_by_adam with Nesterov", "stored"}
 MEASURES_INTEGERS = {"measure_with_ema of the updates themselves"}
 TAKES_INTEGERS = {
     "identity",

@@ -87,7 +87,7 @@ def quantized(
             raise unnamed(ValueError, f"the state of {inner!r} is quantized already.")
         sizes = [jnp.size(leaf) for leaf in leaves if jnp.result_type(leaf) == jnp.float32 and jnp.ndim(leaf)]
         largest = max(sizes, default=0)  # of float64, where it is enabled for tests, nothing is to be said
-        if largest and not any(is_large(leaf) for leaf in leaves):
+        if 0 < largest < min_size:
             message = f"nothing is quantized: the largest array of float32 has {largest} entries, and min_size is {min_size}."
             raise unnamed(ValueError, message)
         return QuantizedState(jax.tree.map(lambda leaf: encode(leaf) if is_large(leaf) else leaf, state))
@@ -98,7 +98,7 @@ def quantized(
     def decoded(state: QuantizedState) -> OptState:
         return jax.tree.map(lambda leaf: decode(leaf) if is_quantized(leaf) else leaf, state.inner_state, is_leaf=is_quantized)
 
-    @forwards_to(inner, states=lambda state: (decoded(state),))
+    @forwards_to(inner)
     def update(updates: Updates, state: QuantizedState, params: Params | None = None, **extra_args: Any):
         try:
             return by_leaves(updates, state, params, extra_args)
