@@ -61,7 +61,7 @@ def on_coded_rows(on_leaf: Callable[..., Any], its_format: Format, replaced: tup
                 plain = [leaf.quantized if isinstance(leaf, Coded) else leaf for leaf in row]
                 turn, result = jitted(turn, plain, scalars)
                 coded = tuple(Coded(each, its_format) if is_quantized(each) else each for each in result)
-                results.append(coded if len(coded) > 1 else coded[0])
+                results.append(coded[0] if len(coded) == 1 else coded)
             else:
                 results.append(on_leaf(*row, **scalars))
         return results
