@@ -1,6 +1,7 @@
 """Arrays as codes of a few bits, with a scale for each block of them."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -64,6 +65,11 @@ class Coded:
 def is_quantized(node: Any) -> bool:
     """Return whether a node of a tree is an array as codes."""
     return isinstance(node, Quantized)
+
+
+def map_quantized(f: Callable[[Quantized], Any], tree: Any) -> Any:
+    """Apply a function to the quantized arrays of a tree; all else stays."""
+    return jax.tree.map(lambda node: f(node) if is_quantized(node) else node, tree, is_leaf=is_quantized)
 
 
 def _in_blocks(x: jax.Array, size: int) -> jax.Array:

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx.errors import unnamed
+from gradtx.tree import mismatch
 from gradtx.tree.dtypes import widened
+from gradtx.tree.holes import map_leaves
 
 _MAGNITUDE = 0x7FFFFFFF
 _LARGEST = 0x7F7FFFFF  # the magnitude of the largest finite float32
@@ -28,6 +30,12 @@ def refuse_wide(params: Any) -> None:
         raise unnamed(
             ValueError, f"no parameter has 16 bits, but {' and '.join(sorted(dtypes))}: there is nothing to make up for."
         )
+
+
+def widened_updates(updates: Any, params: Any) -> Any:
+    """Return the updates of 16-bit parameters in float32, and the others as they are."""
+    with mismatch.explaining(g=updates, p=params):
+        return map_leaves(lambda g, p: widened(g) if has_sixteen_bits(p) else g, updates, params)
 
 
 @jax.custom_jvp

@@ -16,10 +16,9 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
-from gradtx.tree import mismatch
 from gradtx.tree.dtypes import widened
 from gradtx.tree.holes import MaskedNode, is_hole
-from gradtx.tree.sixteen_bits import has_sixteen_bits, joined, low_bits_of, refuse_wide, step_to
+from gradtx.tree.sixteen_bits import has_sixteen_bits, joined, low_bits_of, refuse_wide, step_to, widened_updates
 
 
 class CompensatedState(NamedTuple):
@@ -71,8 +70,7 @@ def compensated(inner: Transformation, *, low_bits: Literal[8, 16] = 16) -> Grad
 
     @forwards_to(inner, widens=True)
     def update(updates: Updates, state: CompensatedState, params: Params, **extra_args: Any):
-        with mismatch.explaining(g=updates, p=params):
-            updates = tree.map_leaves(lambda g, p: widened(g) if has_sixteen_bits(p) else g, updates, params)
+        updates = widened_updates(updates, params)
         master = tree.map_leaves(_master, params, state.low)
         updates, inner_state = inner.update(updates, state.inner_state, master, **extra_args)
         pairs = jax.tree.map(_step, updates, params, state.low, is_leaf=is_hole)

@@ -18,7 +18,7 @@ from gradtx.core import (
 from gradtx.errors import unnamed
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree.codes import DynamicCode, FloatCode
-from gradtx.tree.quantized import Coded, Format, is_quantized
+from gradtx.tree.quantized import Coded, Format, is_quantized, map_quantized
 
 _BLOCK_SIZE = {8: 256, 4: 128}
 
@@ -96,7 +96,7 @@ def quantized(
         return jnp.size(leaf) >= min_size and its_format.suits(leaf)
 
     def decoded(state: QuantizedState) -> OptState:
-        return jax.tree.map(lambda leaf: decode(leaf) if is_quantized(leaf) else leaf, state.inner_state, is_leaf=is_quantized)
+        return map_quantized(decode, state.inner_state)
 
     @forwards_to(inner)
     def update(updates: Updates, state: QuantizedState, params: Params | None = None, **extra_args: Any):
@@ -111,9 +111,7 @@ def quantized(
 
     def by_leaves(updates: Updates, state: QuantizedState, params: Params | None, extra_args: dict[str, Any]):
         """The update with codes all along, which `tree.lift` decodes and encodes leaf by leaf."""
-        coded = jax.tree.map(
-            lambda leaf: Coded(leaf, its_format) if is_quantized(leaf) else leaf, state.inner_state, is_leaf=is_quantized
-        )
+        coded = map_quantized(lambda quantized: Coded(quantized, its_format), state.inner_state)
         new_updates, new_state = inner.update(updates, coded, params, **extra_args)
         return new_updates, QuantizedState(jax.tree.map(_from_coded, state.inner_state, new_state, is_leaf=is_quantized))
 

@@ -16,11 +16,10 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
-from gradtx.tree import mismatch
 from gradtx.tree.dtypes import widened
 from gradtx.tree.hashing import die_like
 from gradtx.tree.randomness import as_key, split_key
-from gradtx.tree.sixteen_bits import has_sixteen_bits, refuse_wide, rounded_at_random, step_to
+from gradtx.tree.sixteen_bits import has_sixteen_bits, refuse_wide, rounded_at_random, step_to, widened_updates
 
 
 class StochasticallyRoundedState(NamedTuple):
@@ -62,8 +61,7 @@ def stochastically_rounded(inner: Transformation, key: jax.Array | int) -> Gradi
     @forwards_to(inner, widens=True)
     def update(updates: Updates, state: StochasticallyRoundedState, params: Params, **extra_args: Any):
         next_key, [now] = split_key(state.rng_key, key)
-        with mismatch.explaining(g=updates, p=params):
-            updates = tree.map_leaves(lambda g, p: widened(g) if has_sixteen_bits(p) else g, updates, params)
+        updates = widened_updates(updates, params)
         wide = tree.map_leaves(widened, params)
         updates, inner_state = inner.update(updates, state.inner_state, wide, **extra_args)
         keys = tree.split_key_like(now, updates)
