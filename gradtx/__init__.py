@@ -255,6 +255,7 @@ from gradtx.wrappers.multi_steps import (
     skip_large_updates,
     skip_not_finite,
 )
+from gradtx.wrappers.offloaded import offloaded
 from gradtx.wrappers.partition import MultiTransformState, PartitionState, multi_transform, partition
 from gradtx.wrappers.quantized import QuantizedState, quantized
 from gradtx.wrappers.sam import SAMState, sam
@@ -305,7 +306,7 @@ __all__ = [
     "lookahead", "losses", "low_rank", "madgrad", "masked", "matching", "matrix_inverse_pth_root", "measure_with_ema",
     "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor", "multi_normal",
     "multi_step_decay_schedule", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nnls", "noisy_sgd", "normalize",
-    "normalize_by_update_norm", "not_matching", "novograd", "ntxent", "optimistic_adam", "optimistic_adam_v2",
+    "normalize_by_update_norm", "not_matching", "novograd", "ntxent", "offloaded", "optimistic_adam", "optimistic_adam_v2",
     "optimistic_gradient_descent", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip",
     "periodic_update", "perturbations", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "polyak_averaged",
     "polyak_sgd", "polynomial_schedule", "power_iteration", "prodigy", "projections", "quantized", "radam", "reduce_on_plateau",

@@ -335,6 +335,7 @@ PIECES: dict[str, Sample] = {
         uncertain=ONE_OF_TWO_CODES,
     ),
     "stored": Sample(lambda: gradtx.stored(gradtx.trace(0.9), jnp.bfloat16)),
+    "offloaded": Sample(lambda: gradtx.offloaded(gradtx.adam(1e-2), min_size=1)),
     "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
     "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
     "mechanize": Sample(lambda: gradtx.mechanize(gradtx.sgd(halving))),

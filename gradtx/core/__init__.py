@@ -35,6 +35,7 @@ from gradtx.core.extra_args import only as only
 from gradtx.core.extra_args import refuse_misspelt as refuse_misspelt
 from gradtx.core.factories import factory as factory
 from gradtx.core.factories import sealed as sealed
+from gradtx.core.programs import init_at_once as init_at_once
 from gradtx.core.protocol import PROTOCOL_EXTRA_ARGS as PROTOCOL_EXTRA_ARGS
 from gradtx.core.protocol import EmptyState as EmptyState
 from gradtx.core.protocol import Function as Function

@@ -5,14 +5,14 @@ Operation by operation, an update reads and writes the parameters some thirty ti
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
 from jax.core import Tracer
 
 from gradtx.core.description import Run
-from gradtx.core.protocol import OptState, Params, Updates
+from gradtx.core.protocol import OptState, Params, Transformation, Updates
 from gradtx.recipe import Keyed, Recipe
 
 _IDLE = frozenset({"chain", "identity", "named_chain"})  # what computes nothing by itself
@@ -33,6 +33,32 @@ def program_of(recipe: Recipe | None, update: Callable[..., tuple[Updates, OptSt
     if "program" not in vars(recipe):  # kept there, as to look for it takes longer than a small update
         vars(recipe)["program"] = _compiled(Keyed(update, recipe), recipe.name) if _is_own(recipe) else None
     return vars(recipe)["program"]
+
+
+def init_at_once(tx: Transformation, finish: Callable[[OptState], OptState], key: Hashable) -> Callable[[Params], OptState]:
+    """Return the `init` of a wrapper, which keeps what `finish` makes of the state of `tx`.
+
+    Outside of `jit` it is one program, if code of gradtx alone runs: array by array, so that the state of `tx` is never there
+    as a whole.
+
+    Args:
+      tx: what is wrapped.
+      finish: a function of its state.
+      key: what tells it from other such functions.
+    """
+
+    def init(params: Params) -> OptState:
+        return finish(tx.init(params))
+
+    recipe = getattr(tx, "recipe", None)
+    if not isinstance(recipe, Recipe) or not _is_own(recipe):
+        return init
+    return lambda params: _compiled_init(Keyed(init, (recipe, key)))(params) if are_arrays(params) else init(params)
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled_init(keyed: Keyed) -> Callable[[Params], OptState]:
+    return jax.jit(keyed.thing)
 
 
 def are_arrays(trees: Any) -> bool:

@@ -79,5 +79,7 @@ def _assert_follows(tree: Any, params: Any, what: str) -> None:
     for param_path, param in by_path(params).items():
         for path, leaf in by_path(tree).items():
             if path.endswith(param_path) and leaf.shape == param.shape:
-                follows = leaf.sharding.is_equivalent_to(param.sharding, param.ndim)
+                # A state may rest in another memory: what is to follow the parameter is how it is split.
+                where = leaf.sharding.with_memory_kind(param.sharding.memory_kind)
+                follows = where.is_equivalent_to(param.sharding, param.ndim)
                 assert follows, f"{what}{path} has {leaf.sharding}, the parameter {param.sharding}"

@@ -4,6 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gradtx.core import (
     GradientTransformationExtraArgs,
@@ -13,6 +14,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    init_at_once,
     with_extra_args_support,
 )
 from gradtx.errors import unnamed
@@ -80,8 +82,7 @@ def quantized(
     its_format = Format(numbers, block_size or _BLOCK_SIZE[bits])
     encode, decode = jax.jit(its_format.encode), jax.jit(its_format.decode)
 
-    def init(params: Params) -> QuantizedState:
-        state = inner.init(params)
+    def coded(state: OptState) -> QuantizedState:
         leaves = jax.tree.leaves(state, is_leaf=is_quantized)
         if any(map(is_quantized, leaves)):
             raise unnamed(ValueError, f"the state of {inner!r} is quantized already.")
@@ -90,7 +91,7 @@ def quantized(
         if 0 < largest < min_size:
             message = f"nothing is quantized: the largest array of float32 has {largest} entries, and min_size is {min_size}."
             raise unnamed(ValueError, message)
-        return QuantizedState(jax.tree.map(lambda leaf: encode(leaf) if is_large(leaf) else leaf, state))
+        return QuantizedState(jax.tree.map(lambda leaf: encode(_unknown(leaf)) if is_large(leaf) else leaf, state))
 
     def is_large(leaf: Any) -> bool:
         return jnp.size(leaf) >= min_size and its_format.suits(leaf)
@@ -115,7 +116,12 @@ def quantized(
         new_updates, new_state = inner.update(updates, coded, params, **extra_args)
         return new_updates, QuantizedState(jax.tree.map(_from_coded, state.inner_state, new_state, is_leaf=is_quantized))
 
-    return GradientTransformationExtraArgs(init, update)
+    return GradientTransformationExtraArgs(init_at_once(inner, coded, key=(its_format, min_size)), update)
+
+
+def _unknown(x: jax.Array) -> jax.Array:
+    """An array that the compiler does not know to be zeros: it would compute their codes itself, for minutes."""
+    return jnp.where(lax.optimization_barrier(jnp.bool_(True)), x, 0)
 
 
 def _from_coded(old: Any, new: Any) -> Any:
