@@ -43,15 +43,15 @@ def init_at_once(tx: Transformation, finish: Callable[[OptState], OptState], key
 
     Args:
       tx: what is wrapped.
-      finish: a function of its state.
-      key: what tells it from other such functions.
+      finish: a function of its state and the parameters.
+      key: what tells it from other such functions; None if that cannot be said: then there is no program.
     """
 
     def init(params: Params) -> OptState:
-        return finish(tx.init(params))
+        return finish(tx.init(params), params)
 
     recipe = getattr(tx, "recipe", None)
-    if not isinstance(recipe, Recipe) or not _is_own(recipe):
+    if key is None or not isinstance(recipe, Recipe) or not _is_own(recipe):
         return init
     return lambda params: _compiled_init(Keyed(init, (recipe, key)))(params) if are_arrays(params) else init(params)
 

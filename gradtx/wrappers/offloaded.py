@@ -56,7 +56,7 @@ def offloaded(
         updates, state = inner.update(updates, to(jax.memory.Space.Device, state), params, **extra_args)
         return updates, to(jax.memory.Space.Host, state)
 
-    init = init_at_once(inner, lambda state: to(jax.memory.Space.Host, state), key=(memory, min_size))
+    init = init_at_once(inner, lambda state, _: to(jax.memory.Space.Host, state), key=(memory, min_size))
     return GradientTransformationExtraArgs(init, update)
 
 

@@ -20,6 +20,8 @@ from gradtx.core import (
 from gradtx.errors import unnamed
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree.codes import DynamicCode, FloatCode
+from gradtx.tree.masks import Mask, check_mask, evaluate_mask
+from gradtx.tree.placeholders import map_params
 from gradtx.tree.quantized import Coded, Format, is_quantized, map_quantized
 
 _BLOCK_SIZE = {8: 256, 4: 128}
@@ -39,6 +41,7 @@ def quantized(
     code: Literal["float", "dynamic"] = "float",
     block_size: int | None = None,
     min_size: int = 4096,
+    mask: Mask | None = None,
 ) -> GradientTransformationExtraArgs:
     """Keep the large arrays in the state of `inner` as codes of 8 or 4 bits: AdamW in 2 bytes a parameter instead of 8.
 
@@ -68,9 +71,11 @@ def quantized(
       code: "float" or "dynamic".
       block_size: how many numbers share a scale; by default 256 of 8 bits, and 128 of 4.
       min_size: the least number of entries of an array that is quantized.
+      mask: a tree of bools like the parameters, or a function that returns one, as for `masked`: what belongs to a parameter
+        where it is False stays in float32. Published results keep embeddings so.
 
     Raises:
-      TypeError, ValueError: an argument is out of its range.
+      TypeError, ValueError: an argument is out of its range, or the mask does not match the parameters.
       ValueError: from `init`, if nothing is large enough; or `inner` is quantized itself.
 
     References:
@@ -78,11 +83,13 @@ def quantized(
         https://arxiv.org/abs/2110.02861
     """
     inner = with_extra_args_support(inner)
+    if mask is not None:
+        check_mask(mask)
     numbers = DynamicCode(bits) if code == "dynamic" else FloatCode(bits, mantissa=3 if bits == 8 else 1)
     its_format = Format(numbers, block_size or _BLOCK_SIZE[bits])
     encode, decode = jax.jit(its_format.encode), jax.jit(its_format.decode)
 
-    def coded(state: OptState) -> QuantizedState:
+    def coded(state: OptState, params: Params) -> QuantizedState:
         leaves = jax.tree.leaves(state, is_leaf=is_quantized)
         if any(map(is_quantized, leaves)):
             raise unnamed(ValueError, f"the state of {inner!r} is quantized already.")
@@ -91,7 +98,16 @@ def quantized(
         if 0 < largest < min_size:
             message = f"nothing is quantized: the largest array of float32 has {largest} entries, and min_size is {min_size}."
             raise unnamed(ValueError, message)
-        return QuantizedState(jax.tree.map(lambda leaf: encode(_unknown(leaf)) if is_large(leaf) else leaf, state))
+        if mask is None:
+            return QuantizedState(jax.tree.map(encoded, state))
+        where = jax.tree.map(lambda chosen, part: jax.tree.map(lambda _: chosen, part), evaluate_mask(mask, params), params)
+        masked = map_params(
+            inner, lambda leaf, chosen: encoded(leaf) if chosen else leaf, state, where, transform_non_params=encoded
+        )
+        return QuantizedState(masked)
+
+    def encoded(leaf: Any) -> Any:
+        return encode(_unknown(leaf)) if is_large(leaf) else leaf
 
     def is_large(leaf: Any) -> bool:
         return jnp.size(leaf) >= min_size and its_format.suits(leaf)
@@ -116,7 +132,9 @@ def quantized(
         new_updates, new_state = inner.update(updates, coded, params, **extra_args)
         return new_updates, QuantizedState(jax.tree.map(_from_coded, state.inner_state, new_state, is_leaf=is_quantized))
 
-    return GradientTransformationExtraArgs(init_at_once(inner, coded, key=(its_format, min_size)), update)
+    return GradientTransformationExtraArgs(
+        init_at_once(inner, coded, key=(its_format, min_size) if mask is None else None), update
+    )
 
 
 def _unknown(x: jax.Array) -> jax.Array:

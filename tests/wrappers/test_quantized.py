@@ -301,6 +301,43 @@ def test_codes_are_split_as_the_parameters_are():
     assert not any(word in text for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute"))
 
 
+def bits_of(state):
+    """The parameters whose moments are quantized."""
+    return {name for name, leaf in gradtx.tree.get(state, "mu").items() if is_quantized(leaf)}
+
+
+@pytest.mark.parametrize(
+    "mask", [{"w": True, "v": False}, gradtx.matching("w"), lambda params: {name: name == "w" for name in params}]
+)
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_mask_says_whose_state_is_quantized(mask, jit):
+    params = {"w": jnp.ones((64, 64)), "v": jnp.ones((64, 64))}
+    tx = gradtx.quantized(gradtx.adamw(1e-3), mask=mask)
+    state = (jax.jit(tx.init) if jit else tx.init)(params)
+    assert bits_of(state) == {"w"}
+    updates, state = tx.update(params, state, params)
+    assert bits_of(state) == {"w"}
+    expected, _ = gradtx.adamw(1e-3).update(params, gradtx.adamw(1e-3).init(params), params)
+    chex.assert_trees_all_close(updates, expected, rtol=1e-6)
+
+
+def test_a_mask_speaks_for_all_arrays_of_a_parameter_and_for_no_others():
+    params = {"deep": {"w": jnp.ones((64, 64)), "b": jnp.ones(64)}, "v": jnp.ones((64, 64))}
+    tx = gradtx.quantized(gradtx.lbfgs(0.1, memory_size=2, linesearch=None), mask={"deep": False, "v": True}, min_size=64)
+    leaves = jax.tree_util.tree_leaves_with_path(tx.init(params), is_leaf=is_quantized)
+    quantized = [jax.tree_util.keystr(path) for path, leaf in leaves if is_quantized(leaf)]
+    assert len(quantized) == 4  # the history and the last parameters and gradients of v
+    assert all(path.endswith("['v']") for path in quantized)
+
+
+def test_a_mask_that_does_not_match_is_named():
+    tx = gradtx.quantized(gradtx.adam(1e-3), mask={"w": True})
+    with pytest.raises(ValueError, match=r"quantized: mask has nothing for \['v'\]"):
+        tx.init({"w": jnp.ones((64, 64)), "v": jnp.ones((64, 64))})
+    with pytest.raises(TypeError, match=r"mask\['w'\] must be True or False"):
+        gradtx.quantized(gradtx.adam(1e-3), mask={"w": 1})
+
+
 def test_what_cannot_be_quantized_is_refused():
     with pytest.raises(
         ValueError, match=r"quantized: nothing is quantized: the largest array of float32 has 16 entries, and min_size is 4096"
