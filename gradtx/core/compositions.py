@@ -6,7 +6,16 @@ from typing import Any, TypeVar
 import jax
 
 from gradtx import tree
-from gradtx.core.description import Run, describe, description, description_of, forwards_to, tells, with_extra_args_support
+from gradtx.core.description import (
+    Run,
+    describe,
+    description,
+    description_of,
+    forwards_to,
+    refuse_exact,
+    tells,
+    with_extra_args_support,
+)
 from gradtx.core.factories import factory
 from gradtx.core.protocol import (
     GradientTransformationExtraArgs,
@@ -34,8 +43,10 @@ def chain(*args: Transformation) -> GradientTransformationExtraArgs:
 
     Raises:
       TypeError: an argument is not a transformation.
+      ValueError: one that must be around all else, such as `compensated`, is not the last that changes updates.
     """
     members = [with_extra_args_support(tx) for tx in args]
+    _check_order(members)
     runs = _runs(members)
 
     def init(params: Params) -> tuple[OptState, ...]:
@@ -64,7 +75,7 @@ def named_chain(*args: tuple[str, Transformation]) -> GradientTransformationExtr
 
     Raises:
       TypeError: an argument is not such a pair.
-      ValueError: two members have the same name.
+      ValueError: two members have the same name, or as for `chain`.
     """
     for pair in args:
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
@@ -73,6 +84,7 @@ def named_chain(*args: tuple[str, Transformation]) -> GradientTransformationExtr
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise unnamed(ValueError, f"{repeated[0]!r} names two members; every name must be its own.")
     members = {name: with_extra_args_support(tx) for name, tx in args}
+    _check_order(members.values())
     runs = dict(zip(members, _runs(members.values()), strict=True))
 
     def init(params: Params) -> dict[str, OptState]:
@@ -96,6 +108,15 @@ def _runs(members: Iterable[Transformation]) -> list[Run]:
     return [run for member in members if (run := description(member).run)]
 
 
+def _check_order(members: Iterable[Transformation]) -> None:
+    """Refuse what comes after a member whose updates must stay as they are, unless it leaves them so."""
+    earlier: list[Transformation] = []
+    for member in members:
+        if not description(member).keeps_updates:
+            refuse_exact(*earlier)
+            earlier.append(member)
+
+
 def _requires_what_is_required_by(members: Iterable[Transformation]) -> Callable[[_R], _R]:
     required: dict[str, str] = {}
     for member in members:
@@ -111,6 +132,7 @@ def _requires_what_is_required_by(members: Iterable[Transformation]) -> Callable
 def identity() -> GradientTransformationExtraArgs:
     """Return the updates as they are."""
 
+    @tells(keeps_updates=True)
     def update(updates: Updates, state: OptState, params: Params | None = None):
         return updates, state
 

@@ -61,6 +61,7 @@ class Description(NamedTuple):
     - `decays`: those of the averages in its state, as far as there is a name for them;
     - `norm_of_all`: whether it takes the norm of all that it sees at once;
     - `freezes`: whether its updates are zero;
+    - `keeps_updates`: whether its updates are those that it is given;
     - `widens`: whether its updates are float32 whatever the dtype of the gradients, as more than 16 bits are in them.
 
     Wrappers tell more, mostly as functions of their state; `seen` is one of the parameters:
@@ -85,6 +86,7 @@ class Description(NamedTuple):
     decays: tuple[Decay, ...] = ()
     norm_of_all: bool = False
     freezes: bool = False
+    keeps_updates: bool = False
     widens: bool = False
     wraps: bool = False
     parts: Callable[[OptState], list[Part]] = lambda state: []
@@ -122,7 +124,11 @@ def describe(update: _R, told: Description) -> _R:
 
 
 def tells(
-    *, decays: Mapping[str, tuple[str, Any]] = MappingProxyType({}), norm_of_all: bool = False, freezes: bool = False
+    *,
+    decays: Mapping[str, tuple[str, Any]] = MappingProxyType({}),
+    norm_of_all: bool = False,
+    freezes: bool = False,
+    keeps_updates: bool = False,
 ) -> Callable[[_R], _R]:
     """Mark an `update` with what is to be known of its transformation, see `Description`.
 
@@ -130,11 +136,14 @@ def tells(
       decays: name and value of the decay of each average, by its field in the state.
       norm_of_all: whether it takes the norm of all that it sees at once.
       freezes: whether its updates are zero.
+      keeps_updates: whether its updates are those that it is given.
     """
 
     def mark(update: Any) -> Any:
+        told = description_of(update)
         found = tuple(Decay(field, *decay) for field, decay in decays.items())
-        return describe(update, description_of(update)._replace(decays=found, norm_of_all=norm_of_all, freezes=freezes))
+        told = told._replace(decays=found, norm_of_all=norm_of_all, freezes=freezes, keeps_updates=keeps_updates)
+        return describe(update, told)
 
     return mark
 
@@ -152,6 +161,17 @@ def no_updates(inner: Transformation, updates: Updates) -> Updates:
 def as_wide_as_updates_of(inner: Transformation, updates: Updates) -> Updates:
     """Return updates in the dtypes in which `inner` returns those that it makes of them."""
     return jax.tree.map(widened, updates) if description(inner).widens else updates
+
+
+def refuse_exact(*inners: Transformation) -> None:
+    """Raise `ValueError` if one of those whose updates will be changed makes steps from one 16-bit parameter to the next."""
+    for inner in inners:
+        if description(inner).widens:
+            raise unnamed(
+                ValueError,
+                f"it changes the updates of {inner!r}, which are exact steps of 16-bit parameters. "
+                "Put what makes these, such as compensated, around all else.",
+            )
 
 
 def if_stepped(tx: Transformation, before: OptState, after: OptState) -> Callable[[Any, Any], Any]:

@@ -35,7 +35,9 @@ def program_of(recipe: Recipe | None, update: Callable[..., tuple[Updates, OptSt
     return vars(recipe)["program"]
 
 
-def init_at_once(tx: Transformation, finish: Callable[[OptState], OptState], key: Hashable) -> Callable[[Params], OptState]:
+def init_at_once(
+    tx: Transformation, finish: Callable[[OptState, Params], OptState], key: Hashable
+) -> Callable[[Params], OptState]:
     """Return the `init` of a wrapper, which keeps what `finish` makes of the state of `tx`.
 
     Outside of `jit` it is one program, if code of gradtx alone runs: array by array, so that the state of `tx` is never there

@@ -19,6 +19,7 @@ from gradtx.core import (
     factory,
     forwards_to,
     if_stepped,
+    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.errors import names_errors
@@ -79,6 +80,7 @@ def schedule_free(
       Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682
     """
     base_optimizer = with_extra_args_support(base_optimizer)
+    refuse_exact(base_optimizer)
     tree.check_moment_dtype(state_dtype)
 
     # y moves by b1·Δx + (1−b1)·Δz, which needs no x. Δz is what is left of u in the dtype of z, so that x stays the mean of z.

@@ -56,6 +56,7 @@ def snapshot(measure_name: str, measure: Measure) -> GradientTransformation:
     def init(params: Params) -> SnapshotState:
         return SnapshotState({measure_name: _unaliased(measure(params))})
 
+    @tells(keeps_updates=True)
     def update(updates: Updates, state: SnapshotState, params: Params | None = None):
         return updates, SnapshotState({measure_name: _like(measure(updates), state.measurement[measure_name])})
 
@@ -85,6 +86,7 @@ def monitor(measures: Mapping[str, Measure | Transformation]) -> GradientTransfo
         states = tuple(member.init(params) for member in members.values())
         return MonitorState(tree.zeros_like(measured(params, states, params)[0]), states)
 
+    @tells(keeps_updates=True)
     def update(updates: Updates, state: MonitorState, params: Params | None = None):
         measurements, states = measured(updates, state.measure_states, params)
         return updates, MonitorState(_like(measurements, state.measurements), states)

@@ -67,6 +67,11 @@ def reshard_like(model: jax.Array, array: jax.Array) -> jax.Array:
     return array if sharding.mesh.empty or jax.typeof(array).sharding == sharding else reshard(array, sharding)
 
 
+def rests_on_host(x: Any) -> bool:
+    """Return whether something is an array in the memory of the host, beside that of the device."""
+    return isinstance(x, jax.Array) and jax.typeof(x).memory_space == jax.memory.Space.Host
+
+
 def varying_like(model: Any, tree: Any) -> Any:
     """Return `tree` with every leaf varying along those axes of `shard_map` along which some leaf of `model` varies.
 

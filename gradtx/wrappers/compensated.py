@@ -43,9 +43,9 @@ def compensated(inner: Transformation, *, low_bits: Literal[8, 16] = 16) -> Grad
 
     Put it around the whole optimizer: its updates are float32, the steps from one rounded parameter to the next, and
     `apply_updates` of gradtx, Optax and Flax, which adds in float32 and rounds, makes exactly these parameters of them. Nothing
-    may come between; wrappers that leave steps out or gather gradients (`MultiSteps`, `apply_if_finite`,
-    `dynamic_loss_scaling`) may be around it. Parameters of float32 or wider are left to `inner` as they are. Set a parameter
-    yourself, and its low bits stay.
+    may come between, which `chain` and wrappers that change updates refuse; those that leave steps out or gather gradients
+    (`MultiSteps`, `apply_if_finite`, `dynamic_loss_scaling`) may be around it. Parameters of float32 or wider are left to
+    `inner` as they are. Set a parameter yourself, and its low bits stay.
 
     A float16 has even steps below 6e-5: what is smaller is kept to 1e-12.
 

@@ -14,6 +14,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.tree import mismatch
@@ -33,6 +34,7 @@ def flatten(inner: Transformation) -> GradientTransformationExtraArgs:
       inner: a transformation.
     """
     inner = with_extra_args_support(inner)
+    refuse_exact(inner)
 
     def init(params: Params) -> OptState:
         mismatch.check_params(params)

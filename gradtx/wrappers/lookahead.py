@@ -16,6 +16,7 @@ from gradtx.core import (
     factory,
     forwards_to,
     if_stepped,
+    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.numerics import Count
@@ -70,6 +71,7 @@ def lookahead(
       Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, 2019, https://arxiv.org/abs/1907.08610
     """
     fast_optimizer = with_extra_args_support(fast_optimizer)
+    refuse_exact(fast_optimizer)
 
     @tree.lift
     def rule(u, slow, p, *, sync):

@@ -16,6 +16,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
@@ -71,6 +72,7 @@ def low_rank(
         https://arxiv.org/abs/2403.03507
     """
     inner = with_extra_args_support(inner)
+    refuse_exact(inner)
 
     @tree.lift(like="projector", same_shapes=False)
     def directions(g, projector):

@@ -16,6 +16,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment, safe_sqrt
@@ -70,6 +71,7 @@ def mechanize(
       Cutkosky, Defazio and Mehta, Mechanic: A Learning Rate Tuner, 2023, https://arxiv.org/abs/2306.00144
     """
     base_optimizer = with_extra_args_support(base_optimizer)
+    refuse_exact(base_optimizer)
     betas = 1 - 0.1 ** np.arange(1, num_betas + 1)
 
     @tree.lift

@@ -20,6 +20,7 @@ from gradtx.core import (
 from gradtx.errors import unnamed
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree.codes import DynamicCode, FloatCode
+from gradtx.tree.layout import rests_on_host
 from gradtx.tree.masks import Mask, check_mask, evaluate_mask
 from gradtx.tree.placeholders import map_params
 from gradtx.tree.quantized import Coded, Format, is_quantized, map_quantized
@@ -76,7 +77,7 @@ def quantized(
 
     Raises:
       TypeError, ValueError: an argument is out of its range, or the mask does not match the parameters.
-      ValueError: from `init`, if nothing is large enough; or `inner` is quantized itself.
+      ValueError: from `init`, if nothing is large enough; or `inner` is quantized itself, or offloaded.
 
     References:
       Dettmers, Lewis, Shleifer and Zettlemoyer, 8-bit Optimizers via Block-wise Quantization, 2021,
@@ -93,11 +94,12 @@ def quantized(
         leaves = jax.tree.leaves(state, is_leaf=is_quantized)
         if any(map(is_quantized, leaves)):
             raise unnamed(ValueError, f"the state of {inner!r} is quantized already.")
-        sizes = [jnp.size(leaf) for leaf in leaves if jnp.result_type(leaf) == jnp.float32 and jnp.ndim(leaf)]
-        largest = max(sizes, default=0)  # of float64, where it is enabled for tests, nothing is to be said
-        if 0 < largest < min_size:
-            message = f"nothing is quantized: the largest array of float32 has {largest} entries, and min_size is {min_size}."
-            raise unnamed(ValueError, message)
+        if any(map(rests_on_host, leaves)):
+            raise unnamed(ValueError, f"the state of {inner!r} rests on the host: put offloaded around quantized.")
+        # Of float64, where it is enabled for tests, nothing is to be said.
+        arrays = [leaf for leaf in leaves if jnp.result_type(leaf) == jnp.float32 and jnp.ndim(leaf)]
+        if arrays and not any(map(is_large, arrays)):
+            raise unnamed(ValueError, f"nothing is quantized: {_why_not(arrays, min_size)}.")
         if mask is None:
             return QuantizedState(jax.tree.map(encoded, state))
         where = jax.tree.map(lambda chosen, part: jax.tree.map(lambda _: chosen, part), evaluate_mask(mask, params), params)
@@ -135,6 +137,13 @@ def quantized(
     return GradientTransformationExtraArgs(
         init_at_once(inner, coded, key=(its_format, min_size) if mask is None else None), update
     )
+
+
+def _why_not(arrays: list[jax.Array], min_size: int) -> str:
+    largest = max(map(jnp.size, arrays))
+    if largest < min_size:
+        return f"the largest array of float32 has {largest} entries, and min_size is {min_size}"
+    return "two codes of 4 bits share a byte, and every array of that size has an odd last axis"
 
 
 def _unknown(x: jax.Array) -> jax.Array:

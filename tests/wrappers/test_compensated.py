@@ -88,7 +88,7 @@ AROUND = {
     "adjustable": gradtx.adjustable,
     "masked": lambda tx: gradtx.masked(tx, True),
     "partition": lambda tx: gradtx.partition({"all": tx}, "all"),
-    "inject_hyperparams": lambda tx: gradtx.inject_hyperparams(lambda rate: gradtx.chain(tx, gradtx.scale(rate)))(rate=1.0),
+    "inject_hyperparams": lambda tx: gradtx.inject_hyperparams(lambda rate: gradtx.chain(gradtx.scale(rate), tx))(rate=1.0),
     "averaged": lambda tx: gradtx.exponentially_averaged(tx, 0.9),
 }
 
@@ -153,3 +153,34 @@ def test_states_are_split_as_the_parameters_are():
         assert updates["w"].sharding.is_equivalent_to(sharding, 2)
         if "low" in getattr(state, "_fields", ()):
             assert state.low["w"].sharding.is_equivalent_to(sharding, 2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda inner: gradtx.chain(inner, gradtx.scale(0.5)),
+        lambda inner: gradtx.chain(gradtx.chain(inner), gradtx.add_decayed_weights(0.1)),
+        lambda inner: gradtx.named_chain(("inner", inner), ("freeze", gradtx.freeze({"w": True}))),
+        lambda inner: gradtx.flatten(inner),
+        lambda inner: gradtx.lookahead(inner, 5, 0.5),
+        lambda inner: gradtx.mechanize(gradtx.MultiSteps(inner, 2)),
+        lambda inner: gradtx.schedule_free(inner, 0.1),
+        lambda inner: gradtx.low_rank(inner, 2, 2),
+    ],
+)
+@pytest.mark.parametrize(
+    "inner",
+    [gradtx.compensated(gradtx.adam(1e-2)), gradtx.stochastically_rounded(gradtx.adam(1e-2), 0)],
+    ids=["compensated", "rounded"],
+)
+def test_what_would_change_exact_steps_refuses_them(make, inner):
+    with pytest.raises(ValueError, match=r"it changes the updates of .*, which are exact steps .* around all else"):
+        make(inner)
+
+
+def test_what_only_looks_at_exact_steps_may_follow_them():
+    monitor = gradtx.monitor({"norm": gradtx.tree.norm})
+    tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.compensated(gradtx.adam(1e-2)), gradtx.identity(), monitor)
+    params = {"w": jnp.ones(8, jnp.bfloat16)}
+    updates, _ = tx.update(params, tx.init(params), params)
+    assert updates["w"].dtype == jnp.float32

@@ -345,6 +345,10 @@ def test_what_cannot_be_quantized_is_refused():
         gradtx.quantized(gradtx.adam(0.1)).init({"b": jnp.ones(16)})
     with pytest.raises(ValueError, match=r"quantized: the state of quantized\(.*\) is quantized already"):
         gradtx.quantized(gradtx.quantized(gradtx.adam(0.1))).init(PARAMS)
+    with pytest.raises(ValueError, match=r"rests on the host: put offloaded around quantized"):
+        gradtx.quantized(gradtx.offloaded(gradtx.adam(0.1))).init(PARAMS)
+    with pytest.raises(ValueError, match=r"nothing is quantized: two codes of 4 bits share a byte.* odd last axis"):
+        gradtx.quantized(gradtx.adam(0.1), bits=4).init({"w": jnp.ones((128, 65)), "b": jnp.ones(8)})
     with pytest.raises(TypeError, match=r"quantized: bits must be 4 or 8, got 2"):
         gradtx.quantized(gradtx.adam(0.1), bits=2)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match=r'quantized: code must be "float" or "dynamic"'):
