@@ -43,7 +43,7 @@ from gradtx.core import (
     stateless_with_tree_map,
     with_extra_args_support,
 )
-from gradtx.inspection.evaluation import eval_params
+from gradtx.inspection.evaluation import eval_params, master_params
 from gradtx.inspection.hyperparameters import hyperparams, set_hyperparams
 from gradtx.inspection.summary import summary
 from gradtx.inspection.transfer import reset_state, transfer_state
@@ -303,8 +303,8 @@ __all__ = [
     "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "incremental_update", "init_empty_state",
     "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules", "keep_params_nonnegative", "kl_divergence",
     "l2_loss", "lamb", "lars", "lbfgs", "linalg", "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh",
-    "lookahead", "losses", "low_rank", "madgrad", "masked", "matching", "matrix_inverse_pth_root", "measure_with_ema",
-    "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor", "multi_normal",
+    "lookahead", "losses", "low_rank", "madgrad", "masked", "master_params", "matching", "matrix_inverse_pth_root",
+    "measure_with_ema", "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor", "multi_normal",
     "multi_step_decay_schedule", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nnls", "noisy_sgd", "normalize",
     "normalize_by_update_norm", "not_matching", "novograd", "ntxent", "offloaded", "optimistic_adam", "optimistic_adam_v2",
     "optimistic_gradient_descent", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip",

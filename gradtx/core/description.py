@@ -21,6 +21,7 @@ from gradtx.core.protocol import (
 from gradtx.errors import unnamed
 from gradtx.signatures import arguments_of
 from gradtx.tree.dtypes import widened
+from gradtx.tree.quantized import Format
 
 _R = TypeVar("_R")
 
@@ -62,7 +63,8 @@ class Description(NamedTuple):
     - `norm_of_all`: whether it takes the norm of all that it sees at once;
     - `freezes`: whether its updates are zero;
     - `keeps_updates`: whether its updates are those that it is given;
-    - `widens`: whether its updates are float32 whatever the dtype of the gradients, as more than 16 bits are in them.
+    - `widens`: whether its updates are float32 whatever the dtype of the gradients, as more than 16 bits are in them;
+    - `quantizes`: how the quantized arrays in its state are coded.
 
     Wrappers tell more, mostly as functions of their state; `seen` is one of the parameters:
 
@@ -88,6 +90,7 @@ class Description(NamedTuple):
     freezes: bool = False
     keeps_updates: bool = False
     widens: bool = False
+    quantizes: Format | None = None
     wraps: bool = False
     parts: Callable[[OptState], list[Part]] = lambda state: []
     seen: Callable[[Params], list[Params]] | None = None
@@ -209,6 +212,7 @@ def forwards_to(
     adjust: Callable[[Any, Mapping[str, Any], bool], OptState] | None = None,
     wraps: bool = True,
     widens: bool = False,
+    quantizes: Format | None = None,
 ) -> Callable[[_R], _R]:
     """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`, whose states it keeps.
 
@@ -223,6 +227,7 @@ def forwards_to(
       adjust: the state with other hyperparameters.
       wraps: whether it is known by what is inside of it.
       widens: whether it makes float32 updates, too, if no part of it does.
+      quantizes: how it codes its arrays.
     """
 
     def parts_by_state(state: OptState) -> list[Part]:
@@ -234,7 +239,8 @@ def forwards_to(
         names = arguments_of(update).keyword_only.union(extra_args, *(declared_extra_args(inner.update) for inner in inners))
         wide = widens or any(description(inner).widens for inner in inners)
         told = Description(extra_args=names, wraps=wraps, widens=wide, parts=parts or parts_by_state)
-        return describe(update, told._replace(seen=seen, count=count, steps=steps, adjust=adjust))
+        own = told._replace(seen=seen, count=count, steps=steps, adjust=adjust, quantizes=quantizes)
+        return describe(update, own)
 
     return mark
 

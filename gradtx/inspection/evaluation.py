@@ -1,4 +1,4 @@
-"""The parameters to evaluate a model at, where they are not those of training."""
+"""The parameters to evaluate a model at, or to go on with in float32, where they are not those of training."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -9,8 +9,11 @@ from gradtx import tree
 from gradtx.core import OptState, Params
 from gradtx.errors import names_errors, unnamed
 from gradtx.optimizers.schedule_free import average_of_iterates
+from gradtx.tree.holes import is_hole, map_leaves
 from gradtx.tree.paths import in_containers_of
 from gradtx.tree.search import is_namedtuple, walk
+from gradtx.tree.sixteen_bits import joined
+from gradtx.wrappers.compensated import CompensatedState
 from gradtx.wrappers.lookahead import is_pair
 
 _Tree = TypeVar("_Tree")
@@ -42,6 +45,33 @@ def eval_params(state: OptState, params: _Tree) -> _Tree:
         if _is_replaced(part):
             evaluated = _REPLACEMENTS[type(part).__name__](part, evaluated)
     return evaluated.slow if is_pair(evaluated) else evaluated
+
+
+@names_errors
+def master_params(state: OptState, params: _Tree) -> _Tree:
+    """Return the float32 parameters that `compensated` trains; `params` are these, rounded. Others stay as they are.
+
+        state, report = transfer_state(state, adamw(1e-3), master_params(state, params))      goes on in float32
+
+    Args:
+      state: the state of an optimizer.
+      params: the parameters of training.
+
+    Raises:
+      ValueError: the state is one of other parameters.
+    """
+    for _, part in walk(state, stop=_is_compensated):
+        if _is_compensated(part):
+            params = map_leaves(_master, params, in_containers_of(params, part.low))
+    return params
+
+
+def _is_compensated(part: Any) -> bool:
+    return isinstance(part, CompensatedState)
+
+
+def _master(p: Any, low: Any) -> Any:
+    return p if is_hole(low) else joined(p, low)
 
 
 @tree.lift(like="p")

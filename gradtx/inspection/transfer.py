@@ -7,11 +7,20 @@ import jax
 import numpy as np
 
 from gradtx.core import OptState, Params, Transformation, is_transformation
+from gradtx.core.description import not_a_transformation
 from gradtx.errors import names_errors, unnamed
-from gradtx.inspection.transfer_matching import matched, misfit, taken_over
+from gradtx.inspection.transfer_forms import (
+    NO_COUNTERPART,
+    as_in_state,
+    continued,
+    is_another,
+    is_low_bits,
+    shape_alone,
+    with_forms,
+)
+from gradtx.inspection.transfer_matching import matched, misfit
 from gradtx.inspection.transfer_report import TransferReport, report_of
 from gradtx.inspection.transfer_substates import Leaf, Substate, containers_of, parameter_of, states_for, substates_of
-from gradtx.inspection.walk import dtype_of
 from gradtx.tree.paths import leaves_with_paths
 from gradtx.tree.patterns import Pattern, check_pattern, finder
 from gradtx.tree.unmatched import listed, nothing_matches
@@ -27,6 +36,8 @@ def transfer_state(
     strict: bool = False,
     renamed: Mapping[str, str] | None = None,
     grow: Pattern | bool = (),
+    old_tx: Transformation | None = None,
+    old_params: Params | None = None,
 ) -> tuple[OptState, TransferReport]:
     """Return the state of `tx` with all that `old_state`, of another optimizer or for other parameters, has for it.
 
@@ -35,8 +46,11 @@ def transfer_state(
 
     An array is found again by the NamedTuple it is in, its field and the path of its parameter, wherever that NamedTuple is:
     transformations may be added, left out, wrapped, split into groups of parameters or joined; parameters may be added, frozen,
-    renamed, and put in other containers. It takes the dtype and the sharding that `tx` gives it. All else is as
+    renamed, and put in other containers. It takes the dtype, or the code, and the sharding that `tx` gives it. All else is as
     `tx.init(params)` has it.
+
+        state, report = transfer_state(old_state, quantized(adamw(1e-3)), params)      goes on in 8 bits; and back:
+        state, report = transfer_state(state, adamw(1e-3), params, old_tx=quantized(adamw(1e-3)))
 
     - What parameters share, such as a count, goes with them. A new one among old ones begins with moments of zero at their
       count, so without bias correction: its first steps with Adam are up to 6.6 times as long as usual at the default decays.
@@ -44,6 +58,9 @@ def transfer_state(
     - A schedule that replaces a constant begins at step 0. To let it begin at another, set its count, as in
       `tree.set(state, **{"ScaleByScheduleState.count": 1000})`.
     - Hyperparameters that a state holds stay as they were there, whatever `tx` was made with.
+    - Between `quantized`, `stored` and a state in float32, numbers are converted; in the same code they stay, to the bit.
+    - Float32 parameters that go on in 16 bits, `compensated`, keep what is rounded away if they are given as `old_params`.
+      Without them the low bits are 0, and new in the report.
 
     Args:
       old_state: a state, of Optax too, or restored from a checkpoint with NumPy arrays.
@@ -54,32 +71,48 @@ def transfer_state(
       renamed: the new path of a parameter, or of a group of them, by its old one: {"encoder": "backbone/encoder"}.
       grow: which parameters may have grown: a pattern, as in `matching`, or True for all. Where one is at least as large as
         before along each axis, old values are kept in the leading corner; the rest starts again.
+      old_tx: the optimizer that `old_state` is of. Needed if it is `quantized`, as codes do not say which numbers they mean.
+      old_params: the parameters that `old_state` is for, if `tx` is `compensated` and `params` are these, rounded.
 
     Returns:
-      The state, whose arrays are no one else's, and a report of what was kept, what starts again and what was dropped.
+      The state, whose arrays are no one else's, and a report of what was kept, what was converted, what starts again and what
+      was dropped.
 
     Raises:
       TypeError: the arguments are in another order.
-      ValueError: `strict`, and something starts again or is left behind; or a name in `renamed` or a pattern means nothing.
+      ValueError: `strict`, and something starts again or is left behind; a name in `renamed` or a pattern means nothing; or
+        the old state is quantized, and `old_tx` is missing, or of another state.
     """
     _check_order("transfer_state(old_state, tx, params)", old_state, tx, params)
+    if old_tx is not None and not is_transformation(old_tx):
+        raise unnamed(TypeError, f"old_tx must be a transformation, got {not_a_transformation(old_tx)}.")
     may_grow = _chosen(grow, params)
-    is_forecast = _has_shapes_alone((old_state, params))
+    is_forecast = _has_shapes_alone((old_state, params, old_params))
     fresh = jax.eval_shape(tx.init, params) if is_forecast else tx.init(params)
     _refuse_params(old_state, fresh, params)
 
-    leaves, structure = jax.tree.flatten(fresh)
-    shapes = structure.unflatten(jax.ShapeDtypeStruct(np.shape(leaf), dtype_of(leaf)) for leaf in leaves)
     parameters = _paths_of(params)
+    rename = _renaming(renamed or {}, parameters)
+    here, before = _by_path(params), {} if old_params is None else _by_path(old_params)
+    absent = _NO_OLD_PARAMS if old_params is None else NO_COUNTERPART
+    leaves, structure = jax.tree.flatten(with_forms(fresh, tx, here.get, _FOREIGN, absent))
+    shapes = structure.unflatten(map(shape_alone, leaves))
     new = substates_of(shapes, states_for(params), parameters)
     known = {substate.kind for substate in new}
-    old = substates_of(old_state, states_for(params, known), parameters, _renaming(renamed or {}, parameters))
+    old_state = with_forms(
+        old_state,
+        old_tx,
+        lambda path: before.get(path, here.get(rename(path))),
+        _NO_OLD_TX if old_tx is None else _OTHER_OLD_TX,
+    )
+    old = substates_of(old_state, states_for(params, known), parameters, rename)
     _check_renamed(renamed or {}, old, parameters)
 
     def why_not(ours: Leaf, theirs: Leaf) -> str | None:
         return misfit(ours.value, theirs.value, growing=ours.parameter is not None and may_grow(ours.parameter))
 
     sources = matched(new, old, lambda ours, theirs: why_not(ours, theirs) is None)
+    sources |= _rounded_away(new, sources, {rename(path): p for path, p in before.items()}, here)
     report = report_of(new, old, sources, why_not)
     if strict and (report.new or report.dropped):
         raise unnamed(ValueError, f"strict, and not all of the old state is all of the new one.\n{report}")
@@ -88,8 +121,8 @@ def transfer_state(
         return fresh, report
 
     del fresh  # and its arrays go one by one, as there may be no room for one state more
-    for position, source in sources.items():
-        leaves[position] = taken_over(leaves[position], source.value)
+    for position, leaf in enumerate(leaves):
+        leaves[position] = continued(leaf, sources[position].value) if position in sources else as_in_state(leaf)
     return structure.unflatten(leaves), report
 
 
@@ -134,6 +167,30 @@ def reset_state(state: OptState, tx: Transformation, params: Params, where: Patt
 
 # --- what the arguments mean, and what is wrong with them -------------------------------------------------------------
 
+_NO_OLD_TX = "old_state is quantized, and its codes do not say how: give the optimizer that it is of, old_tx=quantized(...)."
+_OTHER_OLD_TX = "old_state is quantized, but not by old_tx."
+_NO_OLD_PARAMS = "0, as only old_params has what was rounded away"
+_FOREIGN = "tx is of another library, with `quantized` inside, whose code is not known: put gradtx's own chain around it."
+
+
+def _rounded_away(
+    new: Sequence[Substate], sources: Mapping[int, Leaf], before: Mapping[str, Any], params: Mapping[str, Any]
+) -> dict[int, Leaf]:
+    """Return the old parameters, as leaves, from which low bits begin that are not in the old state.
+
+    Raises:
+      ValueError: a parameter is not the rounding of the old one.
+    """
+    low_bits = [leaf for substate in new for leaf in substate.leaves.values() if is_low_bits(leaf.value)]
+    found = {}
+    for leaf in low_bits:
+        path = leaf.path
+        if path in before and leaf.position not in sources and np.shape(before[path]) == leaf.value.shape:
+            if is_another(params[path], before[path]):
+                raise unnamed(ValueError, f"params are not old_params, rounded: {path!r} is another.")
+            found[leaf.position] = Leaf(-1, before[path], leaf.parameter, path, leaf.name)
+    return found
+
 
 def _check_order(call: str, state: Any, tx: Any, params: Any) -> None:
     """Raise `TypeError` if the arguments are clearly in another order than in `call`."""
@@ -167,7 +224,7 @@ def _chosen(pattern: Pattern | bool, params: Params) -> Callable[[str], bool]:
 
 def _paths_of(params: Params) -> frozenset[str]:
     """Return the paths by which a state may know the parameters."""
-    return frozenset(path for tree in (params, _model(params)) for path, _ in leaves_with_paths(tree))
+    return frozenset(_by_path(params))
 
 
 def _renaming(renamed: Mapping[str, str], parameters: Collection[str]) -> Callable[[str], str]:
@@ -208,6 +265,11 @@ def _have_same_shapes(one: Any, other: Any) -> bool:
 def _model(params: Params) -> Any:
     """The parameters whose paths are in a state: of two sets of them, as `lookahead` has, those of either."""
     return params.fast if is_pair(params) else params
+
+
+def _by_path(params: Params) -> dict[str, Any]:
+    """The parameters by all paths by which a state may know them."""
+    return dict(leaf for tree in (params, _model(params)) for leaf in leaves_with_paths(tree))
 
 
 def _is_below(path: str, above: str) -> bool:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from gradtx.inspection.transfer_forms import absent, form_of, is_converted
 from gradtx.inspection.transfer_matching import are_apart, are_equal, is_larger
 from gradtx.inspection.transfer_substates import Key, Leaf, Substate, titles_of
 
@@ -17,14 +18,25 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class TransferReport:
-    """The leaves of a new state that an old one gave, those that start again, each with the reason, and those left behind."""
+    """What a new state has of an old one, and what not.
+
+    Attributes:
+      kept: the leaves that the old one gave as they were.
+      new: those that start again, each with the reason.
+      dropped: those of the old one that were left behind.
+      converted: the leaves that the old one gave in another dtype or code, each with both.
+    """
 
     kept: tuple[str, ...]
     new: tuple[str, ...]
     dropped: tuple[str, ...]
+    converted: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join((*_listed("kept", self.kept), *_listed("new", self.new), *_listed("dropped", self.dropped)))
+        converted = _listed("converted", self.converted) if self.converted else []
+        return "\n".join(
+            (*_listed("kept", self.kept), *converted, *_listed("new", self.new), *_listed("dropped", self.dropped))
+        )
 
 
 def report_of(new: Sequence[Substate], old: Sequence[Substate], sources: Mapping[int, Leaf], why_not: WhyNot) -> TransferReport:
@@ -37,16 +49,19 @@ def report_of(new: Sequence[Substate], old: Sequence[Substate], sources: Mapping
       why_not: why a new leaf cannot take the value of an old one.
     """
     used = {source.position for source in sources.values()}
-    kept, begun, left = [], [], []
+    kept, converted, begun, left = [], [], [], []
     for title, substate in zip(titles_of(new), new, strict=True):
         for key, leaf in substate.leaves.items():
-            if leaf.position in sources:
-                kept.append(title + leaf.name + _growth(leaf, sources[leaf.position]))
-            else:
+            if (source := sources.get(leaf.position)) is None:
                 begun.append(f"{title}{leaf.name}: {_why_new(leaf, _counterparts(substate, key, old), used, why_not)}")
+            elif is_converted(leaf.value, source.value):
+                forms = f": from {form_of(source.value)} to {form_of(leaf.value)}"
+                converted.append(title + leaf.name + forms + _growth(leaf, source))
+            else:
+                kept.append(title + leaf.name + _growth(leaf, source))
     for title, substate in zip(titles_of(old), old, strict=True):
         left += [title + leaf.name for key, leaf in substate.leaves.items() if not _is_kept(substate, key, old, used)]
-    return TransferReport(tuple(kept), tuple(begun), tuple(left))
+    return TransferReport(tuple(kept), tuple(begun), tuple(left), tuple(converted))
 
 
 def _listed(word: str, names: tuple[str, ...]) -> list[str]:
@@ -61,7 +76,7 @@ def _growth(leaf: Leaf, source: Leaf) -> str:
 
 def _why_new(leaf: Leaf, counterparts: Sequence[Leaf], used: Collection[int], why_not: WhyNot) -> str:
     if not counterparts:
-        return "no counterpart"
+        return absent(leaf.value)
     reasons = [why_not(leaf, counterpart) for counterpart in counterparts]
     if all(reasons):
         return reasons[0] or ""

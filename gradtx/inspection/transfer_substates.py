@@ -13,6 +13,7 @@ from jax.tree_util import DictKey, GetAttrKey, keystr
 from gradtx.core.hyperparameters import numbered
 from gradtx.errors import unnamed
 from gradtx.tree.paths import is_box, path_of
+from gradtx.tree.quantized import is_quantized
 from gradtx.tree.search import NamedTupleKey, Step, is_leaf, is_namedtuple, walk
 
 IsState: TypeAlias = Callable[[Any, bool], bool]
@@ -92,7 +93,7 @@ def substates_of(
 
 
 def states_for(params: Any, known: Collection[str] | None = None) -> IsState:
-    """Return which NamedTuples of a state are substates.
+    """Return which NamedTuples of a state are substates; a quantized array is none, but two arrays of its parameter.
 
     Args:
       params: the parameters, whose containers are not substates.
@@ -104,7 +105,7 @@ def states_for(params: Any, known: Collection[str] | None = None) -> IsState:
     def is_state(node: Any, is_inside: bool) -> bool:
         name = type(node).__name__
         is_known = known is None or name in known or name.endswith("State")
-        return name not in containers and (is_known or not is_inside)
+        return name not in containers and (is_known or not is_inside) and not is_quantized(node)
 
     return is_state
 

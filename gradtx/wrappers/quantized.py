@@ -117,7 +117,7 @@ def quantized(
     def decoded(state: QuantizedState) -> OptState:
         return map_quantized(decode, state.inner_state)
 
-    @forwards_to(inner)
+    @forwards_to(inner, quantizes=its_format)
     def update(updates: Updates, state: QuantizedState, params: Params | None = None, **extra_args: Any):
         try:
             return by_leaves(updates, state, params, extra_args)

@@ -15,6 +15,7 @@ from tables import table
 import gradtx
 from gradtx import testing
 from gradtx.testing.samples import shapes_of
+from gradtx.tree.quantized import is_quantized
 
 ADAM = ("count", "mu/b", "mu/w", "nu/b", "nu/w")
 PARAMS = {"w": jnp.asarray([[1.0, -2.0, 3.0], [0.5, 0.25, -1.0]]), "b": jnp.asarray([0.5, -0.5, 2.0])}
@@ -60,10 +61,11 @@ def test_to_the_same_optimizer_everything_is_kept(label):
     params = testing.sample_params()
     leaves, structure = jax.tree.flatten(tx.init(params))
     state = structure.unflatten([marked(leaf, number) for number, leaf in enumerate(leaves)])
-    new_state, report = gradtx.transfer_state(state, tx, params, strict=True)
+    new_state, report = gradtx.transfer_state(state, tx, params, strict=True, old_tx=tx)
     chex.assert_trees_all_equal(new_state, state)
     chex.assert_trees_all_equal_structs(new_state, state)
-    assert len(report.kept) == len(jax.tree.leaves(state))
+    assert len(report.kept) == len(jax.tree.leaves(state, is_leaf=is_quantized))
+    assert not report.converted
     assert len(set(report.kept)) == len(report.kept)
 
 
