@@ -95,7 +95,7 @@ def transfer_state(
     rename = _renaming(renamed or {}, parameters)
     here, before = _by_path(params), {} if old_params is None else _by_path(old_params)
     absent = _NO_OLD_PARAMS if old_params is None else NO_COUNTERPART
-    leaves, structure = jax.tree.flatten(with_forms(fresh, tx, here.get, _FOREIGN, absent))
+    leaves, structure = jax.tree.flatten(with_forms(fresh, tx, here.get, absent=absent))
     shapes = structure.unflatten(map(shape_alone, leaves))
     new = substates_of(shapes, states_for(params), parameters)
     known = {substate.kind for substate in new}
@@ -170,7 +170,6 @@ def reset_state(state: OptState, tx: Transformation, params: Params, where: Patt
 _NO_OLD_TX = "old_state is quantized, and its codes do not say how: give the optimizer that it is of, old_tx=quantized(...)."
 _OTHER_OLD_TX = "old_state is quantized, but not by old_tx."
 _NO_OLD_PARAMS = "0, as only old_params has what was rounded away"
-_FOREIGN = "tx is of another library, with `quantized` inside, whose code is not known: put gradtx's own chain around it."
 
 
 def _rounded_away(

@@ -21,6 +21,7 @@ from gradtx.tree.sixteen_bits import has_sixteen_bits, joined, low_bits_of
 from gradtx.wrappers.compensated import CompensatedState
 
 NO_COUNTERPART = "no counterpart"
+_FOREIGN = "tx is of another library, with `quantized` inside, whose code is not known: put gradtx's own chain around it."
 _CODES: Mapping[type, str] = {FloatCode: "float", DynamicCode: "dynamic"}
 
 
@@ -98,7 +99,11 @@ def is_another(p: Any, x: Any) -> bool:
 
 
 def with_forms(
-    state: OptState, tx: Transformation | None, find: Callable[[str], Any], unknown: str, absent: str = NO_COUNTERPART
+    state: OptState,
+    tx: Transformation | None,
+    find: Callable[[str], Any] = lambda path: None,
+    unknown: str = _FOREIGN,
+    absent: str = NO_COUNTERPART,
 ) -> OptState:
     """Return a state with an `Encoded`, which is a leaf, instead of each quantized array, and of the low bits of parameters.
 

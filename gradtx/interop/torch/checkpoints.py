@@ -9,11 +9,14 @@ import numpy as np
 
 from gradtx.core import OptState, Params, Transformation
 from gradtx.errors import names_errors, unnamed
-from gradtx.interop.torch.entries import Entries, check_step, entries_of, same, step_of
+from gradtx.inspection.transfer_forms import Encoded, continued, with_forms
+from gradtx.interop.torch.entries import check_step, entries_of, same, step_of
+from gradtx.interop.torch.low_bit import LowBit
 from gradtx.interop.torch.names import Names, ParamPair, param_pairs
 from gradtx.interop.torch.param_groups import kind_of, optimizer_from_torch
 from gradtx.transforms.momentum import TraceWithCountState
 from gradtx.tree.paths import leaves_with_paths, map_with_paths
+from gradtx.tree.quantized import is_quantized
 
 
 @names_errors
@@ -34,6 +37,12 @@ def from_torch(
     Reads SGD, Adam, AdamW, NAdam, RAdam, Adamax, Adagrad, Adadelta and RMSprop. It takes all or raises; torch need not be
     installed where the dict holds NumPy arrays or numbers. Of an optimizer that has not taken a step it makes a fresh state.
 
+    Reads the 8-bit AdamW, Adam, Lion and SGD of bitsandbytes, and the 8- and 4-bit Adam and AdamW of torchao, too. They do not
+    say which they are: give `tx`, in float32 or `quantized`. In their own code, and with axes in torch's order, it takes the
+    codes to the bit:
+
+        state = from_torch(state_dict, params, names, quantized(adamw(1e-3, weight_decay=0.01), code="dynamic"))
+
     Args:
       state_dict: what `optimizer.state_dict()` returns. The keys of its state may be strings of digits, as JSON makes them.
       params: the parameters here.
@@ -53,20 +62,20 @@ def from_torch(
     pairs = param_pairs(groups, params, names)
     kind = kind_of(groups)
     tx = optimizer_from_torch(state_dict, params, names) if tx is None else tx
-    state = tx.init(params)
+    fresh = tx.init(params)
     found = entries_of(state_dict["state"], pairs.values())
     if step is not None:
         check_step("step", step)
     if not any(found.values()) and (kind.counts or any(group["momentum"] for group in groups)):
         _check_agrees(step, 0)
-        return state  # before torch's first step
+        return fresh  # before torch's first step
     if kind.counts:
         taken = step_of(pairs.values(), found)
         _check_agrees(step, taken)
         step = taken
     used: set[tuple[int, str]] = set()
 
-    def take(pair: ParamPair, entry: str) -> np.ndarray:
+    def take(pair: ParamPair, entry: str) -> np.ndarray | LowBit:
         if entry not in found[pair.index]:
             raise ValueError(f"from_torch: torch's state has no {entry} for {pair}.")
         used.add((pair.index, entry))
@@ -78,18 +87,19 @@ def from_torch(
             return jnp.asarray(_count(node, step), old.dtype)
         entry = kind.entries[field]
         if field == "momentum_product":
-            return _like(same(entry, [(pair, take(pair, entry)) for pair in pairs.values()]), old)
+            return _like(same(entry, [(pair, np.asarray(take(pair, entry))) for pair in pairs.values()]), old)
 
-        def leaf(path: str, old: jax.Array) -> jax.Array:
+        def leaf(path: str, old: jax.Array | Encoded) -> Any:
             pair = pairs[path]
-            array = pair.here(entry, take(pair, entry))
-            if np.iscomplexobj(array) and not np.iscomplexobj(old):
+            value = take(pair, entry)
+            array = pair.here(entry, np.asarray(value))
+            if np.iscomplexobj(array) and not jnp.issubdtype(old.dtype, jnp.complexfloating):
                 raise ValueError(f"from_torch: {entry} of {pair} is complex, and {old.dtype} here.")
-            return _like(array, old)
+            return _coded(value, pair, array, old) if isinstance(old, Encoded) else _like(array, old)
 
         return map_with_paths(leaf, old)
 
-    filled_state = _map_fields(state, {"count", *kind.entries}, filled)
+    filled_state = _map_fields(with_forms(fresh, tx), {"count", *kind.entries}, filled)
     for pair in pairs.values():
         for entry in found[pair.index].keys() - ({"step"} if kind.counts else set()):
             if (pair.index, entry) not in used:
@@ -126,7 +136,12 @@ def to_torch(
     """
     pairs = param_pairs(param_groups, params, names)
     kind = kind_of(param_groups)
-    entries: dict[int, Entries] = {pair.index: {} for pair in pairs.values()}
+    if kind.factory is None:
+        raise unnamed(ValueError, "the groups are those of bitsandbytes, whose states are not written.")
+    if any(map(is_quantized, jax.tree.leaves(state, is_leaf=is_quantized))):
+        message = "the state is quantized: transfer_state(state, tx, params, old_tx=quantized(tx)) makes it float32."
+        raise unnamed(ValueError, message)
+    entries: dict[int, dict[str, np.ndarray]] = {pair.index: {} for pair in pairs.values()}
     if step is not None:
         check_step("step", step)
     counts = [] if step is None else [step]
@@ -196,6 +211,13 @@ def _count(node: Any, step: int | None) -> int:
 def _check_agrees(step: int | None, taken: int) -> None:
     if step is not None and step != taken:
         raise ValueError(f"from_torch: torch has taken {taken} steps, but step={step}: leave it out.")
+
+
+def _coded(value: np.ndarray | LowBit, pair: ParamPair, array: np.ndarray, old: Encoded) -> Any:
+    """An array in codes: to the bit those of torch, if they are in the same order and mean the same."""
+    in_order = pair.axes == tuple(range(len(pair.axes)))
+    same_codes = value.to_the_bit(old) if isinstance(value, LowBit) and in_order else None
+    return continued(old, array) if same_codes is None else jax.tree.map(_like, same_codes, old.parts)
 
 
 def _like(array: np.ndarray, old: jax.Array) -> jax.Array:

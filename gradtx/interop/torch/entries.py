@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.errors import unnamed
+from gradtx.interop.torch.low_bit import LowBit, with_low_bits
 from gradtx.interop.torch.names import ParamPair
 
-Entries = dict[str, np.ndarray]
+Entries = dict[str, np.ndarray | LowBit]
 _NUMBERS = ("step", "mu_product")
-_NOT_NEGATIVE = (*_NUMBERS, "exp_avg_sq", "max_exp_avg_sq", "exp_inf", "square_avg", "acc_delta", "sum")
+_NOT_NEGATIVE = (*_NUMBERS, "exp_avg_sq", "max_exp_avg_sq", "state2", "exp_inf", "square_avg", "acc_delta", "sum")
 _MOST_STEPS = np.iinfo(np.int32).max
 
 
@@ -36,7 +37,8 @@ def entries_of(state: Mapping[Any, Mapping[str, Any]], pairs: Iterable[ParamPair
         if index in keys:
             raise ValueError(f"from_torch: torch's state has two keys for {by_index[index]}: {keys[index]!r} and {key!r}.")
         keys[index] = key
-        found[index] = {name: _checked(by_index[index], name, value) for name, value in entries.items() if value is not None}
+        read = with_low_bits(entries, _array).items()
+        found[index] = {name: _checked(by_index[index], name, value) for name, value in read if value is not None}
     return found
 
 
@@ -46,7 +48,7 @@ def step_of(pairs: Iterable[ParamPair], found: Mapping[int, Entries]) -> int:
     for pair in pairs:
         if "step" not in found[pair.index]:
             raise ValueError(f"from_torch: torch's state has no step for {pair}.")
-        steps.append((pair, found[pair.index]["step"]))
+        steps.append((pair, np.asarray(found[pair.index]["step"])))
     return int(same("step", steps))
 
 
@@ -65,8 +67,13 @@ def check_step(name: str, step: Any) -> None:
         raise unnamed(ValueError, f"{name} must be a number of steps, a whole number from 0 to {_MOST_STEPS}, got {step}.")
 
 
-def _checked(pair: ParamPair, name: str, value: Any) -> np.ndarray:
-    """An entry as an array."""
+def _checked(pair: ParamPair, name: str, value: Any) -> np.ndarray | LowBit:
+    """An entry as an array, or as codes for one."""
+    if isinstance(value, LowBit):
+        if not value.is_whole:
+            raise ValueError(f"from_torch: {name} of {pair} has {value.scale.size} scales, of blocks of {value.block_size}.")
+        _checked(pair, name, np.asarray(value))
+        return value
     try:
         array = _array(value)
     except ValueError as error:  # lists of different lengths

@@ -26,9 +26,12 @@ _ADAM = {"mu": "exp_avg", "nu": "exp_avg_sq"}
 
 
 class Kind(NamedTuple):
-    """A class of torch: its factory here, the options that tell it from others, its entries by the fields of states here."""
+    """A class of torch: its factory here, the options that tell it from others, its entries by the fields of states here.
 
-    factory: Callable[..., GradientTransformation]
+    Those of bitsandbytes, whose options are alike, are one kind, without a factory.
+    """
+
+    factory: Callable[..., GradientTransformation] | None
     options: frozenset[str]
     entries: dict[str, str]
 
@@ -43,10 +46,11 @@ _KINDS = [  # the first whose options a group has
     Kind(nadam, frozenset({"momentum_decay"}), {**_ADAM, "momentum_product": "mu_product"}),
     Kind(adam, frozenset({"betas", "amsgrad"}), {**_ADAM, "nu_max": "max_exp_avg_sq"}),
     Kind(radam, frozenset({"betas", "decoupled_weight_decay"}), _ADAM),
-    Kind(adamax, frozenset({"betas"}), {"mu": "exp_avg", "nu": "exp_inf"}),
+    Kind(adamax, frozenset({"betas", "maximize"}), {"mu": "exp_avg", "nu": "exp_inf"}),
     Kind(adagrad, frozenset({"lr_decay"}), {"sum_of_squares": "sum"}),
     Kind(adadelta, frozenset({"rho"}), {"e_g": "square_avg", "e_x": "acc_delta"}),
     Kind(rmsprop, frozenset({"centered"}), {"mu": "grad_avg", "nu": "square_avg", "trace": "momentum_buffer"}),
+    Kind(None, frozenset({"betas"}), {"mu": "state1", "trace": "state1", "nu": "state2"}),
 ]
 
 
@@ -77,7 +81,13 @@ def optimizer_from_torch(state_dict: Mapping[str, Any], params: Params, names: N
     groups = state_dict["param_groups"]
     pairs = param_pairs(groups, params, names)
     kind = kind_of(groups)
-    optimizers = {str(k): _of_group(kind, f"group {k}", group) for k, group in enumerate(groups)}
+    if kind.factory is None:
+        raise unnamed(
+            ValueError,
+            "bitsandbytes does not say which of its optimizers a state_dict is of: make the transformation yourself, such as "
+            'quantized(adamw(1e-3, weight_decay=0.01), code="dynamic"), and give it to from_torch as tx.',
+        )
+    optimizers = {str(k): _of_group(kind.factory, f"group {k}", group) for k, group in enumerate(groups)}
     if len(groups) == 1:
         return optimizers["0"]
     group_of = {index: str(k) for k, group in enumerate(groups) for index in group["params"]}
@@ -85,9 +95,8 @@ def optimizer_from_torch(state_dict: Mapping[str, Any], params: Params, names: N
     return partition({**optimizers}, labels)
 
 
-def _of_group(kind: Kind, where: str, group: Mapping[str, Any]) -> GradientTransformation:
+def _of_group(factory: Callable[..., GradientTransformation], where: str, group: Mapping[str, Any]) -> GradientTransformation:
     options = {key: _plain(value) for key, value in group.items() if key not in _WITHOUT_MEANING | _OF_SCHEDULERS}
-    factory = kind.factory
     if factory is adam and "decoupled_weight_decay" not in options:
         raise ValueError(
             f"optimizer_from_torch: {where} does not say whether it is of Adam or AdamW (torch has written that since 2.7): "
