@@ -23,6 +23,7 @@ from gradtx.inspection.transfer_report import TransferReport, report_of
 from gradtx.inspection.transfer_substates import Leaf, Substate, containers_of, parameter_of, states_for, substates_of
 from gradtx.tree.paths import leaves_with_paths
 from gradtx.tree.patterns import Pattern, check_pattern, finder
+from gradtx.tree.sixteen_bits import has_sixteen_bits
 from gradtx.tree.unmatched import listed, nothing_matches
 from gradtx.wrappers.lookahead import is_pair
 
@@ -102,13 +103,15 @@ def transfer_state(
     old_state = with_forms(
         old_state,
         old_tx,
-        lambda path: before.get(path, here.get(rename(path))),
+        lambda path: next(filter(_has_low_bits, (before.get(path), here.get(rename(path)))), None),
         _NO_OLD_TX if old_tx is None else _OTHER_OLD_TX,
     )
     old = substates_of(old_state, states_for(params, known), parameters, rename)
     _check_renamed(renamed or {}, old, parameters)
 
     def why_not(ours: Leaf, theirs: Leaf) -> str | None:
+        if is_low_bits(ours.value) != is_low_bits(theirs.value):
+            return "low bits of another parameter"
         return misfit(ours.value, theirs.value, growing=ours.parameter is not None and may_grow(ours.parameter))
 
     sources = matched(new, old, lambda ours, theirs: why_not(ours, theirs) is None)
@@ -269,6 +272,10 @@ def _model(params: Params) -> Any:
 def _by_path(params: Params) -> dict[str, Any]:
     """The parameters by all paths by which a state may know them."""
     return dict(leaf for tree in (params, _model(params)) for leaf in leaves_with_paths(tree))
+
+
+def _has_low_bits(p: Any) -> bool:
+    return p is not None and has_sixteen_bits(p)
 
 
 def _is_below(path: str, above: str) -> bool:

@@ -70,7 +70,8 @@ def is_converted(new: Any, old: Any) -> bool:
 
 def continued(new: Any, old: Any) -> Any:
     """Return what is in a state instead of `new`, in its form, with the numbers of `old`; see `taken_over`."""
-    if isinstance(new, Encoded) and isinstance(old, Encoded) and (new.form, new.shape) == (old.form, old.shape):
+    alike = isinstance(new, Encoded) and isinstance(old, Encoded) and new.form == old.form
+    if alike and (new.shape == old.shape or is_low_bits(new)):
         return jax.tree.map(taken_over, new.parts, old.parts)
     numbers = old.decode(old.parts) if isinstance(old, Encoded) else old
     if not isinstance(new, Encoded):
@@ -131,7 +132,7 @@ def _with_codes(state: OptState, tx: Transformation | None, unknown: str) -> Opt
 def _with_low_bits(state: OptState, find: Callable[[str], Any], absent: str) -> OptState:
     def of_parameter(path: str, low: Any) -> Any:
         p = find(path)
-        return low if p is None or not has_sixteen_bits(p) or np.shape(p) != np.shape(low) else _in_low_bits(low, p, absent)
+        return low if p is None or not has_sixteen_bits(p) else _in_low_bits(low, p, absent)
 
     def of_state(node: Any) -> Any:
         return node._replace(low=map_with_paths(of_parameter, node.low)) if isinstance(node, CompensatedState) else node
@@ -169,8 +170,8 @@ def _in_codes(array: Quantized, its_format: Format) -> Encoded:
 
 def _in_low_bits(low: Any, p: Any, absent: str) -> Encoded:
     form = f"{dtype_of(low)} beside {dtype_of(p)}"
-    encode = functools.partial(_low_bits, dtype_of(low), p)
-    return Encoded(low, np.shape(low), form, functools.partial(_master, p), encode, absent)
+    decode, encode = functools.partial(_master, p), functools.partial(_low_bits, dtype_of(low), p)
+    return Encoded(low, np.shape(low), form, decode, encode, absent)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -185,7 +186,7 @@ def _encoded(its_format: Format, x: jax.Array) -> Quantized:
 
 @jax.jit
 def _master(p: jax.Array, low: jax.Array) -> jax.Array:
-    return joined(p, low)
+    return joined(p[tuple(map(slice, low.shape))], low)  # of a parameter that has grown the corner
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -93,6 +93,26 @@ def test_a_run_goes_on_with_a_state_in_another_form(before, after):
     trained(tx, params, 1, new_state)
 
 
+AROUND = {
+    "partition": lambda tx: gradtx.partition({"8": tx, "32": ADAMW}, {"a": "8", "b": "8", "odd": "32", "small": "32"}),
+    "adjustable": gradtx.adjustable,
+    "MultiSteps": lambda tx: gradtx.MultiSteps(tx, 2),
+    "masked": lambda tx: gradtx.masked(tx, {"a": True, "b": True, "odd": False, "small": False}),
+    "injected": lambda tx: gradtx.inject_hyperparams(lambda scale: gradtx.chain(tx, gradtx.scale(scale)))(1.0),
+}
+
+
+@pytest.mark.parametrize("label", AROUND)
+def test_arrays_are_decoded_wherever_they_are(label):
+    tx = AROUND[label](FORMS["8 bits"])
+    params, state = trained(tx)
+    new_state, report = gradtx.transfer_state(state, ADAMW, params, old_tx=tx)
+    quantized = {name for name in LARGE if not name.endswith("odd")}
+    assert names(report.converted) >= quantized
+    found = [mu["a"] for _, mu in gradtx.tree.get_all_with_path(state, "mu") if is_quantized(mu["a"])]
+    chex.assert_trees_all_close(new_state[0].mu["a"], CODES["8 bits"].decode(*found), rtol=1e-6)
+
+
 def test_to_the_same_code_nothing_changes():
     params, state = trained_with("8 bits")
     tx = gradtx.chain(gradtx.clip_by_global_norm(1.0), FORMS["8 bits"])
@@ -257,6 +277,23 @@ def test_low_bits_go_on_as_they_are():
     new_state, report = gradtx.transfer_state(state, clipped, params, old_tx=tx, strict=True)
     chex.assert_trees_all_equal(new_state.low, state.low)
     assert not report.converted
+
+
+@pytest.mark.parametrize("low_bits", [16, 8])
+def test_low_bits_grow_with_their_parameter(low_bits):
+    params, state = trained_with("float32")
+    low_params = rounded(params)
+    state, _ = gradtx.transfer_state(state, gradtx.compensated(ADAMW), low_params, old_params=params)
+    larger = {**low_params, "a": jnp.full((6, 512), 7, jnp.bfloat16).at[:4].set(low_params["a"])}
+    tx = gradtx.compensated(ADAMW, low_bits=low_bits)
+    for old_params in (None, low_params, params):
+        new_state, report = gradtx.transfer_state(state, tx, larger, grow="a", strict=True, old_params=old_params)
+        masters = gradtx.master_params(new_state, larger)
+        rtol = 1.2e-7 if low_bits == 16 else 3e-5
+        chex.assert_trees_all_close(masters["a"][:4], params["a"], rtol=rtol, atol=1e-7)
+        chex.assert_trees_all_close(masters["b"], params["b"], rtol=rtol, atol=1e-7)
+        chex.assert_trees_all_equal(masters["a"][4:], jnp.full((2, 512), 7.0))
+        assert any(entry.startswith("CompensatedState.low/a") and "grown" in entry for entry in report.kept + report.converted)
 
 
 def test_parameters_that_are_not_the_old_ones_rounded_are_an_error():
