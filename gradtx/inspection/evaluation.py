@@ -8,11 +8,11 @@ import jax
 from gradtx import tree
 from gradtx.core import OptState, Params
 from gradtx.errors import names_errors, unnamed
+from gradtx.inspection.transfer_forms import master
 from gradtx.optimizers.schedule_free import average_of_iterates
 from gradtx.tree.holes import is_hole, map_leaves
 from gradtx.tree.paths import in_containers_of
 from gradtx.tree.search import is_namedtuple, walk
-from gradtx.tree.sixteen_bits import joined
 from gradtx.wrappers.compensated import CompensatedState
 from gradtx.wrappers.lookahead import is_pair
 
@@ -62,16 +62,14 @@ def master_params(state: OptState, params: _Tree) -> _Tree:
     """
     for _, part in walk(state, stop=_is_compensated):
         if _is_compensated(part):
-            params = map_leaves(_master, params, in_containers_of(params, part.low))
+            params = map_leaves(
+                lambda p, low: p if is_hole(low) else master(p, low), params, in_containers_of(params, part.low)
+            )
     return params
 
 
 def _is_compensated(part: Any) -> bool:
     return isinstance(part, CompensatedState)
-
-
-def _master(p: Any, low: Any) -> Any:
-    return p if is_hole(low) else joined(p, low)
 
 
 @tree.lift(like="p")

@@ -15,6 +15,7 @@ from gradtx.errors import unnamed
 from gradtx.inspection.transfer_matching import taken_over
 from gradtx.inspection.walk import dtype_of, walk
 from gradtx.tree.codes import DynamicCode, FloatCode
+from gradtx.tree.layout import on_device
 from gradtx.tree.paths import map_with_paths
 from gradtx.tree.quantized import Format, Quantized, is_quantized, map_quantized
 from gradtx.tree.sixteen_bits import has_sixteen_bits, joined, low_bits_of
@@ -170,13 +171,14 @@ def _in_codes(array: Quantized, its_format: Format) -> Encoded:
 
 def _in_low_bits(low: Any, p: Any, absent: str) -> Encoded:
     form = f"{dtype_of(low)} beside {dtype_of(p)}"
-    decode, encode = functools.partial(_master, p), functools.partial(_low_bits, dtype_of(low), p)
+    decode, encode = functools.partial(master, p), functools.partial(_low_bits, dtype_of(low), p)
     return Encoded(low, np.shape(low), form, decode, encode, absent)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _decoded(its_format: Format, array: Quantized) -> jax.Array:
-    return its_format.decode(array._replace(scale=array.scale.astype(jnp.float32)))
+    codes, scale = map(on_device, array)
+    return its_format.decode(Quantized(codes, scale.astype(jnp.float32)))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -185,8 +187,9 @@ def _encoded(its_format: Format, x: jax.Array) -> Quantized:
 
 
 @jax.jit
-def _master(p: jax.Array, low: jax.Array) -> jax.Array:
-    return joined(p[tuple(map(slice, low.shape))], low)  # of a parameter that has grown the corner
+def master(p: jax.Array, low: jax.Array) -> jax.Array:
+    """Return the float32 parameter of which `p` is the rounding, given its low bits; of one that has grown the corner."""
+    return joined(p[tuple(map(slice, low.shape))], on_device(low))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from gradtx.inspection.transfer_substates import Key, Leaf, Substate
 from gradtx.inspection.walk import dtype_of
 from gradtx.tree.dtypes import truncates
-from gradtx.tree.layout import placed_like
+from gradtx.tree.layout import on_device, placed_like
 
 Fits: TypeAlias = Callable[[Leaf, Leaf], bool]
 """Whether a new leaf can take the value of an old one."""
@@ -132,15 +132,17 @@ def are_equal(one: Any, other: Any) -> bool:
 
 
 def taken_over(new: Any, old: Any) -> jax.Array:
-    """Return an array of its own with the values of `old`, in the shape, dtype and sharding of `new`.
+    """Return an array of its own with the values of `old`, in the shape, dtype, sharding and memory of `new`.
 
     Where `new` is larger, it keeps its own values beyond the leading corner.
     """
-    old = _free_to_move(new, old)
+    old, model = on_device(_free_to_move(new, old)), on_device(new)
     if np.shape(new) == np.shape(old):
-        return placed_like(new, jnp.array(old, dtype=new.dtype))
-    corner = tuple(slice(size) for size in np.shape(old))
-    return placed_like(new, new.at[corner].set(jnp.asarray(old, dtype=new.dtype)))
+        array = placed_like(model, jnp.array(old, dtype=new.dtype))
+    else:
+        corner = tuple(slice(size) for size in np.shape(old))
+        array = placed_like(model, model.at[corner].set(jnp.asarray(old, dtype=new.dtype)))
+    return array if model is new else jax.device_put(array, jax.typeof(new).memory_space)
 
 
 def _free_to_move(new: Any, old: Any) -> Any:

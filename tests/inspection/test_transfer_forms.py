@@ -174,6 +174,25 @@ def test_codes_are_laid_out_as_those_of_a_fresh_state():
         assert array.sharding.is_equivalent_to(split.sharding, 2)
 
 
+OFFLOADED = gradtx.offloaded(FORMS["8 bits"], min_size=1)
+HOST_OR_DEVICE = [(ADAMW, OFFLOADED), (OFFLOADED, ADAMW), (OFFLOADED, OFFLOADED), (OFFLOADED, gradtx.offloaded(ADAMW))]
+
+
+@pytest.mark.parametrize(("before", "after"), HOST_OR_DEVICE)
+def test_what_rests_on_the_host_is_converted_and_rests_where_the_new_state_does(before, after):
+    params, state = trained(before)
+    new_state, _ = gradtx.transfer_state(state, after, params, old_tx=before, strict=True)
+
+    def places(state):
+        return [leaf.sharding.memory_kind for leaf in jax.tree.leaves(state)]
+
+    assert places(new_state) == places(after.init(params))
+    trained(after, params, 1, new_state)
+    on_host = gradtx.offloaded(gradtx.compensated(ADAMW))
+    masters = gradtx.master_params(on_host.init(rounded(params)), rounded(params))
+    chex.assert_trees_all_equal(masters, gradtx.tree.cast(rounded(params), jnp.float32))
+
+
 def test_under_jit_and_from_shapes_it_is_the_same():
     params, state = trained_with("8 bits")
 
