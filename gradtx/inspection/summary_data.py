@@ -55,8 +55,8 @@ class Entry:
       state: the type of the state, such as "ScaleByAdamState".
       field: such as "mu".
       like: what the arrays look like; see `ShapeClass`.
-      dtype: of the arrays.
-      arrays: how many there are.
+      dtype: of the arrays, or "8 bit" and "4 bit" of those that are quantized.
+      arrays: how many there are; codes and their scales are one.
       bytes: what they take.
       bytes_per_device: what a device keeps of them.
       sharding: how they are sharded, if that is known and the same for all.

@@ -12,16 +12,43 @@ from jax.sharding import Sharding
 from gradtx.inspection.summary_data import Entry, ShapeClass
 from gradtx.inspection.walk import Node, Parameter, dtype_of
 from gradtx.tree.holes import is_hole
+from gradtx.tree.quantized import is_quantized
 from gradtx.tree.search import NamedTupleKey, is_leaf, is_namedtuple, walk
 
 
 class Array(NamedTuple):
-    """An array in a state, and its parameter if it has one."""
+    """An array in a state, and its parameter if it has one.
+
+    - `owner`: the field that it is in;
+    - `kept`: what is there instead of it: codes and scales, or itself alone;
+    - `bits`: of its codes, if it is quantized.
+    """
 
     owner: NamedTupleKey
-    shape: tuple[int, ...]
-    dtype: Any
+    kept: tuple[Any, ...]
+    bits: int | None
     parameter: Parameter | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its own, of whose numbers two may share a byte."""
+        shape = jnp.shape(self.kept[0])
+        return shape if self.bits is None else (*shape[:-1], shape[-1] * 8 // self.bits)
+
+    @property
+    def dtype(self) -> str:
+        """Its own, or of codes how many bits they have."""
+        return str(dtype_of(self.kept[0])) if self.bits is None else f"{self.bits} bit"
+
+    @property
+    def bytes(self) -> int:
+        """What is kept of it takes."""
+        return sum(bytes_of(jnp.shape(each), dtype_of(each)) for each in self.kept)
+
+    @property
+    def bytes_per_device(self) -> int:
+        """What a device keeps of it."""
+        return sum(bytes_of(jnp.shape(each), dtype_of(each), self._sharding_of(each)) for each in self.kept)
 
     @property
     def like(self) -> ShapeClass:
@@ -33,6 +60,14 @@ class Array(NamedTuple):
         """That of its parameter, which it takes over if it looks like it."""
         return self.parameter.sharding if self.parameter is not None and self.like == "parameter" else None
 
+    def _sharding_of(self, each: Any) -> Any:
+        """That of the array, but for scales that cannot be divided so."""
+        try:
+            self.sharding.shard_shape(jnp.shape(each))
+        except (AttributeError, ValueError):  # there is none, or it does not fit
+            return None
+        return self.sharding
+
 
 def bytes_of(shape: tuple[int, ...], dtype: Any, sharding: Sharding | None = None) -> int:
     """Return the bytes of an array; with a sharding, of the part that one device keeps."""
@@ -43,7 +78,7 @@ def entries(node: Node) -> list[Entry]:
     """Return the fields of the state of a transformation, without those of its parts."""
     kinds: dict[Any, list[Array]] = collections.defaultdict(list)
     for array in _arrays(node):
-        kinds[array.owner, array.like, str(array.dtype)].append(array)
+        kinds[array.owner, array.like, array.dtype].append(array)
     return [_entry(node, owner, like, dtype, arrays) for (owner, like, dtype), arrays in kinds.items()]
 
 
@@ -56,8 +91,8 @@ def _entry(node: Node, owner: NamedTupleKey, like: ShapeClass, dtype: str, array
         like=like,
         dtype=dtype,
         arrays=len(arrays),
-        bytes=sum(bytes_of(array.shape, array.dtype) for array in arrays),
-        bytes_per_device=sum(bytes_of(array.shape, array.dtype, array.sharding) for array in arrays),
+        bytes=sum(array.bytes for array in arrays),
+        bytes_per_device=sum(array.bytes_per_device for array in arrays),
         sharding=shardings.pop() if len(shardings) == 1 else "as the parameters",
     )
 
@@ -70,16 +105,25 @@ def _arrays(node: Node) -> Iterator[Array]:
     def is_of_a_part(part: Any) -> bool:
         return any(part is state for state in of_parts)
 
-    for steps, part in walk(node.state, lambda part: is_of_a_part(part) or _beside(structure, part) is not None):
+    def is_seen_as_one(part: Any) -> bool:
+        return is_quantized(part) or is_of_a_part(part) or _beside(structure, part) is not None
+
+    for steps, part in walk(node.state, is_seen_as_one):
         if is_hole(part) or is_of_a_part(part):
             continue
         keys = [step.key for step in steps if isinstance(step.key, NamedTupleKey)]
         owner = keys[-1] if keys else NamedTupleKey(node.name, "state")
         if (columns := _beside(structure, part)) is not None:
             for parameter, column in zip(node.parameters, columns, strict=True):
-                yield from (Array(owner, jnp.shape(leaf), dtype_of(leaf), parameter) for leaf in jax.tree.leaves(column))
-        elif is_leaf(part):
-            yield Array(owner, jnp.shape(part), dtype_of(part), None)
+                yield from (_array(node, owner, leaf, parameter) for leaf in jax.tree.leaves(column, is_leaf=is_quantized))
+        elif is_leaf(part) or is_quantized(part):
+            yield _array(node, owner, part, None)
+
+
+def _array(node: Node, owner: NamedTupleKey, leaf: Any, parameter: Parameter | None) -> Array:
+    if not is_quantized(leaf):
+        return Array(owner, (leaf,), None, parameter)
+    return Array(owner, tuple(leaf), None if node.format is None else node.format.code.bits, parameter)
 
 
 def _beside(structure: Any, part: Any) -> list[Any] | None:
@@ -95,7 +139,7 @@ def _beside(structure: Any, part: Any) -> list[Any] | None:
 
 
 def _is_state(node: Any) -> bool:
-    return is_namedtuple(node) and bool(node._fields) and not is_hole(node)
+    return is_namedtuple(node) and bool(node._fields) and not is_hole(node) and not is_quantized(node)
 
 
 def _shape_class(shape: tuple[int, ...], of_parameter: tuple[int, ...] | None) -> ShapeClass:

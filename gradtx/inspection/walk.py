@@ -16,6 +16,7 @@ from gradtx.core.hyperparameters import own_hyperparameters
 from gradtx.recipe import Recipe
 from gradtx.tree.holes import is_hole
 from gradtx.tree.paths import leaves_with_paths
+from gradtx.tree.quantized import Format
 
 
 class Parameter(NamedTuple):
@@ -44,6 +45,7 @@ class Node:
       label: its name in the composition, if it has one.
       labels: the names that lead to it, its own included.
       is_stored: whether its hyperparameters are in the state of a wrapper around it.
+      format: how arrays in its state are quantized, if a wrapper around it does that.
     """
 
     tx: Transformation
@@ -53,6 +55,7 @@ class Node:
     label: str | None = None
     labels: tuple[str, ...] = ()
     is_stored: bool = False
+    format: Format | None = None
 
     @functools.cached_property
     def parts(self) -> tuple["Node", ...]:
@@ -61,9 +64,9 @@ class Node:
         views = [(self.params, self.parameters)] * len(found)
         if self.told.seen is not None and self.params is not None:
             views = [(view, visible(view, self.params, self.parameters)) for view in self.told.seen(self.params)]
-        is_stored = self.is_stored or self.told.stores_hyperparameters
+        inherited = (self.is_stored or self.told.stores_hyperparameters, self.told.quantizes or self.format)
         return tuple(
-            Node(part.tx, part.state, *view, label, (*self.labels, *([] if label is None else [label])), is_stored)
+            Node(part.tx, part.state, *view, label, (*self.labels, *([] if label is None else [label])), *inherited)
             for part, view in zip(found, views, strict=True)
             for label in [None if part.name is None else str(part.name)]
         )

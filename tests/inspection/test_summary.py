@@ -15,6 +15,7 @@ from tables import table
 import gradtx
 from gradtx import testing
 from gradtx.inspection.summary_data import Component, Summary
+from gradtx.tree.quantized import is_quantized
 
 BYTES = 4 * (6 * 4 + 2 * (3 * 2 + 3))  # of `small`
 HALVING = {"sgd.learning_rate": zoo.halving}
@@ -54,9 +55,9 @@ def names(component):
 def test_the_bytes_of_the_state_are_those_of_the_real_one(label):
     tx, params = zoo.transformation(label), testing.sample_params()
     found = gradtx.summary(tx, params)
-    state = jax.tree.leaves(tx.init(params))
-    assert found.state_bytes == found.state_bytes_per_device == sum(leaf.nbytes for leaf in state)
-    assert found.state_arrays == len(state)
+    state = tx.init(params)
+    assert found.state_bytes == found.state_bytes_per_device == sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    assert found.state_arrays == len(jax.tree.leaves(state, is_leaf=is_quantized))
     assert sum(group.parameters for group in found.groups) == found.parameters
     assert str(found)
     assert found._repr_html_()
@@ -255,6 +256,49 @@ def test_a_wrapper_has_its_own_fields_alone():
         "ScaleByAdamState.mu",
         "ScaleByAdamState.nu",
     ]
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_quantized_field_is_that_of_the_state_inside_with_the_bits_of_its_codes(bits):
+    params = {"w": jnp.ones((16, 512)), "b": jnp.ones(16)}
+    tx = gradtx.chain(gradtx.clip(1.0), gradtx.quantized(gradtx.adam(1e-3), bits=bits))
+    found = gradtx.summary(tx, params)
+    rows = {(entry.name, entry.dtype): (entry.like, entry.arrays, entry.bytes) for entry in found.entries}
+    whole = 16 * 512 * bits // 8 + 4 * 16 * 512 // (256 if bits == 8 else 128)
+    assert rows == {
+        ("ScaleByAdamState.count", "int32"): ("scalar", 1, 4),
+        **{(f"ScaleByAdamState.{field}", f"{bits} bit"): ("parameter", 1, whole) for field in ("mu", "nu")},
+        **{(f"ScaleByAdamState.{field}", "float32"): ("parameter", 1, 64) for field in ("mu", "nu")},
+    }
+    assert found.state_bytes == sum(leaf.nbytes for leaf in jax.tree.leaves(tx.init(params)))
+
+
+def test_what_is_quantized_need_not_be_like_the_parameters():
+    flat = gradtx.summary(gradtx.quantized(gradtx.flatten(gradtx.adam(1e-3)), bits=4, min_size=8), small())
+    assert (entry(flat, "mu").like, entry(flat, "mu").dtype) == ("other", "4 bit")
+    memory = gradtx.summary(gradtx.quantized(gradtx.scale_by_lbfgs(5), min_size=1), jnp.ones((6, 4)))
+    assert (entry(memory, "diff_params_memory").like, entry(memory, "diff_params_memory").dtype) == ("history", "8 bit")
+
+
+def test_codes_are_sharded_like_the_parameter_and_scales_where_they_can_be():
+    columns = jax.ShapeDtypeStruct((8, 512), jnp.float32, sharding=sharded(None, "devices"))  # two blocks for four devices
+    rows = jax.ShapeDtypeStruct((8, 512), jnp.float32, sharding=sharded("devices"))
+    found = gradtx.summary(gradtx.quantized(gradtx.trace(0.9), min_size=8), {"columns": columns, "rows": rows})
+    codes, scales = 8 * 512, 4 * 8 * 2
+    (trace,) = found.entries
+    assert (trace.bytes, trace.bytes_per_device) == (2 * (codes + scales), 2 * codes // 4 + scales + scales // 4)
+
+
+def test_the_low_bits_of_compensated_parameters_are_a_field():
+    found = gradtx.summary(gradtx.compensated(gradtx.adam(1e-3)), small(jnp.bfloat16))
+    assert (entry(found, "low").dtype, entry(found, "low").bytes, entry(found, "low").like) == ("int16", 2 * 42, "parameter")
+    eight = gradtx.summary(gradtx.compensated(gradtx.adam(1e-3), low_bits=8), small(jnp.bfloat16))
+    assert (entry(eight, "low").dtype, entry(eight, "low").bytes) == ("int8", 42)
+
+
+def test_the_dtypes_are_those_in_which_the_state_is_stored():
+    found = gradtx.summary(gradtx.stored(gradtx.adam(1e-3), {"mu": jnp.bfloat16}), small())
+    assert {field: entry(found, field).dtype for field in ("mu", "nu")} == {"mu": "bfloat16", "nu": "float32"}
 
 
 @pytest.mark.parametrize("params", [jnp.ones((3, 2)), (jnp.ones((3, 2)), jnp.ones(2)), [jnp.ones(())], {}, {"w": None}])
