@@ -64,6 +64,9 @@ class Description(NamedTuple):
     - `freezes`: whether its updates are zero;
     - `keeps_updates`: whether its updates are those that it is given;
     - `widens`: whether its updates are float32 whatever the dtype of the gradients, as more than 16 bits are in them;
+    - `step`: how large an entry of its updates is, about or at most, whatever the size of the gradients; None if it depends;
+    - `factor`: what it multiplies that size by, a number or a schedule; None for 1 if it has a `step` or parts, else if it
+      depends;
     - `quantizes`: how the quantized arrays in its state are coded.
 
     Wrappers tell more, mostly as functions of their state; `seen` is one of the parameters:
@@ -90,6 +93,8 @@ class Description(NamedTuple):
     freezes: bool = False
     keeps_updates: bool = False
     widens: bool = False
+    step: Any = None
+    factor: Any = None
     quantizes: Format | None = None
     wraps: bool = False
     parts: Callable[[OptState], list[Part]] = lambda state: []
@@ -132,6 +137,8 @@ def tells(
     norm_of_all: bool = False,
     freezes: bool = False,
     keeps_updates: bool = False,
+    step: Any = None,
+    factor: Any = None,
 ) -> Callable[[_R], _R]:
     """Mark an `update` with what is to be known of its transformation, see `Description`.
 
@@ -139,14 +146,16 @@ def tells(
       decays: name and value of the decay of each average, by its field in the state.
       norm_of_all: whether it takes the norm of all that it sees at once.
       freezes: whether its updates are zero.
-      keeps_updates: whether its updates are those that it is given.
+      keeps_updates: whether its updates are those that it is given, and so a `factor` of 1.
+      step: how large an entry of its updates is.
+      factor: what it multiplies them by.
     """
 
     def mark(update: Any) -> Any:
         told = description_of(update)
         found = tuple(Decay(field, *decay) for field, decay in decays.items())
         told = told._replace(decays=found, norm_of_all=norm_of_all, freezes=freezes, keeps_updates=keeps_updates)
-        return describe(update, told)
+        return describe(update, told._replace(step=step, factor=1.0 if keeps_updates else factor))
 
     return mark
 

@@ -10,6 +10,7 @@ from gradtx.errors import names_errors
 from gradtx.inspection.summary_data import Component, Summary
 from gradtx.inspection.summary_entries import bytes_of, entries
 from gradtx.inspection.summary_groups import groups
+from gradtx.inspection.summary_steps import sizes_of
 from gradtx.inspection.summary_warnings import warnings
 from gradtx.inspection.walk import Node, parameters_of, walk
 from gradtx.recipe import shown
@@ -22,8 +23,9 @@ def summary(tx: Transformation, params: Params) -> Summary:
 
         print(gradtx.summary(tx, params))
 
-    Nothing is computed, and no memory taken: only shapes, dtypes and shardings matter, so `params` may be
-    `jax.eval_shape(model.init, ...)`. Notebooks show a summary as tables.
+    Nothing is computed, and no memory taken: shapes, dtypes and shardings are enough, so `params` may be
+    `jax.eval_shape(model.init, ...)`. Of 16-bit arrays some numbers are looked at, to see which steps would be rounded away;
+    without them they are taken for 1. Notebooks show a summary as tables.
 
     Of a transformation from another library the state is known, but not what it is made of. A part of the state that looks
     like a parameter is taken to be sharded like it; all else, to be whole on every device.
@@ -38,6 +40,7 @@ def summary(tx: Transformation, params: Params) -> Summary:
     with_extra_args_support(tx)  # raises if it is none
     check_arrays("params", params)
     parameters = parameters_of(params)
+    sizes = sizes_of(params)
     found: list[Summary] = []
 
     def gather(params: Params) -> None:
@@ -54,7 +57,7 @@ def summary(tx: Transformation, params: Params) -> Summary:
                 parameter_arrays=len(parameters),
                 parameter_bytes=sum(bytes_of(each.shape, each.dtype) for each in parameters),
                 parameter_bytes_per_device=sum(bytes_of(each.shape, each.dtype, each.sharding) for each in parameters),
-                warnings=warnings(node, state_entries, parameter_groups),
+                warnings=warnings(node, state_entries, parameter_groups, sizes),
             )
         )
 

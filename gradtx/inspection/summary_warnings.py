@@ -1,7 +1,7 @@
 """What is wrong with an optimizer on given parameters, or hardly meant."""
 
 import numbers
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from gradtx.core import Function
 from gradtx.inspection.summary_data import Entry, ParameterGroup
 from gradtx.inspection.summary_groups import decay, named
+from gradtx.inspection.summary_steps import Lost, lost_steps
 from gradtx.inspection.walk import Node
 from gradtx.recipe import Value
 from gradtx.schedules import join_schedules, linear_schedule
@@ -17,16 +18,23 @@ from gradtx.schedules import join_schedules, linear_schedule
 _LOW_PRECISION = ("bfloat16", "float16")
 
 
-def warnings(node: Node, entries: Sequence[tuple[Node, Entry]], groups: Sequence[ParameterGroup]) -> tuple[str, ...]:
+def warnings(
+    node: Node,
+    entries: Sequence[tuple[Node, Entry]],
+    groups: Sequence[ParameterGroup],
+    sizes: Mapping[str, float | None],
+) -> tuple[str, ...]:
     """Return one sentence for each thing that is wrong.
 
     Args:
       node: the composition.
       entries: its state, each entry with its transformation.
       groups: the parameters in groups.
+      sizes: how large the numbers are in each, as far as that is known.
     """
     found = [
         *_stalling(entries),
+        *_rounded_away(node, sizes),
         *_short_schedules(node),
         *_no_decay(node),
         *_norms_of_a_part(node),
@@ -56,6 +64,20 @@ def _stalling(entries: Sequence[tuple[Node, Entry]]) -> Iterator[str]:
                     f"{field} is kept in {entry.dtype}, in which it never decays: {told.name} is {told.value:.6g}; "
                     "keep it in float32."
                 )
+
+
+def _rounded_away(node: Node, sizes: Mapping[str, float | None]) -> Iterator[str]:
+    """Steps of 16-bit parameters that leave these as they were."""
+    alike: dict[Any, list[Lost]] = {}
+    for lost in lost_steps(node, sizes):
+        alike.setdefault((lost.step, lost.parameter.dtype), []).append(lost)
+    for (step, dtype), (first, *others) in alike.items():
+        more = f" and {len(others)} more" if others else ""
+        yield (
+            f"{first.parameter.path or 'The array'}{more}: steps of about {step:.2g} are rounded away, as half of the last "
+            f"digit of {first.size:.2g} is {first.half_gap:.2g} in {dtype}; write compensated(...) or "
+            "stochastically_rounded(...) around the whole optimizer."
+        )
 
 
 def _short_schedules(node: Node) -> Iterator[str]:

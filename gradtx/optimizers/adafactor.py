@@ -17,6 +17,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import Count, bounded_square, safe_increment, safe_sqrt, squarable
 from gradtx.require import LIMIT, NONNEGATIVE
@@ -114,6 +115,7 @@ def scale_by_factored_rms(
         parts = (tree.map_leaves(lambda zero, triple, k=k: triple[k], zeros, triples) for k in range(3))
         return FactoredState(jnp.zeros((), jnp.int32), *parts)
 
+    @tells(step=1.0)
     def update(updates: Updates, state: FactoredState, params: Params | None = None):
         steps = jnp.maximum(state.count - step_offset, 0)
         # Where it is a power, not as one minus one minus it, of which little is left in the long run.

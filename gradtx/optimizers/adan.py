@@ -14,6 +14,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -73,6 +74,7 @@ def scale_by_adan(
         means = moment(params), moment(params), moment(params, real=True)
         return ScaleByAdanState(*means, g=moment(params), t=jnp.zeros((), jnp.int32))
 
+    @tells(step=1.0)
     def update(updates: Updates, state: ScaleByAdanState, params: Params | None = None):
         t = safe_increment(state.t)
         weights: dict[str, jax.Array] = {f"debias{k}": debias(b, t) for k, b in ((1, b1), (2, b2), (3, b3))}

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gradtx import tree
-from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.core import GradientTransformation, Params, Updates, factory, tells
 from gradtx.optimizers.dog import root_of_sum
 from gradtx.require import NONNEGATIVE, POSITIVE
 
@@ -57,6 +57,7 @@ def scale_by_distance_over_gradients(
             init_params=start,
         )
 
+    @tells(step=reps_rel * global_scale)
     def update(updates: Updates, state: ScaleByDistanceOverGradientsState, params: Params):
         updates, max_dist, squares = rule(updates, *state, params)
         return updates, state._replace(max_dist=max_dist, grad_sum_of_squares=squares)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require, tree
-from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, factory
+from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, factory, tells
 from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment, safe_sqrt
 from gradtx.optimizers.dadapt import adapted_rate, check_betas, inner_product, raised, squarable_updates
 from gradtx.optimizers.dog import displacement
@@ -94,6 +94,7 @@ def prodigy(
             count=jnp.zeros((), jnp.int32),
         )
 
+    @tells(step=estim_lr0, factor=learning_rate)
     def update(updates: Updates, state: ProdigyState, params: Params):
         d = state.estim_lr
         updates = squarable_updates(updates)

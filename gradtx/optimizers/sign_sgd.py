@@ -14,6 +14,7 @@ from gradtx.core import (
     chain,
     factory,
     init_empty_state,
+    tells,
 )
 from gradtx.require import DECAY
 from gradtx.transforms.momentum import ema
@@ -33,6 +34,7 @@ def scale_by_sign() -> GradientTransformation:
       Bernstein et al., signSGD: Compressed Optimisation for Non-Convex Problems, 2018, https://arxiv.org/abs/1802.04434
     """
 
+    @tells(step=1.0)
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return _scale_by_sign(updates), state
 

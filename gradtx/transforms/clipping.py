@@ -83,6 +83,7 @@ def clip_by_block_rms(threshold: float) -> GradientTransformation:
         rms = tree.norm(g) / max(1, g.size) ** 0.5
         return g / jnp.where(jnp.isfinite(rms), jnp.maximum(1, rms / threshold), 1)
 
+    @tells(factor=1.0)
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return rule(updates), state
 

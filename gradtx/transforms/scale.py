@@ -17,6 +17,7 @@ from gradtx.core import (
     factory,
     identity,
     init_empty_state,
+    tells,
 )
 from gradtx.numerics import Count, safe_increment
 
@@ -47,6 +48,7 @@ def scale(step_size: ArrayLike) -> GradientTransformation:
     def rule(g):
         return step_size * g
 
+    @tells(factor=step_size)
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return rule(updates), state
 
@@ -86,6 +88,7 @@ def _scale_by(schedule: Schedule, sign: int) -> GradientTransformation:
     def init(params: Params) -> ScaleByScheduleState:
         return ScaleByScheduleState(jnp.zeros((), jnp.int32))
 
+    @tells(factor=schedule)
     def update(updates: Updates, state: ScaleByScheduleState, params: Params | None = None):
         updates = scaled(updates, factor=sign * at_step(schedule, state.count))
         return updates, ScaleByScheduleState(safe_increment(state.count))

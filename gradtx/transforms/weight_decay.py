@@ -15,6 +15,7 @@ from gradtx.core import (
     at_step,
     factory,
     init_empty_state,
+    tells,
 )
 from gradtx.numerics import Count, safe_increment
 from gradtx.tree.masks import Mask, through_mask
@@ -59,6 +60,7 @@ def add_decayed_weights(weight_decay: ScalarOrSchedule = 0.0, mask: Mask | None 
 
 
 def _constant(weight_decay: Any) -> GradientTransformation:
+    @tells(factor=1.0)
     def update(updates: Updates, state: EmptyState, params: Params):
         return _add_decayed_weights(updates, params, factor=weight_decay), state
 
@@ -69,6 +71,7 @@ def _scheduled(weight_decay: Schedule) -> GradientTransformation:
     def init(params: Params) -> WeightDecaySchedule:
         return WeightDecaySchedule(jnp.zeros((), jnp.int32))
 
+    @tells(factor=1.0)
     def update(updates: Updates, state: WeightDecaySchedule, params: Params):
         updates = _add_decayed_weights(updates, params, factor=at_step(weight_decay, state.count))
         return updates, WeightDecaySchedule(safe_increment(state.count))

@@ -2,10 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
+import zoo
 
 import gradtx
+from gradtx.core import description
 from gradtx.interop.transformers import get_linear_schedule_with_warmup, get_scheduler
 
 
@@ -163,3 +166,138 @@ def test_where_everything_is_frozen_it_is_said():
 
 def test_without_parameters_there_is_nothing_to_say():
     assert warned(gradtx.adamw(1e-3, mask=nothing), {}) == ()
+
+
+# --- steps that are rounded away --------------------------------------------------------------------------------------
+
+SAY = "write compensated(...) or stochastically_rounded(...) around the whole optimizer."
+
+
+def narrow(size=1.0, dtype=jnp.bfloat16):
+    return {"w": jnp.full((3, 2), size, dtype)}
+
+
+def told_steps():
+    """The transformations of the zoo that tell how large their steps are."""
+    for label in zoo.existing(zoo.TRANSFORMATIONS):
+        if isinstance(step := description(zoo.transformation(label)).step, float) and not zoo.TRANSFORMATIONS[label].extra_args:
+            yield label, step
+
+
+@pytest.mark.parametrize(("label", "step"), list(told_steps()))
+def test_what_a_transformation_tells_of_its_steps_is_so(label, step):
+    """Whatever the gradients are: at first, if it finds its rate on the way, and else after some."""
+    tx, params = zoo.transformation(label), {"w": jnp.linspace(0.1, 0.5, 64).reshape(8, 8)}
+    factor = description(tx).factor
+    drift = 0.7 + 0.3 * jax.random.rademacher(jax.random.key(0), (30, 8, 8), jnp.float32)
+
+    @jax.jit
+    def sizes(scale):
+        def take(state, g):
+            updates, state = tx.update({"w": scale * g}, state, params)
+            return state, jnp.max(jnp.abs(updates["w"]))
+
+        return jax.lax.scan(take, tx.init(params), drift)[1]
+
+    at = -1 if factor is None else 0
+    for scale in (0.01, 1.0, 100.0):
+        assert float(sizes(scale)[at]) < 10 * step  # without a correction of its bias the first ones are larger
+    assert step / 100 < float(sizes(1.0)[at])
+
+
+@pytest.mark.parametrize(
+    ("tx", "step"),
+    [
+        (gradtx.adamw(1e-4), "0.0001"),
+        (gradtx.lion(1e-4), "0.0001"),
+        (gradtx.rmsprop(1e-4), "0.0001"),
+        (gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(2e-4), gradtx.scale(0.5)), "0.0001"),
+        (gradtx.adamw(gradtx.warmup_cosine_decay_schedule(0.0, 1e-4, 1000, 10**5)), "0.0001"),
+        (gradtx.MultiSteps(gradtx.adam(1e-4), 2), "0.0001"),
+        (gradtx.quantized(gradtx.adam(1e-4), min_size=1), "0.0001"),
+        (gradtx.adafactor(1e-4, multiply_by_parameter_scale=False), "0.0001"),
+        (gradtx.prodigy(), "1e-06"),
+        (gradtx.dog(1.0), "1e-06"),
+        (gradtx.mechanize(gradtx.adam(1.0)), "1e-06"),
+    ],
+)
+def test_steps_of_16_bit_parameters_that_are_rounded_away_are_named(tx, step):
+    (message,) = warned(tx, narrow())
+    assert message == (f"w: steps of about {step} are rounded away, as half of the last digit of 1 is 0.002 in bfloat16; {SAY}")
+    assert warned(tx, jax.eval_shape(narrow)) == (message,)
+    assert warned(tx, narrow(dtype=jnp.float32)) == ()
+
+
+@pytest.mark.parametrize(
+    ("tx", "starts"),
+    [
+        (gradtx.prodigy(), False),
+        (gradtx.dog(1.0), False),
+        (gradtx.mechanize(gradtx.adam(1.0)), False),
+        (gradtx.dadapt_adamw(), True),  # its estimate is of its steps, not of where the parameters have got to
+    ],
+)
+def test_a_rate_that_is_found_on_the_way_starts_where_nothing_is_said(tx, starts):
+    params = narrow()
+    state = tx.init(params)
+    step = jax.jit(tx.update)
+    for _ in range(100):
+        updates, state = step(jax.tree.map(jnp.ones_like, params), state, params)
+        params = gradtx.apply_updates(params, updates)
+    assert jnp.array_equal(params["w"], narrow()["w"]) == (not starts)
+    assert bool(warned(tx, narrow())) == (not starts)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("size", [1.0, 1.1, 1.9, 0.02, 300.0])
+def test_the_parameters_that_are_named_stay_as_they_are_indeed(size, dtype):
+    params = narrow(size, dtype)
+    gap = float(params["w"][0, 0]) - float(jnp.nextafter(params["w"][0, 0], jnp.zeros((), dtype)))
+    for rate, moves in [(0.49 * gap, False), (0.51 * gap, True)]:
+        tx = gradtx.sign_sgd(rate)
+        updates, _ = tx.update(jax.tree.map(jnp.ones_like, params), tx.init(params), params)
+        moved = not jnp.array_equal(
+            gradtx.apply_updates(params, jax.tree.map(lambda u: u.astype(float), updates))["w"], params["w"]
+        )
+        assert (moved, not warned(tx, params)) == (moves, moves)
+
+
+@pytest.mark.parametrize(
+    "tx",
+    [
+        gradtx.compensated(gradtx.adamw(1e-4)),
+        gradtx.stochastically_rounded(gradtx.prodigy(), 0),
+        gradtx.apply_if_finite(gradtx.compensated(gradtx.chain(gradtx.clip(1.0), gradtx.adam(1e-4))), 3),
+        gradtx.sgd(1e-6),
+        gradtx.lamb(1e-4),
+        gradtx.adjustable(gradtx.adam(1e-4)),
+        gradtx.adam(1e-2),
+        gradtx.chain(gradtx.adam(1e-4), gradtx.freeze(True)),
+    ],
+)
+def test_of_steps_that_count_or_are_not_known_nothing_is_said(tx):
+    assert not any("rounded away" in message for message in warned(tx, narrow()))
+
+
+def test_parameters_are_as_large_as_they_are():
+    of = {"small": jnp.full(5, 0.02, jnp.bfloat16), "norm": jnp.ones(5, jnp.bfloat16), "zero": jnp.zeros(5, jnp.bfloat16)}
+    (message,) = warned(gradtx.adamw(1e-3), of)
+    assert message.startswith("norm: steps")
+    (message,) = warned(gradtx.adamw(1e-5), of)
+    assert message.startswith("norm and 1 more: steps")
+    assert warned(gradtx.adamw(1e-5), jax.tree.map(np.asarray, of)) == (message,)
+
+
+def test_those_of_another_wrapper_are_named_alone():
+    of = {"matrix": jnp.ones((3, 2), jnp.bfloat16), "vector": jnp.ones(3, jnp.bfloat16)}
+    tx = gradtx.partition({"matrix": gradtx.compensated(gradtx.adam(1e-4)), "rest": gradtx.adam(1e-4)}, by_rank)
+    (message,) = warned(tx, of)
+    assert message.startswith("vector: steps")
+
+
+def test_a_large_array_is_not_read_as_a_whole_and_a_traced_one_not_at_all():
+    of = {"w": jnp.ones((8, 4096), jnp.bfloat16).at[0].set(1e-4)}  # the first numbers are those that are looked at
+    assert warned(gradtx.adam(1e-4), of) == ()
+    found = []
+    jax.eval_shape(lambda params: found.append(warned(gradtx.adam(1e-4), params)), of)
+    assert "of 1 is" in found[0][0]
