@@ -11,6 +11,7 @@ from gradtx.inspection.summary_data import Component, Summary
 from gradtx.inspection.summary_entries import bytes_of, entries
 from gradtx.inspection.summary_groups import groups
 from gradtx.inspection.summary_steps import sizes_of
+from gradtx.inspection.summary_update import temporaries
 from gradtx.inspection.summary_warnings import warnings
 from gradtx.inspection.walk import Node, parameters_of, walk
 from gradtx.recipe import shown
@@ -47,7 +48,7 @@ def summary(tx: Transformation, params: Params) -> Summary:
         # Traced, as wrappers that keep hyperparameters in the state compute with them.
         node = walk(tx, tx.init(params), params, parameters)
         state_entries = [(part, entry) for part in node.everything() for entry in entries(part)]
-        parameter_groups = groups(node)
+        parameter_groups, held = groups(node), temporaries(node)
         found.append(
             Summary(
                 composition=_component(node),
@@ -57,6 +58,8 @@ def summary(tx: Transformation, params: Params) -> Summary:
                 parameter_arrays=len(parameters),
                 parameter_bytes=sum(bytes_of(each.shape, each.dtype) for each in parameters),
                 parameter_bytes_per_device=sum(bytes_of(each.shape, each.dtype, each.sharding) for each in parameters),
+                temporary_bytes=held.bytes,
+                temporary_bytes_per_device=held.bytes_per_device,
                 warnings=warnings(node, state_entries, parameter_groups, sizes),
             )
         )

@@ -91,6 +91,9 @@ class Summary:
       parameter_arrays: how many arrays.
       parameter_bytes: what these take.
       parameter_bytes_per_device: what a device keeps of them.
+      temporary_bytes: what an update holds for a while beside the gradients, about: float32 updates of 16-bit parameters, and
+        of quantized arrays those that are decoded at a time.
+      temporary_bytes_per_device: what a device holds of it.
       warnings: what is wrong, or hardly meant, one sentence each.
     """
 
@@ -101,6 +104,8 @@ class Summary:
     parameter_arrays: int
     parameter_bytes: int
     parameter_bytes_per_device: int
+    temporary_bytes: int
+    temporary_bytes_per_device: int
     warnings: tuple[str, ...]
 
     @property
@@ -122,6 +127,16 @@ class Summary:
     def state_bytes_per_parameter(self) -> float:
         """Bytes of state for each number among the parameters; 0 if there is none."""
         return self.state_bytes / self.parameters if self.parameters else 0.0
+
+    @property
+    def peak_bytes(self) -> int:
+        """What there is during an update: parameters, gradients of their dtypes, state and temporaries."""
+        return 2 * self.parameter_bytes + self.state_bytes + self.temporary_bytes
+
+    @property
+    def peak_bytes_per_device(self) -> int:
+        """What a device holds of it."""
+        return 2 * self.parameter_bytes_per_device + self.state_bytes_per_device + self.temporary_bytes_per_device
 
     @property
     def is_sharded(self) -> bool:

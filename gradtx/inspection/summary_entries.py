@@ -77,7 +77,7 @@ def bytes_of(shape: tuple[int, ...], dtype: Any, sharding: Sharding | None = Non
 def entries(node: Node) -> list[Entry]:
     """Return the fields of the state of a transformation, without those of its parts."""
     kinds: dict[Any, list[Array]] = collections.defaultdict(list)
-    for array in _arrays(node):
+    for array in arrays(node):
         kinds[array.owner, array.like, array.dtype].append(array)
     return [_entry(node, owner, like, dtype, arrays) for (owner, like, dtype), arrays in kinds.items()]
 
@@ -97,8 +97,8 @@ def _entry(node: Node, owner: NamedTupleKey, like: ShapeClass, dtype: str, array
     )
 
 
-def _arrays(node: Node) -> Iterator[Array]:
-    """The arrays of a state without those of its parts."""
+def arrays(node: Node) -> Iterator[Array]:
+    """Yield the arrays of the state of a transformation, without those of its parts."""
     structure = jax.tree.structure(node.params)
     of_parts = [part.state for part in node.parts]
 

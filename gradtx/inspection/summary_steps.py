@@ -11,7 +11,7 @@ import numpy as np
 from gradtx.core import Params
 from gradtx.inspection.walk import Node, Parameter
 from gradtx.tree.paths import leaves_with_paths
-from gradtx.tree.sixteen_bits import has_sixteen_bits
+from gradtx.tree.sixteen_bits import has_sixteen_bits, is_sixteen_bits
 
 Sizes = dict[str, float | None]
 """Of each parameter by its path; None where it is not known."""
@@ -41,7 +41,7 @@ def lost_steps(node: Node, sizes: Mapping[str, float | None]) -> list[Lost]:
       node: the composition.
       sizes: those of the parameters; without one, it is taken for 1.
     """
-    narrow = [parameter for parameter in node.parameters if _is_narrow(parameter)]
+    narrow = [parameter for parameter in node.parameters if is_sixteen_bits(parameter.dtype)]
     if not narrow:
         return []
     steps = _steps(node, dict.fromkeys(node.paths))
@@ -77,10 +77,6 @@ def _largest(number: Any) -> float | None:
 def _half_gap(size: float, dtype: Any) -> float:
     """Half of what a number is away from the next one towards 0."""
     return float(jnp.finfo(dtype).eps) * 2.0 ** (math.ceil(math.log2(size)) - 2)
-
-
-def _is_narrow(parameter: Parameter) -> bool:
-    return jnp.issubdtype(parameter.dtype, jnp.floating) and jnp.finfo(parameter.dtype).bits == 16
 
 
 def _is_known(leaf: Any) -> bool:

@@ -65,14 +65,19 @@ def state_rows(summary: Summary) -> list[Row]:
 
 
 def totals(summary: Summary) -> list[str]:
-    """Return what parameters and state take together."""
-    parameter_bytes, state_bytes = size(summary.parameter_bytes), size(summary.state_bytes)
-    if summary.is_sharded:
-        parameter_bytes += f" ({size(summary.parameter_bytes_per_device)} per device)"
-        state_bytes += f" ({size(summary.state_bytes_per_device)} per device)"
+    """Return what parameters and state take together, and what there is during an update."""
+
+    def shown_size(number: int, per_device: int) -> str:
+        return size(number) + (f" ({size(per_device)} per device)" if summary.is_sharded else "")
+
+    parameter_bytes = shown_size(summary.parameter_bytes, summary.parameter_bytes_per_device)
+    state_bytes = shown_size(summary.state_bytes, summary.state_bytes_per_device)
+    peak_bytes = shown_size(summary.peak_bytes, summary.peak_bytes_per_device)
+    temporaries = f" and temporaries of {size(summary.temporary_bytes)}" if summary.temporary_bytes else ""
     return [
         f"parameters: {parameter_bytes} in {_arrays(summary.parameter_arrays)}, {summary.parameters:,} numbers",
         f"state: {state_bytes} in {_arrays(summary.state_arrays)}, {summary.state_bytes_per_parameter:.4g} bytes per parameter",
+        f"peak of an update: {peak_bytes}, with gradients of {size(summary.parameter_bytes)}{temporaries}",
     ]
 
 

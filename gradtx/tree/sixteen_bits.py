@@ -19,7 +19,11 @@ _LEAST_EXPONENT = -14  # of a float16; below, its steps are even
 
 def has_sixteen_bits(x: Any) -> bool:
     """Return whether an array is of bfloat16 or float16."""
-    dtype = jnp.result_type(x)
+    return is_sixteen_bits(jnp.result_type(x))
+
+
+def is_sixteen_bits(dtype: Any) -> bool:
+    """Return whether a dtype is bfloat16 or float16."""
     return jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits == 16
 
 

@@ -287,6 +287,7 @@ def test_codes_are_sharded_like_the_parameter_and_scales_where_they_can_be():
     codes, scales = 8 * 512, 4 * 8 * 2
     (trace,) = found.entries
     assert (trace.bytes, trace.bytes_per_device) == (2 * (codes + scales), 2 * codes // 4 + scales + scales // 4)
+    assert (found.temporary_bytes, found.temporary_bytes_per_device) == (4 * codes, codes)
 
 
 def test_the_low_bits_of_compensated_parameters_are_a_field():
@@ -323,6 +324,64 @@ def test_parameters_of_other_libraries_have_their_paths(params, path):
     found = gradtx.summary(gradtx.adam(1e-3), params)
     assert found.groups[0].paths == (path,)
     assert (entry(found, "mu").like, entry(found, "mu").bytes) == ("parameter", 24)
+
+
+# --- the peak ---------------------------------------------------------------------------------------------------------
+
+
+def beside(tx, params):
+    """The bytes of a donated and compiled training step beside parameters and state, as the compiler says."""
+
+    def step(params, state, grads):
+        updates, state = tx.update(grads, state, params)
+        return gradtx.apply_updates(params, updates), state
+
+    shapes = jax.eval_shape(lambda: params)
+    state = jax.eval_shape(tx.init, shapes)
+    memory = jax.jit(step, donate_argnums=(0, 1)).lower(shapes, state, shapes).compile().memory_analysis()
+    kept = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((shapes, state)))
+    return memory.argument_size_in_bytes - kept + memory.temp_size_in_bytes
+
+
+@pytest.mark.parametrize(
+    ("tx", "dtype"),
+    [
+        (gradtx.adamw(1e-3), "float32"),
+        (gradtx.adamw(1e-3), "bfloat16"),
+        (gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-3)), "float32"),
+        (gradtx.quantized(gradtx.adamw(1e-3)), "float32"),
+        (gradtx.quantized(gradtx.ademamix(1e-3)), "float32"),
+        (gradtx.stochastically_rounded(gradtx.adamw(1e-3), 0), "bfloat16"),
+    ],
+)
+def test_an_update_holds_what_the_compiler_says(tx, dtype):
+    params = {"large": jnp.ones((128, 512), dtype), **{str(k): jnp.ones((64, 512), dtype) for k in range(3)}}
+    found = gradtx.summary(tx, params)
+    assert found.peak_bytes - found.parameter_bytes - found.state_bytes == pytest.approx(beside(tx, params), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("tx", "dtype"), [(gradtx.muon(1e-3), "float32"), (gradtx.compensated(gradtx.adamw(1e-3)), "bfloat16")]
+)
+def test_what_is_computed_with_besides_is_not_known(tx, dtype):
+    params = {str(k): jnp.ones((64, 512), dtype) for k in range(3)}
+    found = gradtx.summary(tx, params)
+    assert found.peak_bytes - found.parameter_bytes - found.state_bytes < beside(tx, params)
+
+
+def test_of_quantized_arrays_those_of_the_largest_parameter_are_decoded_at_a_time():
+    params = {"large": jnp.ones((64, 512)), "small": jnp.ones((32, 512)), "kept": jnp.ones(3)}
+    for inner, moments in [(gradtx.trace(0.9), 1), (gradtx.adam(1e-3), 2), (gradtx.ademamix(1e-3), 3)]:
+        assert gradtx.summary(gradtx.quantized(inner), params).temporary_bytes == moments * 4 * 64 * 512
+
+
+def test_updates_of_16_bit_parameters_are_for_a_while_in_float32_if_they_are_compensated():
+    params = {"matrix": jnp.ones((3, 2), jnp.bfloat16), "wide": jnp.ones((5, 4)), "vector": jnp.ones(7, jnp.bfloat16)}
+    assert gradtx.summary(gradtx.adam(1e-2), params).temporary_bytes == 0
+    wrapped = gradtx.compensated(gradtx.adam(1e-2))
+    assert gradtx.summary(gradtx.apply_if_finite(wrapped, 3), params).temporary_bytes == 4 * (6 + 7)
+    divided = gradtx.partition({"matrix": wrapped, "rest": gradtx.adam(1e-2)}, by_rank)
+    assert gradtx.summary(divided, params).temporary_bytes == 4 * 6
 
 
 # --- shapes alone -----------------------------------------------------------------------------------------------------

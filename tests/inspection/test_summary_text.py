@@ -53,6 +53,7 @@ ScaleByAdamState.nu     parameter  float32        5  280 B
 
 parameters: 280 B in 5 arrays, 70 numbers
 state: 424 B in 11 arrays, 6.057 bytes per parameter
+peak of an update: 984 B, with gradients of 280 B
 
 ! ScaleByAdamState.mu is kept in bfloat16, in which it never decays: b1 is 0.999; keep it in
   float32."""
@@ -65,10 +66,17 @@ def test_labels_have_a_column_where_there_are_some():
     assert "\nrest: ScaleByAdamState.mu " in text
 
 
+def test_the_peak_of_an_update_has_what_is_there_for_a_while():
+    of = {"w": jnp.ones((16, 512), jnp.bfloat16)}
+    assert str(gradtx.summary(gradtx.sgd(0.1), of)).endswith("\npeak of an update: 32.8 kB, with gradients of 16.4 kB")
+    text = str(gradtx.summary(gradtx.compensated(gradtx.quantized(gradtx.adam(1e-3))), of))
+    assert text.endswith("\npeak of an update: 164.1 kB, with gradients of 16.4 kB and temporaries of 98.3 kB")
+
+
 def test_without_a_state_there_is_no_table_of_it():
     text = str(gradtx.summary(gradtx.sgd(0.1), params()))
     assert "dtype" not in text
-    assert text.endswith("state: 0 B in 0 arrays, 0 bytes per parameter")
+    assert "\nstate: 0 B in 0 arrays, 0 bytes per parameter\n" in text
 
 
 @pytest.mark.parametrize("weight_decay", [0.1, jnp.asarray(0.1), np.asarray(0.1)])
