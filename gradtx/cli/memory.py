@@ -1,4 +1,4 @@
-"""Say what an optimizer keeps in memory for a number of parameters."""
+"""Say what an optimizer keeps in memory for a number of parameters, and what there is during an update."""
 
 import inspect
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
+import gradtx
 from gradtx.cli.arguments import CommandError, large_number
 from gradtx.cli.factories import assignment, call, known_optimizers, named, written
 from gradtx.inspection.summary import summary
@@ -21,7 +22,7 @@ WIDEST = 2**20
 MANY = 1000  # matrices, of which not each is looked at
 
 Row: TypeAlias = tuple[str, str, int]
-"""What is kept, its dtype and its bytes."""
+"""What is there, its dtype and its bytes."""
 
 State: TypeAlias = Counter[tuple[str, str]]
 """The bytes of each field of a state, by its name and dtype."""
@@ -39,28 +40,70 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the parameters (%(default)s)")
     parser.add_argument("--gradients", choices=DTYPES, help="dtype of the gradients (by default that of the parameters)")
+    parser.add_argument("--quantized", type=int, choices=(8, 4), help="keep the state in so many bits")
+    wide = parser.add_mutually_exclusive_group()
+    wide.add_argument("--compensated", action="store_true", help="keep the low bits of 16-bit parameters in the state")
+    wide.add_argument("--stochastically-rounded", action="store_true", help="round 16-bit parameters at random")
+    wide.add_argument("--compare", action="store_true", help="compare the ways to train in less memory, for any dtype")
 
 
 def run(arguments: Namespace) -> None:
-    """Print the table of what is kept."""
+    """Print the table of what is there."""
     name, *words = arguments.optimizer
     assignments = _assignments(words)
-    optimizer = _made(name, assignments)
+    optimizer, shown = _made(name, assignments), written(name, assignments)
     params = stack(arguments.parameters)
-    gradients = arguments.gradients or arguments.dtype
-    try:
-        state, warnings = _kept(optimizer, params, arguments.dtype)
-    except (TypeError, ValueError) as error:
-        raise CommandError(f"for {params}: {' '.join(str(error).split())}") from error
-    rows = [
-        ("parameters", arguments.dtype, arguments.parameters * jnp.dtype(arguments.dtype).itemsize),
-        ("gradients", gradients, arguments.parameters * jnp.dtype(gradients).itemsize),
-        *((field, dtype, number) for (field, dtype), number in state.items()),
-    ]
-    print(f"{written(name, assignments)} with {arguments.parameters:,} parameters, taken for {params}\n")
-    print("\n".join(_table(rows, arguments.parameters)))
-    for warning in warnings:
-        print(f"\n! {warning}")
+    if arguments.compare:
+        if arguments.quantized or arguments.dtype != "float32":
+            raise CommandError("--compare has float32 and bfloat16, quantized and not: leave --quantized and --dtype out")
+        ways = [(each, *_wrapped(optimizer, shown, each)) for each in WAYS]
+        lines = _comparison(ways, params, arguments.gradients)
+    else:
+        way = Way(arguments.dtype, arguments.quantized, arguments.compensated, arguments.stochastically_rounded)
+        optimizer, shown = _wrapped(optimizer, shown, way)
+        lines = _detailed(optimizer, params, way.dtype, arguments.gradients)
+    print(f"{shown} with {arguments.parameters:,} parameters, taken for {params}\n")
+    print("\n".join(lines))
+
+
+class Way(NamedTuple):
+    """A way to keep parameters and state."""
+
+    dtype: str = "float32"
+    quantized: int | None = None
+    compensated: bool = False
+    stochastically_rounded: bool = False
+    copied: bool = False
+    """Whether there is a copy of the parameters in float32, of which they are the rounding, as many programs keep one."""
+
+    @property
+    def parameters(self) -> str:
+        """How the parameters are kept."""
+        return f"{self.dtype} with a float32 copy" if self.copied else self.dtype
+
+
+WAYS = (
+    Way(),
+    Way("bfloat16"),
+    Way("bfloat16", copied=True),
+    Way("bfloat16", compensated=True),
+    Way(quantized=8),
+    Way("bfloat16", quantized=8, compensated=True),
+    Way("bfloat16", quantized=8, stochastically_rounded=True),
+    Way("bfloat16", quantized=4, stochastically_rounded=True),
+)
+
+
+def _wrapped(optimizer: Any, shown: str, way: Way) -> tuple[Any, str]:
+    """An optimizer in the wrappers of a way, and how one writes it."""
+    if way.quantized:
+        bits = f", bits={way.quantized}" if way.quantized != 8 else ""
+        optimizer, shown = gradtx.quantized(optimizer, bits=way.quantized), f"quantized({shown}{bits})"
+    if way.compensated:
+        optimizer, shown = gradtx.compensated(optimizer), f"compensated({shown})"
+    if way.stochastically_rounded:
+        optimizer, shown = gradtx.stochastically_rounded(optimizer, 0), f"stochastically_rounded({shown}, key)"
+    return optimizer, shown
 
 
 class Stack(NamedTuple):
@@ -69,6 +112,11 @@ class Stack(NamedTuple):
     width: int
     matrices: int
     rest: int
+
+    @property
+    def size(self) -> int:
+        """How many parameters they are."""
+        return self.matrices * self.width**2 + self.rest
 
     def shapes(self, dtype: str) -> list[jax.ShapeDtypeStruct]:
         """Return each array."""
@@ -103,39 +151,99 @@ def _assignments(words: Sequence[str]) -> list[tuple[str, Any]]:
 
 
 def _made(name: str, assignments: Sequence[tuple[str, Any]]) -> Any:
-    """The optimizer; its learning rate, which takes no memory, need not be given."""
+    """The optimizer; its learning rate, which takes no memory, need not be given. By one of 1 no step is rounded away."""
     factory = named("optimizer", name, known_optimizers())
     given = {argument for argument, _ in assignments}
     parameters = inspect.signature(factory).parameters.values()
     needed = [p.name for p in parameters if p.default is p.empty and p.name in {"learning_rate", "lr"} - given]
-    return call(name, factory, [*assignments, *((argument, 1e-3) for argument in needed)])
+    return call(name, factory, [*assignments, *((argument, 1.0) for argument in needed)])
 
 
-def _kept(optimizer: Any, params: Stack, dtype: str) -> tuple[State, Sequence[str]]:
-    """The fields of the state, and warnings. Where matrices are many, each adds as much as the third to the first two."""
-    if params.matrices <= MANY:
-        found = summary(optimizer, params.shapes(dtype))
-        return _fields(found), found.warnings
-    two, three = (summary(optimizer, params._replace(matrices=n).shapes(dtype)) for n in (2, 3))
-    fields = _fields(three)
-    for field, number in _fields(two).items():
-        fields[field] += (fields[field] - number) * (params.matrices - 3)
-    return fields, three.warnings
+class Kept(NamedTuple):
+    """What an optimizer keeps, what it holds for a while in an update, and what is wrong with it."""
+
+    state: State
+    temporaries: int
+    warnings: Sequence[str]
 
 
-def _fields(found: Summary) -> State:
-    """The fields of the state; counts and other scalars are in one row."""
-    total: State = Counter()
-    for entry in found.entries:
-        total["scalars" if entry.like == "scalar" else entry.name, entry.dtype] += entry.bytes
-    return total
-
-
-def _table(rows: Sequence[Row], parameters: int) -> list[str]:
-    total = sum(number for *_, number in rows)
-    shown = [row for row in rows if row[-1] >= LEAST_SHARE * total]
-    cells = [
-        (name, dtype, size(number), binary_size(number), f"{number / parameters:.4g}")
-        for name, dtype, number in [*shown, ("total", "", total)]
+def _detailed(optimizer: Any, params: Stack, dtype: str, gradients: str | None) -> list[str]:
+    """A table with each field of the state, and the warnings."""
+    try:
+        kept = _kept(optimizer, params, dtype)
+    except (TypeError, ValueError) as error:
+        raise CommandError(f"for {params}: {_in_one_line(error)}") from error
+    rows = [
+        ("parameters", dtype, _bytes(params, dtype)),
+        *((field, its_dtype, number) for (field, its_dtype), number in kept.state.items()),
     ]
+    of_update = [
+        ("gradients", gradients or dtype, _bytes(params, gradients or dtype)),
+        ("temporaries of an update", "float32", kept.temporaries),
+    ]
+    return _table(rows, of_update, params.size) + [f"\n! {warning}" for warning in kept.warnings]
+
+
+def _comparison(ways: Sequence[tuple[Way, Any, str]], params: Stack, gradients: str | None) -> list[str]:
+    """A table of ways, and why some are none for this optimizer."""
+    rows: list[Sequence[str]] = []
+    refused: dict[str, list[str]] = {}
+    for way, optimizer, shown in ways:
+        try:
+            kept = _kept(optimizer, params, "float32" if way.copied else way.dtype)
+        except (TypeError, ValueError) as error:
+            refused.setdefault(_in_one_line(error), []).append(shown)
+            continue
+        copy = _bytes(params, "float32") if way.copied else 0
+        total = _bytes(params, way.dtype) + copy + kept.state.total()
+        of_gradients = _bytes(params, gradients or way.dtype)
+        sizes = (total, of_gradients, total + of_gradients + kept.temporaries)
+        rows.append((shown, way.parameters, _per_parameter(total, params.size), *map(size, sizes)))
+    header = ("", "parameters", "bytes per parameter", "total", "gradients", "peak of an update")
+    errors = [f"\n! {', '.join(names)}: {error}" for error, names in refused.items()]
+    return [*aligned([header, *rows], right=(2, 3, 4, 5)), *errors]
+
+
+def _kept(optimizer: Any, params: Stack, dtype: str) -> Kept:
+    """What is kept. Where matrices are many, each adds as much as the third to the first two."""
+    if params.matrices <= MANY:
+        return _seen(summary(optimizer, params.shapes(dtype)))
+    two, three = (_seen(summary(optimizer, params._replace(matrices=n).shapes(dtype))) for n in (2, 3))
+
+    def at_all(second: int, third: int) -> int:
+        return third + (third - second) * (params.matrices - 3)
+
+    state = Counter({field: at_all(two.state[field], number) for field, number in three.state.items()})
+    return Kept(state, at_all(two.temporaries, three.temporaries), three.warnings)
+
+
+def _seen(found: Summary) -> Kept:
+    """What a summary says; counts and other scalars are one field of the state."""
+    state: State = Counter()
+    for entry in found.entries:
+        state["scalars" if entry.like == "scalar" else entry.name, entry.dtype] += entry.bytes
+    return Kept(state, found.temporary_bytes, found.warnings)
+
+
+def _table(kept: Sequence[Row], of_update: Sequence[Row], parameters: int) -> list[str]:
+    total = sum(number for *_, number in kept)
+    peak = total + sum(number for *_, number in of_update)
+    rows = [*_shown(kept, total), ("total", "", total), *_shown(of_update, total), ("peak of an update", "", peak)]
+    cells = [(*name, size(number), binary_size(number), _per_parameter(number, parameters)) for *name, number in rows]
     return aligned([("", "dtype", "bytes", "", "per parameter"), *cells], right=(2, 3, 4))
+
+
+def _shown(rows: Sequence[Row], total: int) -> list[Row]:
+    return [row for row in rows if row[-1] >= LEAST_SHARE * total]
+
+
+def _bytes(params: Stack, dtype: str) -> int:
+    return params.size * jnp.dtype(dtype).itemsize
+
+
+def _per_parameter(number: int, parameters: int) -> str:
+    return f"{round(number / parameters, 2):g}"
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
