@@ -41,6 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the parameters (%(default)s)")
     parser.add_argument("--gradients", choices=DTYPES, help="dtype of the gradients (by default that of the parameters)")
     parser.add_argument("--quantized", type=int, choices=(8, 4), help="keep the state in so many bits")
+    parser.add_argument("--offloaded", action="store_true", help="keep the state in the memory of the host")
     wide = parser.add_mutually_exclusive_group()
     wide.add_argument("--compensated", action="store_true", help="keep the low bits of 16-bit parameters in the state")
     wide.add_argument("--stochastically-rounded", action="store_true", help="round 16-bit parameters at random")
@@ -54,12 +55,14 @@ def run(arguments: Namespace) -> None:
     optimizer, shown = _made(name, assignments), written(name, assignments)
     params = stack(arguments.parameters)
     if arguments.compare:
-        if arguments.quantized or arguments.dtype != "float32":
-            raise CommandError("--compare has float32 and bfloat16, quantized and not: leave --quantized and --dtype out")
+        if arguments.quantized or arguments.offloaded or arguments.dtype != "float32":
+            raise CommandError("--compare has its own --dtype, --quantized and --offloaded: leave them out")
         ways = [(each, *_wrapped(optimizer, shown, each)) for each in WAYS]
         lines = _comparison(ways, params, arguments.gradients)
     else:
-        way = Way(arguments.dtype, arguments.quantized, arguments.compensated, arguments.stochastically_rounded)
+        way = Way(
+            arguments.dtype, arguments.quantized, arguments.compensated, arguments.stochastically_rounded, arguments.offloaded
+        )
         optimizer, shown = _wrapped(optimizer, shown, way)
         lines = _detailed(optimizer, params, way.dtype, arguments.gradients)
     print(f"{shown} with {arguments.parameters:,} parameters, taken for {params}\n")
@@ -73,6 +76,7 @@ class Way(NamedTuple):
     quantized: int | None = None
     compensated: bool = False
     stochastically_rounded: bool = False
+    offloaded: bool = False
     copied: bool = False
     """Whether there is a copy of the parameters in float32, of which they are the rounding, as many programs keep one."""
 
@@ -103,6 +107,8 @@ def _wrapped(optimizer: Any, shown: str, way: Way) -> tuple[Any, str]:
         optimizer, shown = gradtx.compensated(optimizer), f"compensated({shown})"
     if way.stochastically_rounded:
         optimizer, shown = gradtx.stochastically_rounded(optimizer, 0), f"stochastically_rounded({shown}, key)"
+    if way.offloaded:
+        optimizer, shown = gradtx.offloaded(optimizer), f"offloaded({shown})"
     return optimizer, shown
 
 
@@ -160,9 +166,10 @@ def _made(name: str, assignments: Sequence[tuple[str, Any]]) -> Any:
 
 
 class Kept(NamedTuple):
-    """What an optimizer keeps, what it holds for a while in an update, and what is wrong with it."""
+    """What an optimizer keeps, and of it on the host, what it holds for a while in an update, and what is wrong with it."""
 
     state: State
+    on_host: int
     temporaries: int
     warnings: Sequence[str]
 
@@ -181,7 +188,7 @@ def _detailed(optimizer: Any, params: Stack, dtype: str, gradients: str | None) 
         ("gradients", gradients or dtype, _bytes(params, gradients or dtype)),
         ("temporaries of an update", "float32", kept.temporaries),
     ]
-    return _table(rows, of_update, params.size) + [f"\n! {warning}" for warning in kept.warnings]
+    return _table(rows, of_update, kept.on_host, params.size) + [f"\n! {warning}" for warning in kept.warnings]
 
 
 def _comparison(ways: Sequence[tuple[Way, Any, str]], params: Stack, gradients: str | None) -> list[str]:
@@ -214,7 +221,8 @@ def _kept(optimizer: Any, params: Stack, dtype: str) -> Kept:
         return third + (third - second) * (params.matrices - 3)
 
     state = Counter({field: at_all(two.state[field], number) for field, number in three.state.items()})
-    return Kept(state, at_all(two.temporaries, three.temporaries), three.warnings)
+    on_host, temporaries = at_all(two.on_host, three.on_host), at_all(two.temporaries, three.temporaries)
+    return Kept(state, on_host, temporaries, three.warnings)
 
 
 def _seen(found: Summary) -> Kept:
@@ -222,13 +230,14 @@ def _seen(found: Summary) -> Kept:
     state: State = Counter()
     for entry in found.entries:
         state["scalars" if entry.like == "scalar" else entry.name, entry.dtype] += entry.bytes
-    return Kept(state, found.temporary_bytes, found.warnings)
+    return Kept(state, found.state_bytes_on_host, found.temporary_bytes, found.warnings)
 
 
-def _table(kept: Sequence[Row], of_update: Sequence[Row], parameters: int) -> list[str]:
+def _table(kept: Sequence[Row], of_update: Sequence[Row], on_host: int, parameters: int) -> list[str]:
     total = sum(number for *_, number in kept)
     peak = total + sum(number for *_, number in of_update)
-    rows = [*_shown(kept, total), ("total", "", total), *_shown(of_update, total), ("peak of an update", "", peak)]
+    totals = [("total", "", total), *([("of it on the host", "", on_host)] if on_host else [])]
+    rows = [*_shown(kept, total), *totals, *_shown(of_update, total), ("peak of an update", "", peak)]
     cells = [(*name, size(number), binary_size(number), _per_parameter(number, parameters)) for *name, number in rows]
     return aligned([("", "dtype", "bytes", "", "per parameter"), *cells], right=(2, 3, 4))
 

@@ -58,7 +58,8 @@ class Entry:
       dtype: of the arrays, or "8 bit" and "4 bit" of those that are quantized.
       arrays: how many there are; codes and their scales are one.
       bytes: what they take.
-      bytes_per_device: what a device keeps of them.
+      bytes_on_host: what of it rests in the memory of the host, from where each update fetches it.
+      bytes_per_device: what belongs to a device, there or on its host.
       sharding: how they are sharded, if that is known and the same for all.
     """
 
@@ -69,6 +70,7 @@ class Entry:
     dtype: str
     arrays: int
     bytes: int
+    bytes_on_host: int
     bytes_per_device: int
     sharding: str
 
@@ -119,8 +121,13 @@ class Summary:
         return sum(entry.bytes for entry in self.entries)
 
     @property
+    def state_bytes_on_host(self) -> int:
+        """What of it rests in the memory of the host, from where each update fetches it."""
+        return sum(entry.bytes_on_host for entry in self.entries)
+
+    @property
     def state_bytes_per_device(self) -> int:
-        """What a device keeps of the state."""
+        """What of the state belongs to a device, there or on its host."""
         return sum(entry.bytes_per_device for entry in self.entries)
 
     @property
@@ -130,7 +137,7 @@ class Summary:
 
     @property
     def peak_bytes(self) -> int:
-        """What there is during an update: parameters, gradients of their dtypes, state and temporaries."""
+        """What there is during an update: parameters, gradients of their dtypes, state (none on the host) and temporaries."""
         return 2 * self.parameter_bytes + self.state_bytes + self.temporary_bytes
 
     @property

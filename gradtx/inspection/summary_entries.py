@@ -46,6 +46,11 @@ class Array(NamedTuple):
         return sum(bytes_of(jnp.shape(each), dtype_of(each)) for each in self.kept)
 
     @property
+    def bytes_on_host(self) -> int:
+        """What of it rests in the memory of the host."""
+        return sum(bytes_of(jnp.shape(each), dtype_of(each)) for each in self.kept if _is_on_host(each))
+
+    @property
     def bytes_per_device(self) -> int:
         """What a device keeps of it."""
         return sum(bytes_of(jnp.shape(each), dtype_of(each), self._sharding_of(each)) for each in self.kept)
@@ -92,6 +97,7 @@ def _entry(node: Node, owner: NamedTupleKey, like: ShapeClass, dtype: str, array
         dtype=dtype,
         arrays=len(arrays),
         bytes=sum(array.bytes for array in arrays),
+        bytes_on_host=sum(array.bytes_on_host for array in arrays),
         bytes_per_device=sum(array.bytes_per_device for array in arrays),
         sharding=shardings.pop() if len(shardings) == 1 else "as the parameters",
     )
@@ -124,6 +130,10 @@ def _array(node: Node, owner: NamedTupleKey, leaf: Any, parameter: Parameter | N
     if not is_quantized(leaf):
         return Array(owner, (leaf,), None, parameter)
     return Array(owner, tuple(leaf), None if node.format is None else node.format.code.bits, parameter)
+
+
+def _is_on_host(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jax.typeof(leaf).memory_space == jax.memory.Space.Host
 
 
 def _beside(structure: Any, part: Any) -> list[Any] | None:

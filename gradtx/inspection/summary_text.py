@@ -16,6 +16,8 @@ WIDTH = 100
 _PATTERNS = 12  # of paths that are shown for a group
 _CHARACTERS = 200  # of an argument, which may be a mask with a bool for each parameter
 
+_NUMBERS = ("arrays", "parameters", "bytes", "on the host", "per device")  # columns
+
 Row = Sequence[str]
 
 
@@ -24,7 +26,7 @@ def as_text(summary: Summary) -> str:
     sections = [
         "\n".join(_tree(summary.composition)),
         "\n".join(_groups(summary.groups)),
-        "\n".join(aligned(state_rows(summary), right=(3, 4, 5))) if summary.entries else "",
+        "\n".join(_state(summary)) if summary.entries else "",
         "\n".join(totals(summary)),
         "\n".join(_wrapped("! ", warning, "  ") for warning in summary.warnings),
     ]
@@ -59,9 +61,11 @@ def group_rows(groups: Sequence[ParameterGroup]) -> list[Row]:
 
 
 def state_rows(summary: Summary) -> list[Row]:
-    """Return the table of the state, its header first; devices are left out where there is one."""
-    rows = [("state", "like", "dtype", "arrays", "bytes", "per device", "sharding"), *map(_state_row, summary.entries)]
-    return rows if summary.is_sharded else [row[:5] for row in rows]
+    """Return the table of the state, its header first; the host and devices are left out where they do not matter."""
+    header = ("state", "like", "dtype", "arrays", "bytes", "on the host", "per device", "sharding")
+    hidden = {*([] if summary.state_bytes_on_host else [5]), *([] if summary.is_sharded else [6, 7])}
+    rows = [header, *map(_state_row, summary.entries)]
+    return [[cell for column, cell in enumerate(row) if column not in hidden] for row in rows]
 
 
 def totals(summary: Summary) -> list[str]:
@@ -73,10 +77,12 @@ def totals(summary: Summary) -> list[str]:
     parameter_bytes = shown_size(summary.parameter_bytes, summary.parameter_bytes_per_device)
     state_bytes = shown_size(summary.state_bytes, summary.state_bytes_per_device)
     peak_bytes = shown_size(summary.peak_bytes, summary.peak_bytes_per_device)
+    each = f"{summary.state_bytes_per_parameter:.4g} bytes per parameter"
+    on_host = f", {size(summary.state_bytes_on_host)} of it on the host" if summary.state_bytes_on_host else ""
     temporaries = f" and temporaries of {size(summary.temporary_bytes)}" if summary.temporary_bytes else ""
     return [
         f"parameters: {parameter_bytes} in {_arrays(summary.parameter_arrays)}, {summary.parameters:,} numbers",
-        f"state: {state_bytes} in {_arrays(summary.state_arrays)}, {summary.state_bytes_per_parameter:.4g} bytes per parameter",
+        f"state: {state_bytes} in {_arrays(summary.state_arrays)}, {each}{on_host}",
         f"peak of an update: {peak_bytes}, with gradients of {size(summary.parameter_bytes)}{temporaries}",
     ]
 
@@ -130,13 +136,18 @@ def _tree(component: Component, first: str = "", rest: str = "") -> Iterator[str
 
 def _groups(groups: Sequence[ParameterGroup]) -> Iterator[str]:
     rows = group_rows(groups)
-    header, *lines = aligned(rows, right=[column for column, name in enumerate(rows[0]) if name in ("arrays", "parameters")])
+    header, *lines = aligned(rows, right=[column for column, name in enumerate(rows[0]) if name in _NUMBERS])
     yield header
     for line, group in zip(lines, groups, strict=True):
         yield line
         found = patterns(group.paths)
         more = [f"and {len(found) - _PATTERNS} more"] if len(found) > _PATTERNS else []
         yield _wrapped("    ", ", ".join(found[:_PATTERNS] + more), "    ")
+
+
+def _state(summary: Summary) -> list[str]:
+    rows = state_rows(summary)
+    return aligned(rows, right=[column for column, name in enumerate(rows[0]) if name in _NUMBERS])
 
 
 def _group_row(group: ParameterGroup) -> Row:
@@ -146,8 +157,8 @@ def _group_row(group: ParameterGroup) -> Row:
 
 
 def _state_row(entry: Entry) -> Row:
-    per_device = (size(entry.bytes_per_device), entry.sharding)
-    return (entry.name, entry.like, entry.dtype, f"{entry.arrays:,}", size(entry.bytes), *per_device)
+    sizes = map(size, (entry.bytes, entry.bytes_on_host, entry.bytes_per_device))
+    return (entry.name, entry.like, entry.dtype, f"{entry.arrays:,}", *sizes, entry.sharding)
 
 
 def _arrays(number: int) -> str:

@@ -171,6 +171,16 @@ def test_the_state_and_the_temporaries_are_those_of_the_wrappers(printed):
     assert table["peak of an update"] == ["77.6 GB", "72.3 GiB", "11.08"]
 
 
+def test_what_rests_on_the_host_comes_back_for_the_update(printed):
+    output = printed("--parameters", "7e9", "--optimizer", "adamw", "--dtype", "bfloat16", "--compensated", "--offloaded")
+    assert output.startswith("offloaded(compensated(adamw())) with")
+    table = rows(output)
+    assert table["total"] == ["84.0 GB", "78.2 GiB", "12"]
+    assert table["of it on the host"] == ["70.0 GB", "65.2 GiB", "10"]
+    assert table["peak of an update"] == ["126.0 GB", "117.3 GiB", "18"]
+    assert "host" not in printed("--parameters", "7e9", "--optimizer", "adamw")
+
+
 def test_steps_of_a_rate_that_was_given_or_starts_low_are_said_to_be_rounded_away(printed):
     def loud(*optimizer):
         return "rounded away" in printed("--parameters", "1e6", "--optimizer", *optimizer, "--dtype", "bfloat16")
@@ -184,7 +194,8 @@ def test_steps_of_a_rate_that_was_given_or_starts_low_are_said_to_be_rounded_awa
 @pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "muon", "lbfgs", "prodigy", "sm3", "galore"])
 def test_of_many_matrices_a_few_are_looked_at(optimizer, printed, monkeypatch):
     """Which is exact: each of them adds as much as the one before."""
-    arguments = ("--parameters", "1e6", "--optimizer", optimizer, "--dtype", "bfloat16", "--compensated", "--quantized", "8")
+    arguments = ("--parameters", "1e6", "--optimizer", optimizer, "--dtype", "bfloat16")
+    arguments += ("--compensated", "--quantized", "8", "--offloaded")
     expected = printed(*arguments)
     monkeypatch.setattr(memory, "MANY", 2)
     assert printed(*arguments) == expected
@@ -231,6 +242,7 @@ def test_it_is_a_command():
         (["--parameters", "100", "--optimizer", "adam", "--quantized", "8"], ["nothing is quantized", "min_size"]),
         (["--parameters", "1e6", "--optimizer", "adam", "--quantized", "2"], ["--quantized", "2", "8, 4"]),
         (["--parameters", "1e6", "--optimizer", "adam", "--quantized", "8", "--compare"], ["--compare", "--quantized"]),
+        (["--parameters", "1e6", "--optimizer", "adam", "--offloaded", "--compare"], ["--compare", "--offloaded"]),
         (["--parameters", "1e6", "--optimizer", "adam", "--dtype", "bfloat16", "--compare"], ["--compare", "--dtype"]),
         (
             ["--parameters", "1", "--optimizer", "adam", "--compensated", "--stochastically-rounded"],

@@ -290,6 +290,18 @@ def test_codes_are_sharded_like_the_parameter_and_scales_where_they_can_be():
     assert (found.temporary_bytes, found.temporary_bytes_per_device) == (4 * codes, codes)
 
 
+def test_what_rests_on_the_host_is_known():
+    params = {"w": jnp.ones((16, 512)), "b": jnp.ones(16)}
+    found = gradtx.summary(gradtx.offloaded(gradtx.chain(gradtx.trace(0.9), gradtx.quantized(gradtx.adam(1e-3)))), params)
+    on_host = {(entry.field, entry.dtype): entry.bytes_on_host for entry in found.entries if entry.bytes_on_host}
+    codes = 16 * 512  # their scales are few, and stay
+    assert on_host == {("trace", "float32"): 4 * codes, ("mu", "8 bit"): codes, ("nu", "8 bit"): codes}
+    assert found.state_bytes_on_host == 6 * codes
+    plain = gradtx.summary(gradtx.chain(gradtx.trace(0.9), gradtx.quantized(gradtx.adam(1e-3))), params)
+    assert plain.state_bytes_on_host == 0
+    assert (plain.state_bytes, plain.peak_bytes) == (found.state_bytes, found.peak_bytes)
+
+
 def test_the_low_bits_of_compensated_parameters_are_a_field():
     found = gradtx.summary(gradtx.compensated(gradtx.adam(1e-3)), small(jnp.bfloat16))
     assert (entry(found, "low").dtype, entry(found, "low").bytes, entry(found, "low").like) == ("int16", 2 * 42, "parameter")

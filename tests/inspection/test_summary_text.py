@@ -73,6 +73,22 @@ def test_the_peak_of_an_update_has_what_is_there_for_a_while():
     assert text.endswith("\npeak of an update: 164.1 kB, with gradients of 16.4 kB and temporaries of 98.3 kB")
 
 
+def test_the_host_has_a_column_where_it_keeps_something():
+    of = {"w": jnp.ones((16, 512)), "b": jnp.ones(3)}
+    text = str(gradtx.summary(gradtx.offloaded(gradtx.adam(1e-3)), of))
+    assert (
+        """\
+state                   like       dtype    arrays    bytes  on the host
+ScaleByAdamState.count  scalar     int32         1      4 B          0 B
+ScaleByAdamState.mu     parameter  float32       2  32.8 kB      32.8 kB
+ScaleByAdamState.nu     parameter  float32       2  32.8 kB      32.8 kB
+"""
+        in text
+    )
+    assert "\nstate: 65.6 kB in 5 arrays, 8 bytes per parameter, 65.5 kB of it on the host\n" in text
+    assert "host" not in str(gradtx.summary(gradtx.adam(1e-3), of))
+
+
 def test_without_a_state_there_is_no_table_of_it():
     text = str(gradtx.summary(gradtx.sgd(0.1), params()))
     assert "dtype" not in text
