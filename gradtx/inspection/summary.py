@@ -28,6 +28,10 @@ def summary(tx: Transformation, params: Params) -> Summary:
     `jax.eval_shape(model.init, ...)`. Of 16-bit arrays some numbers are looked at, to see which steps would be rounded away;
     without them they are taken for 1. Notebooks show a summary as tables.
 
+    The peak of an update is reckoned, not measured: parameters, gradients of their dtypes and state, and for a while float32
+    updates of 16-bit parameters and the quantized arrays of one parameter, decoded. So it is for AdamW in a training step that
+    is compiled as a whole and donates what it replaces; what a transformation computes with besides is not in it.
+
     Of a transformation from another library the state is known, but not what it is made of. A part of the state that looks
     like a parameter is taken to be sharded like it; all else, to be whole on every device.
 
