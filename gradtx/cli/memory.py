@@ -4,7 +4,7 @@ import inspect
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ class Way(NamedTuple):
     """A way to keep parameters and state."""
 
     dtype: str = "float32"
-    quantized: int | None = None
+    quantized: Literal[8, 4] | None = None
     compensated: bool = False
     stochastically_rounded: bool = False
     offloaded: bool = False

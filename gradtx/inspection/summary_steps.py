@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from gradtx.core import Params
 from gradtx.inspection.walk import Node, Parameter
@@ -45,9 +46,12 @@ def lost_steps(node: Node, sizes: Mapping[str, float | None]) -> list[Lost]:
     if not narrow:
         return []
     steps = _steps(node, dict.fromkeys(node.paths))
-    found = [(parameter, steps[parameter.path], sizes.get(parameter.path, 1.0)) for parameter in narrow]
-    lost = [Lost(*each, _half_gap(each[-1], each[0].dtype)) for each in found if each[1] is not None and each[2] is not None]
-    return [each for each in lost if each.step < each.half_gap]
+    lost = []
+    for parameter in narrow:
+        step, size = steps[parameter.path], sizes.get(parameter.path, 1.0)
+        if step is not None and size is not None and step < (half_gap := _half_gap(size, parameter.dtype)):
+            lost.append(Lost(parameter, step, size, half_gap))
+    return lost
 
 
 def _steps(node: Node, sizes: Sizes) -> Sizes:
@@ -69,7 +73,7 @@ def _largest(number: Any) -> float | None:
     """The largest magnitude of a number, or of a schedule; None of what is traced."""
     with jax.ensure_compile_time_eval():
         values = [number(jnp.asarray(step, jnp.int32)) for step in _STEPS] if callable(number) else [number]
-        if any(isinstance(value, jax.core.Tracer) for value in values):
+        if any(isinstance(value, Tracer) for value in values):
             return None
         return max(float(np.max(np.abs(np.asarray(value, float)), initial=0.0)) for value in values)
 
@@ -80,9 +84,10 @@ def _half_gap(size: float, dtype: Any) -> float:
 
 
 def _is_known(leaf: Any) -> bool:
-    return isinstance(leaf, np.ndarray) or (
-        isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and not leaf.is_deleted()
-    )
+    """Whether there are numbers to look at: of an array that was not donated, and some of it on a device of this process."""
+    if not isinstance(leaf, jax.Array) or isinstance(leaf, Tracer):
+        return isinstance(leaf, np.ndarray)
+    return not leaf.is_deleted() and bool(leaf.addressable_shards)
 
 
 def _median(leaf: Any) -> float | None:

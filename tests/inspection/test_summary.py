@@ -351,6 +351,7 @@ def beside(tx, params):
     shapes = jax.eval_shape(lambda: params)
     state = jax.eval_shape(tx.init, shapes)
     memory = jax.jit(step, donate_argnums=(0, 1)).lower(shapes, state, shapes).compile().memory_analysis()
+    assert memory is not None
     kept = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((shapes, state)))
     return memory.argument_size_in_bytes - kept + memory.temp_size_in_bytes
 

@@ -295,6 +295,17 @@ def test_those_of_another_wrapper_are_named_alone():
     assert message.startswith("vector: steps")
 
 
+def test_a_donated_or_sharded_array_is_not_an_error():
+    mesh = jax.make_mesh((4,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("devices"))
+    of = {"w": jax.device_put(jnp.full((8, 2), 0.5, jnp.bfloat16), sharding)}
+    (message,) = warned(gradtx.adam(1e-4), of)
+    assert "of 0.5 is" in message
+    of["w"].delete()
+    (message,) = warned(gradtx.adam(1e-4), of)
+    assert "of 1 is" in message
+
+
 def test_a_large_array_is_not_read_as_a_whole_and_a_traced_one_not_at_all():
     of = {"w": jnp.ones((8, 4096), jnp.bfloat16).at[0].set(1e-4)}  # the first numbers are those that are looked at
     assert warned(gradtx.adam(1e-4), of) == ()
