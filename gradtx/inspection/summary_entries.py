@@ -12,6 +12,7 @@ from jax.sharding import Sharding
 from gradtx.inspection.summary_data import Entry, ShapeClass
 from gradtx.inspection.walk import Node, Parameter, dtype_of
 from gradtx.tree.holes import is_hole
+from gradtx.tree.layout import rests_on_host
 from gradtx.tree.quantized import is_quantized
 from gradtx.tree.search import NamedTupleKey, is_leaf, is_namedtuple, walk
 
@@ -48,7 +49,7 @@ class Array(NamedTuple):
     @property
     def bytes_on_host(self) -> int:
         """What of it rests in the memory of the host."""
-        return sum(bytes_of(jnp.shape(each), dtype_of(each)) for each in self.kept if _is_on_host(each))
+        return sum(bytes_of(jnp.shape(each), dtype_of(each)) for each in self.kept if rests_on_host(each))
 
     @property
     def bytes_per_device(self) -> int:
@@ -130,10 +131,6 @@ def _array(node: Node, owner: NamedTupleKey, leaf: Any, parameter: Parameter | N
     if not is_quantized(leaf):
         return Array(owner, (leaf,), None, parameter)
     return Array(owner, tuple(leaf), None if node.format is None else node.format.code.bits, parameter)
-
-
-def _is_on_host(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jax.typeof(leaf).memory_space == jax.memory.Space.Host
 
 
 def _beside(structure: Any, part: Any) -> list[Any] | None:

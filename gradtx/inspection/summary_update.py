@@ -35,7 +35,7 @@ def _bytes(node: Node, per_device: bool) -> int:
     updates = sum(bytes_of(each.shape, _FLOAT32, each.sharding if per_device else None) for each in {*_widened(node)})
     decoded: dict[Parameter | None, int] = collections.Counter()
     for part in node.everything():
-        for array in arrays(part) if part.bits else ():
+        for array in arrays(part) if part.format else ():
             if array.bits:
                 decoded[array.parameter] += bytes_of(array.shape, _FLOAT32, array.sharding if per_device else None)
     return updates + max(decoded.values(), default=0)

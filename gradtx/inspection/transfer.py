@@ -23,7 +23,6 @@ from gradtx.inspection.transfer_report import TransferReport, report_of
 from gradtx.inspection.transfer_substates import Leaf, Substate, containers_of, parameter_of, states_for, substates_of
 from gradtx.tree.paths import leaves_with_paths
 from gradtx.tree.patterns import Pattern, check_pattern, finder
-from gradtx.tree.sixteen_bits import has_sixteen_bits
 from gradtx.tree.unmatched import listed, nothing_matches
 from gradtx.wrappers.lookahead import is_pair
 
@@ -51,7 +50,7 @@ def transfer_state(
     `tx.init(params)` has it.
 
         state, report = transfer_state(old_state, quantized(adamw(1e-3)), params)      goes on in 8 bits; and back:
-        state, report = transfer_state(state, adamw(1e-3), params, old_tx=quantized(adamw(1e-3)))
+        state, report = transfer_state(state, adamw(1e-3), params)
 
     - What parameters share, such as a count, goes with them. A new one among old ones begins with moments of zero at their
       count, so without bias correction: its first steps with Adam are up to 6.6 times as long as usual at the default decays.
@@ -72,7 +71,8 @@ def transfer_state(
       renamed: the new path of a parameter, or of a group of them, by its old one: {"encoder": "backbone/encoder"}.
       grow: which parameters may have grown: a pattern, as in `matching`, or True for all. Where one is at least as large as
         before along each axis, old values are kept in the leading corner; the rest starts again.
-      old_tx: the optimizer that `old_state` is of. Needed if it is `quantized`, as codes do not say which numbers they mean.
+      old_tx: the optimizer that `old_state` is of. Needed if it is `quantized`, and a parameter of it has grown or gone, beside
+        which it would be seen how many bits the codes have.
       old_params: the parameters that `old_state` is for, if `tx` is `compensated` and `params` are these, rounded.
 
     Returns:
@@ -82,7 +82,7 @@ def transfer_state(
     Raises:
       TypeError: the arguments are in another order.
       ValueError: `strict`, and something starts again or is left behind; a name in `renamed` or a pattern means nothing; or
-        the old state is quantized, and `old_tx` is missing, or of another state.
+        the old state is quantized, and `old_tx` is needed, or of another state.
     """
     _check_order("transfer_state(old_state, tx, params)", old_state, tx, params)
     if old_tx is not None and not is_transformation(old_tx):
@@ -96,14 +96,16 @@ def transfer_state(
     rename = _renaming(renamed or {}, parameters)
     here, before = _by_path(params), {} if old_params is None else _by_path(old_params)
     absent = _NO_OLD_PARAMS if old_params is None else NO_COUNTERPART
-    leaves, structure = jax.tree.flatten(with_forms(fresh, tx, here.get, absent=absent))
+    leaves, structure = jax.tree.flatten(
+        with_forms(fresh, tx, lambda path: [here[path]] if path in here else [], absent=absent)
+    )
     shapes = structure.unflatten(map(shape_alone, leaves))
     new = substates_of(shapes, states_for(params), parameters)
     known = {substate.kind for substate in new}
     old_state = with_forms(
         old_state,
         old_tx,
-        lambda path: next(filter(_has_low_bits, (before.get(path), here.get(rename(path)))), None),
+        lambda path: [p for p in (before.get(path), here.get(rename(path))) if p is not None],
         _NO_OLD_TX if old_tx is None else _OTHER_OLD_TX,
     )
     old = substates_of(old_state, states_for(params, known), parameters, rename)
@@ -170,7 +172,7 @@ def reset_state(state: OptState, tx: Transformation, params: Params, where: Patt
 
 # --- what the arguments mean, and what is wrong with them -------------------------------------------------------------
 
-_NO_OLD_TX = "old_state is quantized, and its codes do not say how: give the optimizer that it is of, old_tx=quantized(...)."
+_NO_OLD_TX = "old_state is quantized, and it is not clear how: give the optimizer that it is of, old_tx=quantized(...)."
 _OTHER_OLD_TX = "old_state is quantized, but not by old_tx."
 _NO_OLD_PARAMS = "0, as only old_params has what was rounded away"
 
@@ -272,10 +274,6 @@ def _model(params: Params) -> Any:
 def _by_path(params: Params) -> dict[str, Any]:
     """The parameters by all paths by which a state may know them."""
     return dict(leaf for tree in (params, _model(params)) for leaf in leaves_with_paths(tree))
-
-
-def _has_low_bits(p: Any) -> bool:
-    return p is not None and has_sixteen_bits(p)
 
 
 def _is_below(path: str, above: str) -> bool:

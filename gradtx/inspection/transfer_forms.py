@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,13 +16,14 @@ from gradtx.inspection.transfer_matching import taken_over
 from gradtx.inspection.walk import dtype_of, walk
 from gradtx.tree.codes import DynamicCode, FloatCode
 from gradtx.tree.layout import on_device
-from gradtx.tree.paths import map_with_paths
-from gradtx.tree.quantized import Format, Quantized, is_quantized, map_quantized
+from gradtx.tree.paths import map_with_paths, path_of
+from gradtx.tree.quantized import Format, Quantized, format_told_by, is_quantized, map_quantized
 from gradtx.tree.sixteen_bits import has_sixteen_bits, joined, low_bits_of
 from gradtx.wrappers.compensated import CompensatedState
 
 NO_COUNTERPART = "no counterpart"
-_FOREIGN = "tx is of another library, with `quantized` inside, whose code is not known: put gradtx's own chain around it."
+_UNKNOWN = "how an array of tx is quantized is not known: put gradtx's own chain around `quantized`."
+Find: TypeAlias = Callable[[str], Iterable[Any]]
 _CODES: Mapping[type, str] = {FloatCode: "float", DynamicCode: "dynamic"}
 
 
@@ -103,37 +104,48 @@ def is_another(p: Any, x: Any) -> bool:
 def with_forms(
     state: OptState,
     tx: Transformation | None,
-    find: Callable[[str], Any] = lambda path: None,
-    unknown: str = _FOREIGN,
+    find: Find = lambda path: (),
+    unknown: str = _UNKNOWN,
     absent: str = NO_COUNTERPART,
 ) -> OptState:
     """Return a state with an `Encoded`, which is a leaf, instead of each quantized array, and of the low bits of parameters.
 
     Args:
       state: a state.
-      tx: its optimizer, which knows how its arrays are quantized.
-      find: the rounded parameter of a path; low bits of other ones, or of None, stay as they are.
-      unknown: what to raise `ValueError` with if there are quantized arrays of which `tx`, or None, knows nothing.
+      tx: its optimizer, which knows how its arrays are quantized; what it does not say the codes do.
+      find: what may be the parameter of a path.
+      unknown: what to raise `ValueError` with if nobody says how an array is quantized.
       absent: see `Encoded`; of low bits.
     """
-    return _with_low_bits(_with_codes(state, tx, unknown), find, absent)
+    return _with_low_bits(_with_codes(state, tx, find, unknown), find, absent)
 
 
-def _with_codes(state: OptState, tx: Transformation | None, unknown: str) -> OptState:
-    found = [node for node in jax.tree.leaves(state, is_leaf=is_quantized) if is_quantized(node)]
+def _with_codes(state: OptState, tx: Transformation | None, find: Find, unknown: str) -> OptState:
+    found = jax.tree_util.tree_leaves_with_path(state, is_leaf=is_quantized)
+    found = [(path_of(keys), node) for keys, node in found if is_quantized(node)]
     if not found:
         return state
     # By identity: each wrapper is given its part of the state, with the same arrays in it.
-    formats = dict(_formats(tx, state)) if tx is not None else {}
-    if not all(id(array.codes) in formats and _is_of(array, formats[id(array.codes)]) for array in found):
-        raise unnamed(ValueError, unknown)
-    return map_quantized(lambda array: _in_codes(array, formats[id(array.codes)]), state)
+    formats: dict[int, Format | None] = dict(_formats(tx, state)) if tx is not None else {}
+    for path, array in found:
+        its_format = formats.setdefault(id(array.codes), _told_by_codes(path, array, find))
+        if its_format is None or not _is_of(array, its_format):
+            raise unnamed(ValueError, unknown)
+    return map_quantized(lambda array: _in_codes(array, cast("Format", formats[id(array.codes)])), state)
 
 
-def _with_low_bits(state: OptState, find: Callable[[str], Any], absent: str) -> OptState:
+def _told_by_codes(path: str, array: Quantized, find: Find) -> Format | None:
+    """How an array is quantized, given the parameter that its path ends with."""
+    steps = path.split("/")
+    endings = ("/".join(steps[k:]) for k in range(len(steps) + 1))
+    candidates = (p for ending in endings for p in find(ending) if np.ndim(p))
+    return next((told for p in candidates if (told := format_told_by(array, np.shape(p)[-1]))), None)
+
+
+def _with_low_bits(state: OptState, find: Find, absent: str) -> OptState:
     def of_parameter(path: str, low: Any) -> Any:
-        p = find(path)
-        return low if p is None or not has_sixteen_bits(p) else _in_low_bits(low, p, absent)
+        p = next(filter(has_sixteen_bits, find(path)), None)
+        return low if p is None else _in_low_bits(low, p, absent)
 
     def of_state(node: Any) -> Any:
         return node._replace(low=map_with_paths(of_parameter, node.low)) if isinstance(node, CompensatedState) else node
@@ -154,19 +166,14 @@ def _formats(tx: Transformation, state: OptState) -> Iterator[tuple[int, Format]
 
 def _is_of(array: Quantized, its_format: Format) -> bool:
     """Whether an array has the scales that there are in a format."""
-    numbers = jax.ShapeDtypeStruct(_shape_of(array, its_format), jnp.float32)
+    numbers = jax.ShapeDtypeStruct(its_format.shape_of(array), jnp.float32)
     return np.shape(array.scale) == jax.eval_shape(functools.partial(_encoded, its_format), numbers).scale.shape
-
-
-def _shape_of(array: Quantized, its_format: Format) -> tuple[int, ...]:
-    *rows, last = np.shape(array.codes)
-    return (*rows, last * 8 // its_format.code.bits)
 
 
 def _in_codes(array: Quantized, its_format: Format) -> Encoded:
     form = f"{its_format.code.bits} bits ({_CODES[type(its_format.code)]} code, blocks of {its_format.block_size})"
     decode, encode = (functools.partial(f, its_format) for f in (_decoded, _encoded))
-    return Encoded(array, _shape_of(array, its_format), form, decode, encode)
+    return Encoded(array, its_format.shape_of(array), form, decode, encode)
 
 
 def _in_low_bits(low: Any, p: Any, absent: str) -> Encoded:

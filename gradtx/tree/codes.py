@@ -12,7 +12,7 @@ References:
   Dettmers et al., 8-bit Optimizers via Block-wise Quantization, 2021, https://arxiv.org/abs/2110.02861 (the dynamic map)
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,11 @@ class Code(Protocol):
         """How many bits a code has."""
         ...
 
+    @property
+    def dtype(self) -> Any:
+        """That of an array of codes, of 8 bits; it tells one kind of code from the other."""
+        ...
+
     def encode(self, x: jax.Array, unsigned: jax.Array) -> jax.Array:
         """Return codes, as int32, of float32 numbers in [-1, 1]; where `unsigned` is true, in [0, 1]."""
         ...
@@ -45,6 +50,15 @@ class FloatCode(NamedTuple):
 
     bits: int
     mantissa: int
+
+    @classmethod
+    def of(cls, bits: int) -> "FloatCode":
+        """Return that of 8 or 4 bits."""
+        return cls(bits, mantissa=3 if bits == 8 else 1)
+
+    @property
+    def dtype(self) -> Any:
+        return jnp.int8
 
     def encode(self, x: jax.Array, unsigned: jax.Array) -> jax.Array:
         magnitude = jnp.abs(x)
@@ -79,6 +93,10 @@ class DynamicCode(NamedTuple):
     """
 
     bits: int
+
+    @property
+    def dtype(self) -> Any:
+        return jnp.uint8
 
     def encode(self, x: jax.Array, unsigned: jax.Array) -> jax.Array:
         size, first = jnp.abs(x), self._first_cells(unsigned)

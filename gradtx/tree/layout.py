@@ -54,12 +54,6 @@ def _put_where(model: jax.Array, array: jax.Array) -> jax.Array:
     return array if array.sharding.is_equivalent_to(model.sharding, model.ndim) else jax.device_put(array, model.sharding)
 
 
-def on_device(x: Any) -> Any:
-    """Return an array that rests in the memory of the host in that of its device, and all else as it is."""
-    rests_elsewhere = isinstance(x, jax.Array) and jax.typeof(x).memory_space != jax.memory.Space.Device
-    return jax.device_put(x, jax.memory.Space.Device) if rests_elsewhere else x
-
-
 def all_gathered(x: jax.Array) -> jax.Array:
     """Return `x` whole on every device of an explicit mesh, where work across a split axis has no layout of its own."""
     sharding = jax.typeof(x).sharding
@@ -76,6 +70,11 @@ def reshard_like(model: jax.Array, array: jax.Array) -> jax.Array:
 def rests_on_host(x: Any) -> bool:
     """Return whether something is an array in the memory of the host, beside that of the device."""
     return isinstance(x, jax.Array) and jax.typeof(x).memory_space == jax.memory.Space.Host
+
+
+def on_device(x: Any) -> Any:
+    """Return an array that rests in the memory of the host in that of its device, and all else as it is."""
+    return jax.device_put(x, jax.memory.Space.Device) if rests_on_host(x) else x
 
 
 def varying_like(model: Any, tree: Any) -> Any:

@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gradtx.tree.codes import Code
+from gradtx.tree.codes import Code, DynamicCode, FloatCode
 
 
 class Quantized(NamedTuple):
     """An array as codes and scales: of each block the largest magnitude, negative if no number in it is.
 
-    Codes have the shape of the array; two of 4 bits share a byte, the first of them in its upper half. Where blocks divide the
+    Codes have the shape of the array; two of 4 bits share a byte, the first of them in its upper half. Those of `FloatCode` are
+    int8, those of `DynamicCode` uint8. Where blocks divide the
     last axis, the scales have as many axes, so that both are split among devices as the array is; else they are those of the
     flattened array.
     """
@@ -37,18 +38,45 @@ class Format(NamedTuple):
         codes = self.code.encode(blocks / jnp.where(largest == 0, 1, largest), unsigned)
         scale = jnp.squeeze(jnp.where(unsigned, -largest, largest), -1)
         codes = codes.reshape(-1)[: x.size].reshape(x.shape).astype(jnp.uint8)
-        return Quantized(_packed(codes) if self.code.bits == 4 else codes, scale)
+        codes = _packed(codes) if self.code.bits == 4 else codes
+        return Quantized(lax.bitcast_convert_type(codes, self.code.dtype), scale)
 
     def decode(self, quantized: Quantized) -> jax.Array:
         """Return the float32 array that codes stand for."""
-        codes = _unpacked(quantized.codes) if self.code.bits == 4 else quantized.codes
+        codes = lax.bitcast_convert_type(quantized.codes, jnp.uint8)
+        codes = _unpacked(codes) if self.code.bits == 4 else codes
         blocks, scale = _in_blocks(codes.astype(jnp.int32), self.block_size), quantized.scale[..., None]
         numbers = self.code.decode(blocks, scale <= 0) * jnp.abs(scale)
         return numbers.reshape(-1)[: codes.size].reshape(codes.shape)
 
+    def shape_of(self, quantized: Quantized) -> tuple[int, ...]:
+        """Return the shape of the array that codes stand for."""
+        *rows, last = jnp.shape(quantized.codes)
+        return (*rows, last * 8 // self.code.bits)
+
     def suits(self, x: Any) -> bool:
         """Return whether an array can be quantized: float32, and of 4 bits those with an even last axis."""
         return jnp.result_type(x) == jnp.float32 and jnp.ndim(x) > 0 and (self.code.bits == 8 or jnp.shape(x)[-1] % 2 == 0)
+
+
+def format_told_by(quantized: Quantized, last_axis: int) -> Format | None:
+    """Return how an array was quantized whose last axis had so many numbers; None if it had not.
+
+    Args:
+      quantized: the array; shapes and dtypes are enough.
+      last_axis: how many numbers its last axis had.
+    """
+    codes, scale = quantized
+    bits = next((bits for bits in (8, 4) if codes.shape[-1] * 8 // bits == last_axis), None)
+    if bits is None:
+        return None
+    code = FloatCode.of(bits) if codes.dtype == jnp.int8 else DynamicCode(bits)
+    shape = (*codes.shape[:-1], last_axis)
+    if codes.ndim > 1 and scale.ndim == codes.ndim:
+        return Format(code, shape[-1] // scale.shape[-1])
+    size = math.prod(shape)
+    powers = [1 << k for k in range(size.bit_length() + 1)]
+    return next((Format(code, power) for power in powers if math.ceil(size / power) == scale.size), None)
 
 
 class Coded:

@@ -70,7 +70,7 @@ def quantized(
       inner: a transformation.
       bits: of a code, 8 or 4. With 4, arrays with an odd last axis stay as they are.
       code: "float" or "dynamic".
-      block_size: how many numbers share a scale; by default 256 of 8 bits, and 128 of 4.
+      block_size: how many numbers share a scale, a power of two; by default 256 of 8 bits, and 128 of 4.
       min_size: the least number of entries of an array that is quantized.
       mask: a tree of bools like the parameters, or a function that returns one, as for `masked`: what belongs to a parameter
         where it is False stays in float32. Published results keep embeddings so.
@@ -84,9 +84,11 @@ def quantized(
         https://arxiv.org/abs/2110.02861
     """
     inner = with_extra_args_support(inner)
+    if block_size is not None and block_size & (block_size - 1):
+        raise unnamed(ValueError, f"block_size must be a power of two, got {block_size}.")
     if mask is not None:
         check_mask(mask)
-    numbers = DynamicCode(bits) if code == "dynamic" else FloatCode(bits, mantissa=3 if bits == 8 else 1)
+    numbers = DynamicCode(bits) if code == "dynamic" else FloatCode.of(bits)
     its_format = Format(numbers, block_size or _BLOCK_SIZE[bits])
     encode, decode = jax.jit(its_format.encode), jax.jit(its_format.decode)
 

@@ -61,7 +61,7 @@ def test_to_the_same_optimizer_everything_is_kept(label):
     params = testing.sample_params()
     leaves, structure = jax.tree.flatten(tx.init(params))
     state = structure.unflatten([marked(leaf, number) for number, leaf in enumerate(leaves)])
-    new_state, report = gradtx.transfer_state(state, tx, params, strict=True, old_tx=tx)
+    new_state, report = gradtx.transfer_state(state, tx, params, strict=True)
     chex.assert_trees_all_equal(new_state, state)
     chex.assert_trees_all_equal_structs(new_state, state)
     assert len(report.kept) == len(jax.tree.leaves(state, is_leaf=is_quantized))

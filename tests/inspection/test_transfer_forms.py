@@ -149,18 +149,39 @@ def test_quantized_arrays_are_renamed_and_grow():
     assert [entry for entry in report.converted if entry.endswith("blocks of 256): grown from (4, 512) to (6, 512)")]
 
 
-def test_how_codes_are_to_be_read_is_asked_for():
+@pytest.mark.parametrize("label", [label for label in FORMS if label in CODES])
+def test_codes_and_parameters_say_how_they_are_to_be_read(label):
+    params, state = trained_with(label)
+    expected, _ = gradtx.transfer_state(state, ADAMW, params, old_tx=FORMS[label], strict=True)
+    restored = jax.tree.map(np.asarray, state)  # as from a checkpoint
+    actual, report = gradtx.transfer_state(restored, ADAMW, params, strict=True)
+    chex.assert_trees_all_equal(actual, expected)
+    assert names(report.converted) == LARGE
+
+
+def test_where_they_do_not_the_old_optimizer_is_asked_for():
     params, state = trained_with("8 bits")
-    with pytest.raises(ValueError, match="transfer_state: old_state is quantized, and its codes do not say how: give the opt"):
-        gradtx.transfer_state(state, ADAMW, params)
-    for other in ("float32", "4 bits", "short blocks", "in a chain"):
+    grown = {**params, "a": jnp.zeros((4, 600))}
+    with pytest.raises(ValueError, match="transfer_state: old_state is quantized, and it is not clear how: give the opt"):
+        gradtx.transfer_state(state, ADAMW, grown, grow=True)
+    gradtx.transfer_state(state, ADAMW, grown, grow=True, old_tx=FORMS["8 bits"])
+
+
+def test_an_old_optimizer_of_another_state_is_refused():
+    params, state = trained_with("8 bits")
+    for other in ("4 bits", "short blocks"):
         with pytest.raises(ValueError, match="transfer_state: old_state is quantized, but not by old_tx"):
             gradtx.transfer_state(state, ADAMW, params, old_tx=FORMS[other])
     with pytest.raises(TypeError, match="transfer_state: old_tx must be a transformation, got the function quantized"):
         gradtx.transfer_state(state, ADAMW, params, old_tx=gradtx.quantized)  # pyright: ignore[reportArgumentType]
+
+
+def test_quantized_inside_of_another_library():
+    params, state = trained_with("8 bits")
     theirs = optax.chain(FORMS["8 bits"])  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="transfer_state: tx is of another library, with `quantized` inside"):
-        gradtx.transfer_state(state, theirs, params, old_tx=FORMS["8 bits"])
+    new_state, report = gradtx.transfer_state(state, theirs, params, strict=True)  # pyright: ignore[reportArgumentType]
+    chex.assert_trees_all_equal(new_state[0], state)
+    assert not report.converted
 
 
 def test_codes_are_laid_out_as_those_of_a_fresh_state():

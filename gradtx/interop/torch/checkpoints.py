@@ -139,7 +139,7 @@ def to_torch(
     if kind.factory is None:
         raise unnamed(ValueError, "the groups are those of bitsandbytes, whose states are not written.")
     if any(map(is_quantized, jax.tree.leaves(state, is_leaf=is_quantized))):
-        message = "the state is quantized: transfer_state(state, tx, params, old_tx=quantized(tx)) makes it float32."
+        message = "the state is quantized: transfer_state(state, tx, params) makes it float32."
         raise unnamed(ValueError, message)
     entries: dict[int, dict[str, np.ndarray]] = {pair.index: {} for pair in pairs.values()}
     if step is not None:
