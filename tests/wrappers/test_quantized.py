@@ -182,7 +182,7 @@ def test_the_compiler_does_not_compute_the_first_codes():
     """It takes minutes for a GPT-2 to fold what it knows to be zeros into constants."""
     optimizer = gradtx.quantized(gradtx.adam(1e-3))
     compiled = jax.jit(optimizer.init).lower({"w": jnp.ones((64, 256))}).compile()
-    assert compiled.as_text().count("reduce(") >= 2
+    assert (compiled.as_text() or "").count("reduce(") >= 2
 
 
 def test_an_update_decodes_one_leaf_at_a_time():
