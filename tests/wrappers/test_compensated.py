@@ -142,6 +142,19 @@ def test_what_the_user_sets_is_kept():
     chex.assert_trees_all_equal(updates["w"][:2], jnp.zeros(2))
 
 
+@every_wrapper
+@pytest.mark.parametrize("number", [jnp.inf, -jnp.inf, jnp.nan])
+def test_a_number_that_is_not_finite_is_seen_and_leaves_the_others_alone(wrapper, number):
+    tx = wrapper(gradtx.sgd(1.0))
+    params = {"w": jnp.ones(3, jnp.bfloat16)}
+    state = tx.init(params)
+    for gradient in (jnp.asarray([0.5, number, 0.0], jnp.bfloat16), jnp.zeros(3, jnp.bfloat16)):
+        updates, state = tx.update({"w": gradient}, state, params)
+        params = gradtx.apply_updates(params, updates)
+        assert not jnp.isfinite(params["w"][1])
+        chex.assert_trees_all_equal(params["w"][::2], jnp.asarray([0.5, 1.0], jnp.bfloat16))
+
+
 def test_states_are_split_as_the_parameters_are():
     mesh = jax.make_mesh((len(jax.devices()),), ("x",))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
