@@ -1,7 +1,5 @@
 """States in 8 and 4 bits."""
 
-import functools
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -131,51 +129,6 @@ def test_large_arrays_of_float32_are_quantized():
     assert sum(leaf.nbytes for leaf in jax.tree.leaves(gradtx.tree.get(state, "nu")["w"])) == 4096 + 4 * 16
     half = gradtx.quantized(gradtx.adamw(1e-3), bits=4).init(PARAMS)
     assert sum(leaf.nbytes for leaf in jax.tree.leaves(gradtx.tree.get(half, "nu")["w"])) == 2048 + 4 * 32
-
-
-@functools.cache
-def stopped_second_moment(code):
-    """The second moment of entries whose gradient stops, as a part of what it was, after 3000 steps in which others go on."""
-    tx = gradtx.quantized(gradtx.scale_by_adam(b2=0.999), code=code)
-    params = {"w": jnp.ones((16, 256))}
-    goes_on = jnp.arange(256)[None] % 2 == 0
-
-    def step(k, state):
-        noise = jax.random.normal(jax.random.key(k), (16, 256))
-        return tx.update({"w": jnp.where((k < 1000) | goes_on, noise, 0)}, state, params)[1]
-
-    def second_moment(state):
-        return jnp.mean(
-            Format(FloatCode(8, 3) if code == "float" else DynamicCode(8), 256).decode(state.inner_state.nu["w"])[:, 1::2]
-        )
-
-    run = jax.jit(lambda state, begin, end: jax.lax.fori_loop(begin, end, step, state))
-    before = run(tx.init(params), 0, 1000)
-    return second_moment(run(before, 1000, 4000)) / second_moment(before)
-
-
-def test_a_second_moment_decays_where_gradients_have_stopped():
-    assert stopped_second_moment("float") <= 0.1  # 0.999³⁰⁰⁰ is 0.05
-    assert stopped_second_moment("dynamic") > 0.3  # why it is not the default
-
-
-def test_steps_are_as_long_as_in_float32_where_gradients_are_sparse():
-    params = {"w": jnp.zeros((500, 64))}
-    frequency = 1 / jnp.arange(1, 501)
-
-    def longest(tx):
-        def step(k, carry):
-            state, so_far = carry
-            present = jax.random.bernoulli(jax.random.fold_in(jax.random.key(0), k), frequency)[:, None]
-            noise = jax.random.normal(jax.random.fold_in(jax.random.key(1), k), (500, 64))
-            updates, state = tx.update({"w": jnp.where(present, noise, 0)}, state, params)
-            return state, jnp.maximum(so_far, jnp.max(jnp.abs(updates["w"])))
-
-        return jax.jit(lambda state: jax.lax.fori_loop(0, 300, step, (state, 0.0))[1])(tx.init(params))
-
-    exact = longest(gradtx.scale_by_adam())
-    assert longest(gradtx.quantized(gradtx.scale_by_adam())) <= 1.1 * exact
-    assert longest(gradtx.quantized(gradtx.scale_by_adam(), code="dynamic")) > 5 * exact
 
 
 def test_the_compiler_does_not_compute_the_first_codes():
