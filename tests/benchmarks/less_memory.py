@@ -1,0 +1,207 @@
+"""Measure what less memory costs: `python tests/benchmarks/less_memory.py update training`.
+
+- update: AdamW on the leaves of a GPT-2 of 124 M parameters, and on one leaf of 16 M. The contenders take turns in one
+  process; what counts is the ratio of medians to AdamW in float32. Parameters and state are donated.
+- training: a transformer of 120 000 parameters on the characters of Python's help texts, from 4 seeds: how much larger the
+  loss of held-out text is than after training in float32.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from pydoc_data.topics import topics
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from compare import CASES, Case, take_turns, training_step
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+import gradtx
+from gradtx.tree.codes import FloatCode
+from gradtx.tree.quantized import Format, is_quantized, map_quantized
+
+Tree = Any
+FLOAT32, BFLOAT16 = jnp.dtype("float32"), jnp.dtype("bfloat16")
+
+# --- the update ---------------------------------------------------------------------------------------------------------
+
+ROUNDS = {"b": 9, "c": 21}
+
+
+def quantized_all_at_once(inner: Any) -> Any:
+    """`quantized` as one would write it first: decode the state, update, encode the state."""
+    its_format = Format(FloatCode(8, mantissa=3), 256)
+
+    def init(params: Tree) -> Tree:
+        return jax.tree.map(lambda x: its_format.encode(x) if x.size >= 4096 else x, inner.init(params))
+
+    def update(updates: Tree, state: Tree, params: Tree) -> tuple[Tree, Tree]:
+        updates, new_state = inner.update(updates, map_quantized(its_format.decode, state), params)
+        pairs = (state, new_state)
+        return updates, jax.tree.map(lambda x, y: its_format.encode(y) if is_quantized(x) else y, *pairs, is_leaf=is_quantized)
+
+    return gradtx.GradientTransformation(init, update)
+
+
+ADAMW = gradtx.adamw(1e-3)
+CONTENDERS = {
+    "adamw": (ADAMW, FLOAT32),
+    "quantized": (gradtx.quantized(ADAMW), FLOAT32),
+    "quantized, 4 bits": (gradtx.quantized(ADAMW, bits=4), FLOAT32),
+    "quantized, dynamic": (gradtx.quantized(ADAMW, code="dynamic"), FLOAT32),
+    "quantized, all at once": (quantized_all_at_once(ADAMW), FLOAT32),
+    "compensated": (gradtx.compensated(ADAMW), BFLOAT16),
+    "compensated, quantized": (gradtx.compensated(gradtx.quantized(ADAMW)), BFLOAT16),
+}
+
+
+class Contender:
+    """An optimizer with parameters of a dtype, and a compiled step."""
+
+    def __init__(self, tx: Any, dtype: Any, case: Case):
+        self.params = [jnp.full(shape, 0.02, dtype) for shape in case.shapes]
+        self.gradients = [jnp.full(shape, 1e-3, dtype) for shape in case.shapes]
+        self.state = tx.init(self.params)
+        step = jax.jit(training_step(gradtx, tx), donate_argnums=(0, 1))
+        self.compiled = step.lower(self.params, self.state, self.gradients).compile()
+        self.times: list[float] = []
+
+    def run(self) -> None:
+        start = time.perf_counter()
+        self.params, self.state = jax.block_until_ready(self.compiled(self.params, self.state, self.gradients))
+        self.times.append(time.perf_counter() - start)
+
+    @property
+    def bytes_per_parameter(self) -> float:
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self.state)) / sum(leaf.size for leaf in self.params)
+
+    @property
+    def temporaries(self) -> float:
+        analysis = self.compiled.memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes / 1e6
+
+
+def updates_of(name: str) -> Table:
+    case = CASES[name]
+    contenders = {label: Contender(*each, case) for label, each in track(CONTENDERS.items(), "compile", transient=True)}
+    take_turns(case, "step", 1 + ROUNDS[name], [contender.run for contender in contenders.values()])
+    medians = {label: float(np.median(contender.times[1:])) for label, contender in contenders.items()}
+    table = Table("", title=case.title)
+    for column in ("state, B/parameter", "temporaries MB", "step ms", "step / adamw"):
+        table.add_column(column, justify="right")
+    for label, each in contenders.items():
+        times = (f"{1e3 * medians[label]:.0f}", f"{medians[label] / medians['adamw']:.2f}")
+        table.add_row(label, f"{each.bytes_per_parameter:.3f}", f"{each.temporaries:.1f}", *times)
+    return table
+
+
+# --- training -----------------------------------------------------------------------------------------------------------
+
+LAYERS, WIDTH, HEADS, CONTEXT, CHARACTERS = 2, 64, 4, 64, 128
+BATCH, STEPS, SEEDS = 16, 300, 4
+HELD_OUT = 1000  # windows of CONTEXT characters: more than a tenth of the text
+
+OPTIMIZER = gradtx.adamw(gradtx.cosine_decay_schedule(3e-3, STEPS))
+TRAINED = {
+    "float32": (OPTIMIZER, FLOAT32),
+    "bfloat16, as it is": (OPTIMIZER, BFLOAT16),
+    "compensated": (gradtx.compensated(OPTIMIZER), BFLOAT16),
+    "stochastically_rounded": (gradtx.stochastically_rounded(OPTIMIZER, 0), BFLOAT16),
+    "quantized": (gradtx.quantized(OPTIMIZER), FLOAT32),
+    "quantized, dynamic": (gradtx.quantized(OPTIMIZER, code="dynamic"), FLOAT32),
+    "quantized, 4 bits": (gradtx.quantized(OPTIMIZER, bits=4), FLOAT32),
+    "compensated, quantized": (gradtx.compensated(gradtx.quantized(OPTIMIZER)), BFLOAT16),
+}
+
+
+def windows() -> tuple[jax.Array, jax.Array]:
+    """The text to learn, and windows of the held-out rest."""
+    text = "\n".join(topics.values()).encode("ascii", "replace")
+    rest = HELD_OUT * CONTEXT + 1
+    codes = jnp.asarray(np.frombuffer(text, np.uint8).astype(np.int32))
+    starts = CONTEXT * jnp.arange(HELD_OUT)
+    return codes[:-rest], codes[-rest:][starts[:, None] + jnp.arange(CONTEXT + 1)]
+
+
+def new_parameters(key: jax.Array) -> Tree:
+    def matrix(rows: int, columns: int) -> jax.Array:
+        nonlocal key
+        key, its_key = jax.random.split(key)
+        return jax.random.normal(its_key, (rows, columns)) / math.sqrt(rows)
+
+    def layer() -> Tree:
+        shapes = {"qkv": (WIDTH, 3 * WIDTH), "out": (WIDTH, WIDTH), "up": (WIDTH, 4 * WIDTH), "down": (4 * WIDTH, WIDTH)}
+        return {name: matrix(*shape) for name, shape in shapes.items()} | {"gains": jnp.ones((2, WIDTH))}
+
+    ends = {"embedding": matrix(CHARACTERS, WIDTH), "positions": matrix(CONTEXT, WIDTH), "head": matrix(WIDTH, CHARACTERS)}
+    return ends | {"layers": [layer() for _ in range(LAYERS)]}
+
+
+def logits(params: Tree, characters: jax.Array) -> jax.Array:
+    x = params["embedding"][characters] + params["positions"]
+    for layer in params["layers"]:
+        q, k, v = jnp.split(normalized(x, layer["gains"][0]) @ layer["qkv"], 3, axis=-1)
+        q, k, v = (part.reshape(*x.shape[:-1], HEADS, WIDTH // HEADS) for part in (q, k, v))
+        x = x + jax.nn.dot_product_attention(q, k, v, is_causal=True).reshape(x.shape) @ layer["out"]
+        x = x + jax.nn.gelu(normalized(x, layer["gains"][1]) @ layer["up"]) @ layer["down"]
+    return normalized(x, 1.0) @ params["head"]
+
+
+def normalized(x: jax.Array, gain: Any) -> jax.Array:
+    return gain * x / jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6)
+
+
+def loss(params: Tree, window: jax.Array) -> jax.Array:
+    """The mean loss of each next character; computed in float32, so that only parameters and state have fewer bits."""
+    scores = logits(gradtx.tree.cast(params, jnp.float32), window[:, :-1])
+    return jnp.mean(gradtx.losses.softmax_cross_entropy_with_integer_labels(scores, window[:, 1:]))
+
+
+def training(tx: Any, dtype: Any) -> Callable[[jax.Array], jax.Array]:
+    """A compiled function: from a seed to the loss of held-out text after training."""
+    text, held_out = windows()
+
+    def step(carry: tuple[Tree, Tree], key: jax.Array) -> tuple[tuple[Tree, Tree], None]:
+        params, state = carry
+        starts = jax.random.randint(key, (BATCH, 1), 0, len(text) - CONTEXT)
+        gradients = jax.grad(loss)(params, text[starts + jnp.arange(CONTEXT + 1)])
+        updates, state = tx.update(gradients, state, params)
+        return (gradtx.apply_updates(params, updates), state), None
+
+    @jax.jit
+    def evaluated(seed: jax.Array) -> jax.Array:
+        keys = jax.random.split(jax.random.key(seed), 1 + STEPS)
+        params = gradtx.tree.cast(new_parameters(keys[0]), dtype)
+        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), keys[1:])
+        return jnp.mean(jax.lax.map(lambda part: loss(params, part), held_out.reshape(-1, 50, CONTEXT + 1)))
+
+    return evaluated
+
+
+def trainings() -> Table:
+    table = Table("", "mean", *(f"seed {seed}" for seed in range(SEEDS)), title="Loss of held-out text, minus that of float32")
+    losses = {}
+    for label, each in track(TRAINED.items(), "train", transient=True):
+        run = training(*each)
+        losses[label] = np.asarray([run(jnp.asarray(seed)) for seed in range(SEEDS)])
+        row = losses[label] - (0 if label == "float32" else losses["float32"])
+        table.add_row(label, *(f"{number:+.4f}" for number in (np.mean(row), *row)))
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", default=["update", "training"], choices=["update", "training"])
+    for part in parser.parse_args().parts:
+        for table in map(updates_of, ROUNDS) if part == "update" else [trainings()]:
+            Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
