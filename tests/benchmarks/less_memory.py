@@ -89,7 +89,7 @@ class Contender:
 
 def updates_of(name: str) -> Table:
     case = CASES[name]
-    contenders = {label: Contender(*each, case) for label, each in track(CONTENDERS.items(), "compile", transient=True)}
+    contenders = {label: Contender(tx, dtype, case) for label, (tx, dtype) in CONTENDERS.items()}
     take_turns(case, "step", 1 + ROUNDS[name], [contender.run for contender in contenders.values()])
     medians = {label: float(np.median(contender.times[1:])) for label, contender in contenders.items()}
     table = Table("", title=case.title)
