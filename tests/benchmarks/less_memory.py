@@ -92,8 +92,9 @@ def updates_of(name: str) -> Table:
     contenders = {label: Contender(tx, dtype, case) for label, (tx, dtype) in CONTENDERS.items()}
     take_turns(case, "step", 1 + ROUNDS[name], [contender.run for contender in contenders.values()])
     medians = {label: float(np.median(contender.times[1:])) for label, contender in contenders.items()}
-    table = Table("", title=case.title)
-    for column in ("state, B/parameter", "temporaries MB", "step ms", "step / adamw"):
+    table = Table(title=case.title)
+    table.add_column(no_wrap=True)
+    for column in ("bytes each", "temporaries MB", "step ms", "step / adamw"):
         table.add_column(column, justify="right")
     for label, each in contenders.items():
         times = (f"{1e3 * medians[label]:.0f}", f"{medians[label] / medians['adamw']:.2f}")
