@@ -35,7 +35,7 @@ ROUNDS = {"b": 9, "c": 21}
 
 def quantized_all_at_once(inner: Any) -> Any:
     """`quantized` as one would write it first: decode the state, update, encode the state."""
-    its_format = Format(FloatCode(8, mantissa=3), 256)
+    its_format = Format(FloatCode.of(8), 256)
 
     def init(params: Tree) -> Tree:
         return jax.tree.map(lambda x: its_format.encode(x) if x.size >= 4096 else x, inner.init(params))

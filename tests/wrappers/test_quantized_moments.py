@@ -9,7 +9,7 @@ import gradtx
 from gradtx.tree.codes import DynamicCode, FloatCode
 from gradtx.tree.quantized import Format, map_quantized
 
-CODES = {"float": FloatCode(8, 3), "dynamic": DynamicCode(8)}
+CODES = {"float": FloatCode.of(8), "dynamic": DynamicCode(8)}
 STOPPED, GOING_ON = slice(None, None, 2), slice(1, None, 2)
 
 
