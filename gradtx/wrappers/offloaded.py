@@ -27,7 +27,8 @@ def offloaded(
 
     The state is that of `inner`, with the same numbers. Each update brings them to the device and takes what becomes of them
     back, in one program with it, so that the compiler can do both beside other work. On an accelerator that is as fast as the
-    bus between the two: `quantized` inside of it, offloaded(quantized(adamw(1e-3))), has a quarter to carry.
+    bus between the two: `quantized` inside of it, offloaded(quantized(adamw(1e-3))), has a quarter to carry. torchao calls it
+    `CPUOffloadOptimizer`, and bitsandbytes' paged optimizers are of this kind.
 
     Donate parameters and state together to a step that returns them in this order: JAX gives a donated array to the first
     result of its shape, wherever that rests, and ends the program if it is the other memory.

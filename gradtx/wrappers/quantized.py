@@ -46,8 +46,9 @@ def quantized(
 ) -> GradientTransformationExtraArgs:
     """Keep the large arrays in the state of `inner` as codes of 8 or 4 bits: AdamW in 2 bytes a parameter instead of 8.
 
-        quantized(gradtx.adamw(1e-3))                  8-bit AdamW, as bitsandbytes.optim.AdamW8bit
-        quantized(gradtx.adamw(1e-3), bits=4)          as torchao.optim.AdamW4bit
+        quantized(adamw(1e-3))                               AdamW in 8 bits
+        quantized(adamw(1e-3), code="dynamic")               bitsandbytes' and torchao's AdamW8bit, number by number
+        quantized(adamw(1e-3), bits=4, code="dynamic")       torchao's AdamW4bit
 
     What is decoded is what `inner` computes with, in float32, and its step is of the numbers that it has computed, before they
     are rounded. Each block has a scale of its own, the largest number in it. Arrays of float32 with `min_size` entries are kept

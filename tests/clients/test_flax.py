@@ -57,6 +57,43 @@ def test_train_state_trains_as_a_plain_loop():
     chex.assert_trees_all_close(state.params, regression.trained(TX, STEPS), rtol=1e-5)
 
 
+EXACT = gradtx.adam(1e-4)
+HALF = {"kernel": jnp.asarray([[1.0], [-0.5], [2.0]], jnp.bfloat16), "bias": jnp.ones(1, jnp.bfloat16)}
+
+
+def rounded_float32_run(steps):
+    """What 16-bit parameters should be: those of a run in float32, rounded, whose gradients are all 1."""
+    params = gradtx.tree.cast(HALF, jnp.float32)
+    state = EXACT.init(params)
+    for _ in range(steps):
+        updates, state = EXACT.update(jax.tree.map(jnp.ones_like, params), state, params)
+        params = gradtx.apply_updates(params, updates)
+    return gradtx.tree.cast(params, jnp.bfloat16)
+
+
+def test_nnx_optimizer_trains_compensated_parameters():
+    model = nnx.Linear(3, 1, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    model.kernel[...], model.bias[...] = HALF["kernel"], HALF["bias"]
+    optimizer = nnx.Optimizer(model, gradtx.compensated(EXACT), wrt=nnx.Param)
+
+    @nnx.jit
+    def step(model, optimizer):
+        optimizer.update(model, jax.tree.map(jnp.ones_like, nnx.state(model, nnx.Param)))
+
+    for _ in range(100):
+        step(model, optimizer)
+    chex.assert_trees_all_equal({"kernel": model.kernel[...], "bias": model.bias[...]}, rounded_float32_run(100))
+
+
+def test_train_state_trains_compensated_parameters():
+    state = train_state.TrainState.create(apply_fn=None, params=HALF, tx=gradtx.compensated(EXACT))
+    step = jax.jit(lambda state: state.apply_gradients(grads=jax.tree.map(jnp.ones_like, state.params)))
+    for _ in range(100):
+        state = step(state)
+    chex.assert_trees_all_equal(state.params, rounded_float32_run(100))
+    assert state.params["bias"] < 1  # which Adam alone leaves as it is
+
+
 def test_a_state_survives_flax_serialization():
     serialization = pytest.importorskip("flax.serialization")
     params = regression.init_params()
