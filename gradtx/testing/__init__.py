@@ -17,6 +17,8 @@ from gradtx.testing.arguments import protocol_extra_arguments_pass as protocol_e
 from gradtx.testing.arguments import unknown_extra_arguments_are_ignored as unknown_extra_arguments_are_ignored
 from gradtx.testing.buffers import fresh_state_and_params_can_be_donated as fresh_state_and_params_can_be_donated
 from gradtx.testing.check import check_transformation as check_transformation
+from gradtx.testing.collectives import Collective as Collective
+from gradtx.testing.collectives import collectives as collectives
 from gradtx.testing.dtypes import counters_are_int32_scalars as counters_are_int32_scalars
 from gradtx.testing.dtypes import init_needs_only_shapes as init_needs_only_shapes
 from gradtx.testing.dtypes import state_keeps_its_type as state_keeps_its_type
