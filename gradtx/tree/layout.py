@@ -1,5 +1,6 @@
 """Lay one array out as another: with its sharding, whoever knows it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,29 @@ def reshard_like(model: jax.Array, array: jax.Array) -> jax.Array:
     """Return `array` split among the devices of an explicit mesh as `model` is."""
     sharding = jax.typeof(model).sharding
     return array if sharding.mesh.empty or jax.typeof(array).sharding == sharding else reshard(array, sharding)
+
+
+def split_last_axis(x: jax.Array, size: int) -> jax.Array:
+    """Return `x` with its last axis as two, the second of this size. On an explicit mesh the first is split as the one was.
+
+    Where what a device has of the last axis is no multiple of the size, all of it is gathered before.
+    """
+    shape, sharding = (*x.shape[:-1], x.shape[-1] // size, size), jax.typeof(x).sharding
+    if not any(axes is not None for axes in sharding.spec):
+        return x.reshape(shape)
+    *spec, last = sharding.spec
+    axes = () if last is None else (last,) if isinstance(last, str) else last
+    if shape[-2] % math.prod(sharding.mesh.shape[axis] for axis in axes):
+        x, last = reshard(x, NamedSharding(sharding.mesh, PartitionSpec(*spec, None))), None
+    return jax.lax.reshape(x, shape, out_sharding=NamedSharding(sharding.mesh, PartitionSpec(*spec, last, None)))
+
+
+def joined_last_axes(x: jax.Array) -> jax.Array:
+    """Return `x` with its last two axes as one, the inverse of `split_last_axis`."""
+    shape, sharding = (*x.shape[:-2], x.shape[-2] * x.shape[-1]), jax.typeof(x).sharding
+    if not any(axes is not None for axes in sharding.spec):
+        return x.reshape(shape)
+    return jax.lax.reshape(x, shape, out_sharding=NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:-1])))
 
 
 def rests_on_host(x: Any) -> bool:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx.tree.codes import Code, DynamicCode, FloatCode
+from gradtx.tree.layout import all_gathered, joined_last_axes, reshard_like, split_last_axis
 
 
 class Quantized(NamedTuple):
@@ -35,10 +36,10 @@ class Format(NamedTuple):
         blocks = _in_blocks(x, self.block_size)
         largest = jnp.max(jnp.abs(blocks), axis=-1, keepdims=True)
         unsigned = jnp.min(blocks, axis=-1, keepdims=True) >= 0
-        codes = self.code.encode(blocks / jnp.where(largest == 0, 1, largest), unsigned)
+        codes = self.code.encode(blocks / jnp.where(largest == 0, 1, largest), unsigned).astype(jnp.uint8)
         scale = jnp.squeeze(jnp.where(unsigned, -largest, largest), -1)
-        codes = codes.reshape(-1)[: x.size].reshape(x.shape).astype(jnp.uint8)
-        codes = _packed(codes) if self.code.bits == 4 else codes
+        codes = reshard_like(x, _out_of_blocks(codes, x.shape))
+        codes = reshard_like(x, _packed(codes)) if self.code.bits == 4 else codes
         return Quantized(lax.bitcast_convert_type(codes, self.code.dtype), scale)
 
     def decode(self, quantized: Quantized) -> jax.Array:
@@ -47,7 +48,7 @@ class Format(NamedTuple):
         codes = _unpacked(codes) if self.code.bits == 4 else codes
         blocks, scale = _in_blocks(codes.astype(jnp.int32), self.block_size), quantized.scale[..., None]
         numbers = self.code.decode(blocks, scale <= 0) * jnp.abs(scale)
-        return numbers.reshape(-1)[: codes.size].reshape(codes.shape)
+        return reshard_like(quantized.codes, _out_of_blocks(numbers, codes.shape))
 
     def shape_of(self, quantized: Quantized) -> tuple[int, ...]:
         """Return the shape of the array that codes stand for."""
@@ -103,17 +104,25 @@ def map_quantized(f: Callable[[Quantized], Any], tree: Any) -> Any:
 def _in_blocks(x: jax.Array, size: int) -> jax.Array:
     """An array with its blocks along a new axis; flattened, and filled up with zeros, where they do not divide the last one."""
     if x.shape[-1] % size == 0:
-        return x.reshape(*x.shape[:-1], x.shape[-1] // size, size)
+        return split_last_axis(x, size)
     blocks = math.ceil(x.size / size)
-    return jnp.pad(x.reshape(-1), (0, blocks * size - x.size)).reshape(blocks, size)
+    return jnp.pad(all_gathered(x).reshape(-1), (0, blocks * size - x.size)).reshape(blocks, size)
+
+
+def _out_of_blocks(blocks: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """The inverse of `_in_blocks`."""
+    if shape[-1] % blocks.shape[-1] == 0:
+        return joined_last_axes(blocks)
+    return blocks.reshape(-1)[: math.prod(shape)].reshape(shape)
 
 
 def _packed(codes: jax.Array) -> jax.Array:
-    return codes[..., ::2] << 4 | codes[..., 1::2]
+    pairs = split_last_axis(codes, 2)
+    return pairs[..., 0] << 4 | pairs[..., 1]
 
 
 def _unpacked(codes: jax.Array) -> jax.Array:
     """The upper and the lower half of each byte, one after the other; by shifts, which fuse with what is done with them."""
     pairs = jnp.broadcast_to(codes[..., None], (*codes.shape, 2))
     shift = 4 * (1 - lax.broadcasted_iota(jnp.uint8, pairs.shape, pairs.ndim - 1))
-    return (pairs >> shift & 15).reshape(*codes.shape[:-1], 2 * codes.shape[-1])
+    return joined_last_axes(pairs >> reshard_like(pairs, shift) & 15)
