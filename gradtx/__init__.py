@@ -45,6 +45,7 @@ from gradtx.core import (
 )
 from gradtx.inspection.evaluation import eval_params, master_params
 from gradtx.inspection.hyperparameters import hyperparams, set_hyperparams
+from gradtx.inspection.layouts import abstract_state, state_shardings
 from gradtx.inspection.summary import summary
 from gradtx.inspection.transfer import reset_state, transfer_state
 from gradtx.inspection.transfer_report import TransferReport
@@ -291,11 +292,11 @@ __all__ = [
     "SophiaState", "SplitRealAndImaginaryState", "StatefulSchedule", "StochasticallyRoundedState", "TraceState",
     "TraceWithCountState", "TransferReport", "TransformInitFn", "TransformUpdateExtraArgsFn", "TransformUpdateFn",
     "Transformation", "Updates", "WeightDecaySchedule", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState",
-    "ZoomLinesearchInfo", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw",
-    "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adjustable", "adopt", "aggregating",
-    "amsbound", "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction",
-    "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated",
-    "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence",
+    "ZoomLinesearchInfo", "abstract_state", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam",
+    "adamax", "adamaxw", "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adjustable",
+    "adopt", "aggregating", "amsbound", "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "assignment", "averaged",
+    "bias_correction", "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob",
+    "compensated", "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence",
     "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss",
     "ctc_loss_with_forward_probs", "dadapt_adamw", "differentially_private_aggregate", "dog", "dowg", "dpsgd",
     "dynamic_loss_scaling", "ema", "eval_params", "exponential_decay", "exponentially_averaged", "factory", "flatten",
@@ -324,9 +325,9 @@ __all__ = [
     "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd",
     "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "smooth_labels", "snapshot",
     "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "squared_error",
-    "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged", "stochastically_rounded",
-    "stored", "summary", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm",
-    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
+    "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged",
+    "stochastically_rounded", "stored", "summary", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip",
+    "unitwise_norm", "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
     "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "with_extra_args_support",
     "yogi", "zero_nans",
 ]

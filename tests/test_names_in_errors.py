@@ -109,6 +109,7 @@ def test_a_state_of_something_else_is_refused_in_the_name_of_what_was_called():
 SAME_STATE = {
     "flatten": "its state is that of what it wraps",
     "stored": "its state is that of what it wraps",
+    "offloaded": "its state is that of what it wraps",
     "lookahead": "the sample is a wrapper without a state",
 }
 

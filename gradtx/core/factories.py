@@ -28,6 +28,7 @@ from gradtx.core.protocol import (
 from gradtx.recipe import Recipe, Value, mark_factory
 from gradtx.signatures import Binder, arguments_of
 from gradtx.tree import mismatch
+from gradtx.tree.layout import on_mesh_of
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -160,7 +161,7 @@ def _checked(name: str, made: _Made) -> tuple[TransformInitFn, TransformUpdateEx
     def init(params: Params) -> OptState:
         own = made.own
         try:
-            return own.init(params)
+            return on_mesh_of(params, own.init(params))
         except Exception as error:
             mismatch.explain_init(own.name, error, params)
             raise

@@ -73,16 +73,23 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
     return GradientTransformation(init, update)
 
 
-def _covers(like: jax.Array) -> tuple[jax.Array, ...]:
-    """A vector for each axis; a scalar is covered by itself."""
-    return tuple(tree.full_of_shape(like.real, size) for size in (like.shape or ((),)))
+def _covers(zero: jax.Array) -> tuple[jax.Array, ...]:
+    """A vector for each axis; a scalar is covered by itself. Sums, so that shards of the axis stay."""
+    if zero.ndim < 2:
+        return (jnp.copy(zero.real),)
+    return tuple(jnp.sum(zero.real, axis=others) for others in _other_axes(zero.ndim))
+
+
+def _other_axes(ndim: int) -> list[tuple[int, ...]]:
+    """For each axis the others."""
+    return [tuple(other for other in range(ndim) if other != axis) for axis in range(ndim)]
 
 
 def _least(mu: tuple[Any, ...], ndim: int) -> jax.Array:
     """The least of the vectors of all axes, at each place."""
     if ndim == 0:
         return mu[0]
-    spread = [jnp.expand_dims(vector, [other for other in range(ndim) if other != axis]) for axis, vector in enumerate(mu)]
+    spread = [jnp.expand_dims(vector, others) for vector, others in zip(mu, _other_axes(ndim), strict=True)]
     least = spread[0]
     for each in spread[1:]:
         least = jnp.minimum(least, each)
@@ -93,8 +100,8 @@ def _greatest(square: jax.Array) -> tuple[jax.Array, ...]:
     """The greatest number in each slice along each axis."""
     if square.ndim == 0:
         return (square,)
-    others = [[other for other in range(square.ndim) if other != axis] for axis in range(square.ndim)]
-    return tuple(extremum(jnp.max, square, axis=axes, initial=0 if math.prod(square.shape) == 0 else None) for axes in others)
+    initial = 0 if math.prod(square.shape) == 0 else None
+    return tuple(extremum(jnp.max, square, axis=others, initial=initial) for others in _other_axes(square.ndim))
 
 
 @factory(momentum=DECAY)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.sharding import NamedSharding, PartitionSpec, reshard
+from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec, reshard
 
 
 def placed_like(model: Any, array: jax.Array) -> jax.Array:
@@ -66,6 +66,26 @@ def reshard_like(model: jax.Array, array: jax.Array) -> jax.Array:
     """Return `array` split among the devices of an explicit mesh as `model` is."""
     sharding = jax.typeof(model).sharding
     return array if sharding.mesh.empty or jax.typeof(array).sharding == sharding else reshard(array, sharding)
+
+
+def on_mesh_of(model: Any, tree: Any) -> Any:
+    """Return `tree` with what lies on no device in particular on all devices of the mesh on which the arrays of `model` are.
+
+    So a program that is given both is compiled for one layout, that which it returns, and shardings of the leaves go together.
+    """
+    if jax.device_count() == 1:
+        return tree
+    shardings = {x.sharding if isinstance(x, jax.Array) and not isinstance(x, Tracer) else None for x in jax.tree.leaves(model)}
+    meshes = {sharding.mesh if isinstance(sharding, NamedSharding) else None for sharding in shardings}
+    if len(meshes) != 1 or (mesh := meshes.pop()) is None or isinstance(mesh, AbstractMesh) or mesh.is_multi_process:
+        return tree
+    whole = NamedSharding(mesh, PartitionSpec())
+
+    def placed(x: Any) -> Any:
+        is_anywhere = isinstance(x, jax.Array) and not isinstance(x, Tracer) and not x.committed
+        return jax.device_put(x, whole) if is_anywhere else x
+
+    return jax.tree.map(placed, tree)
 
 
 def split_last_axis(x: jax.Array, size: int) -> jax.Array:

@@ -15,7 +15,7 @@ from gradtx.core.hyperparameters import hyperparameters, rebuilt
 from gradtx.inspection.walk import walk
 from gradtx.interop import torch
 
-PARAMS = {"w": np.ones((3, 3), np.float32), "b": np.ones(3, np.float32)}
+PARAMS = {"w": np.ones((3, 4), np.float32), "b": np.ones(3, np.float32)}
 
 
 def by_rank(params):
