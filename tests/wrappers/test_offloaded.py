@@ -14,7 +14,7 @@ OPTIMIZER = gradtx.offloaded(gradtx.adamw(1e-2), min_size=64)
 PARAMS = {"w": jnp.ones((8, 16)), "b": jnp.ones(8)}
 GRADS = {"w": jnp.full((8, 16), 0.5), "b": jnp.arange(8.0)}
 
-# On a CPU, JAX 0.8 and 0.9 tell host and device apart in the types of arrays alone.
+# On a CPU, JAX 0.8 tells host and device apart in the types of arrays alone.
 needs_memories = pytest.mark.skipif(
     jax.device_put(jnp.ones(1), jax.memory.Space.Host).sharding.memory_kind != HOST, reason="this JAX has one memory on a CPU"
 )
