@@ -4,6 +4,7 @@ import contextlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, Sharding
 
 from gradtx.core import OptState, Params, Transformation
@@ -33,7 +34,7 @@ def abstract_state(tx: Transformation, params: Params) -> OptState:
 
     def planned_param(p: Any) -> jax.ShapeDtypeStruct:
         sharding = None if planned is None else NamedSharding(planned, _spec_of(p))
-        return jax.ShapeDtypeStruct(jax.numpy.shape(p), dtype_of(p), sharding=sharding)
+        return jax.ShapeDtypeStruct(jnp.shape(p), dtype_of(p), sharding=sharding)
 
     # As on an explicit mesh, whatever mesh is set: there the types say how each array is split.
     with contextlib.nullcontext() if planned is None else jax.sharding.use_abstract_mesh(planned):
@@ -43,6 +44,7 @@ def abstract_state(tx: Transformation, params: Params) -> OptState:
     return structure.unflatten(_on(mesh, leaf, aval) for leaf, aval in pairs)
 
 
+@names_errors
 def state_shardings(tx: Transformation, params: Params) -> OptState:
     """Return the shardings of the state that `tx.init` makes, as `jax.jit(..., out_shardings=...)` takes them.
 
@@ -55,8 +57,7 @@ def state_shardings(tx: Transformation, params: Params) -> OptState:
     """
     state = abstract_state(tx, params)
     if any(leaf.sharding is None for leaf in jax.tree.leaves(state)):
-        message = "no parameter is on a mesh: give arrays, or ShapeDtypeStructs with a NamedSharding."
-        raise ValueError(f"state_shardings: {message}")
+        raise unnamed(ValueError, "no parameter is on a mesh: give arrays, or ShapeDtypeStructs with a NamedSharding.")
     return jax.tree.map(lambda leaf: leaf.sharding, state)
 
 
