@@ -128,7 +128,9 @@ def _with_codes(state: OptState, tx: Transformation | None, find: Find, unknown:
     # By identity: each wrapper is given its part of the state, with the same arrays in it.
     formats: dict[int, Format | None] = dict(_formats(tx, state)) if tx is not None else {}
     for path, array in found:
-        its_format = formats.setdefault(id(array.codes), _told_by_codes(path, array, find))
+        if id(array.codes) not in formats:
+            formats[id(array.codes)] = _told_by_codes(path, array, find)
+        its_format = formats[id(array.codes)]
         if its_format is None or not _is_of(array, its_format):
             raise unnamed(ValueError, unknown)
     return map_quantized(lambda array: _in_codes(array, cast("Format", formats[id(array.codes)])), state)

@@ -11,7 +11,7 @@ from jax.core import Tracer
 from gradtx.inspection.transfer_substates import Key, Leaf, Substate
 from gradtx.inspection.walk import dtype_of
 from gradtx.tree.dtypes import truncates
-from gradtx.tree.layout import on_device, placed_like
+from gradtx.tree.layout import in_memory, on_device, placed_like
 
 Fits: TypeAlias = Callable[[Leaf, Leaf], bool]
 """Whether a new leaf can take the value of an old one."""
@@ -142,7 +142,7 @@ def taken_over(new: Any, old: Any) -> jax.Array:
     else:
         corner = tuple(slice(size) for size in np.shape(old))
         array = placed_like(model, model.at[corner].set(jnp.asarray(old, dtype=new.dtype)))
-    return array if model is new else jax.device_put(array, jax.typeof(new).memory_space)
+    return array if model is new else in_memory(array, jax.typeof(new).memory_space)
 
 
 def _free_to_move(new: Any, old: Any) -> Any:

@@ -58,8 +58,11 @@ def _put_where(model: jax.Array, array: jax.Array) -> jax.Array:
 def all_gathered(x: jax.Array) -> jax.Array:
     """Return `x` whole on every device of an explicit mesh, where work across a split axis has no layout of its own."""
     sharding = jax.typeof(x).sharding
-    split = any(axes is not None for axes in sharding.spec)
-    return reshard(x, NamedSharding(sharding.mesh, PartitionSpec())) if split else x
+    return reshard(x, NamedSharding(sharding.mesh, PartitionSpec())) if _is_split(sharding) else x
+
+
+def _is_split(sharding: NamedSharding) -> bool:
+    return any(axes is not None for axes in sharding.spec)
 
 
 def reshard_like(model: jax.Array, array: jax.Array) -> jax.Array:
@@ -94,7 +97,7 @@ def split_last_axis(x: jax.Array, size: int) -> jax.Array:
     Where what a device has of the last axis is no multiple of the size, all of it is gathered before.
     """
     shape, sharding = (*x.shape[:-1], x.shape[-1] // size, size), jax.typeof(x).sharding
-    if not any(axes is not None for axes in sharding.spec):
+    if not _is_split(sharding):
         return x.reshape(shape)
     *spec, last = sharding.spec
     axes = () if last is None else (last,) if isinstance(last, str) else last
@@ -106,7 +109,7 @@ def split_last_axis(x: jax.Array, size: int) -> jax.Array:
 def joined_last_axes(x: jax.Array) -> jax.Array:
     """Return `x` with its last two axes as one, the inverse of `split_last_axis`."""
     shape, sharding = (*x.shape[:-2], x.shape[-2] * x.shape[-1]), jax.typeof(x).sharding
-    if not any(axes is not None for axes in sharding.spec):
+    if not _is_split(sharding):
         return x.reshape(shape)
     return jax.lax.reshape(x, shape, out_sharding=NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec[:-1])))
 
@@ -118,7 +121,15 @@ def rests_on_host(x: Any) -> bool:
 
 def on_device(x: Any) -> Any:
     """Return an array that rests in the memory of the host in that of its device, and all else as it is."""
-    return jax.device_put(x, jax.memory.Space.Device) if rests_on_host(x) else x
+    return in_memory(x, jax.memory.Space.Device)
+
+
+def in_memory(x: Any, space: Any) -> Any:
+    """Return an array in a memory, itself if it is there already, and all else as it is."""
+    if not isinstance(x, jax.Array):
+        return x
+    resting = jax.typeof(x).memory_space
+    return x if resting == space else jax.device_put(x, space, src=resting)  # without `src` it cannot be transposed
 
 
 def varying_like(model: Any, tree: Any) -> Any:

@@ -17,6 +17,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.require import AT_LEAST_ONE
+from gradtx.tree.layout import in_memory
 
 
 @factory(min_size=AT_LEAST_ONE)
@@ -50,7 +51,7 @@ def offloaded(
     inner = with_extra_args_support(inner)
 
     def to(space: Any, state: OptState) -> OptState:
-        return jax.tree.map(lambda x: _moved(x, space) if jnp.size(x) >= min_size else x, state)
+        return jax.tree.map(lambda x: in_memory(x, space) if jnp.size(x) >= min_size else x, state)
 
     @forwards_to(inner, states=lambda state: (state,))
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
@@ -59,11 +60,3 @@ def offloaded(
 
     init = init_at_once(inner, lambda state, _: to(jax.memory.Space.Host, state), key=(memory, min_size))
     return GradientTransformationExtraArgs(init, update)
-
-
-def _moved(x: Any, space: Any) -> Any:
-    """An array in a memory, and it itself if it is there already."""
-    if not isinstance(x, jax.Array):
-        return x
-    resting = jax.typeof(x).memory_space
-    return x if resting == space else jax.device_put(x, space, src=resting)  # without `src` it cannot be transposed
