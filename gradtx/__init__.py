@@ -258,9 +258,11 @@ from gradtx.wrappers.multi_steps import (
 )
 from gradtx.wrappers.offloaded import offloaded
 from gradtx.wrappers.partition import MultiTransformState, PartitionState, multi_transform, partition
+from gradtx.wrappers.per_shard import per_shard
 from gradtx.wrappers.quantized import QuantizedState, quantized
 from gradtx.wrappers.sam import SAMState, sam
 from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState, split_real_and_imaginary
+from gradtx.wrappers.stacked import stacked
 from gradtx.wrappers.stochastically_rounded import StochasticallyRoundedState, stochastically_rounded
 from gradtx.wrappers.stored import stored
 from gradtx.wrappers.weight_averaging import (
@@ -308,7 +310,7 @@ __all__ = [
     "measure_with_ema", "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor", "multi_normal",
     "multi_step_decay_schedule", "multi_transform", "muon", "nadam", "nadamw", "named_chain", "nnls", "noisy_sgd", "normalize",
     "normalize_by_update_norm", "not_matching", "novograd", "ntxent", "offloaded", "optimistic_adam", "optimistic_adam_v2",
-    "optimistic_gradient_descent", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip",
+    "optimistic_gradient_descent", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_shard",
     "periodic_update", "perturbations", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "polyak_averaged",
     "polyak_sgd", "polynomial_schedule", "power_iteration", "prodigy", "projections", "quantized", "radam", "reduce_on_plateau",
     "reset_state", "rmsprop", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares",
@@ -325,7 +327,7 @@ __all__ = [
     "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd",
     "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "smooth_labels", "snapshot",
     "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "squared_error",
-    "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged",
+    "stacked", "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged",
     "stochastically_rounded", "stored", "summary", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip",
     "unitwise_norm", "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
     "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "with_extra_args_support",

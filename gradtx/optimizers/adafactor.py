@@ -1,6 +1,6 @@
 """The factored second moment of Adafactor (Shazeer & Stern 2018)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import jax
@@ -26,7 +26,9 @@ from gradtx.transforms.momentum import ema
 from gradtx.transforms.param_block import scale_by_param_block_rms
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
+from gradtx.tree.along import size_along, sum_along
 from gradtx.tree.masks import Mask
+from gradtx.tree.scopes import whole_shape
 
 
 class FactoredState(NamedTuple):
@@ -93,7 +95,7 @@ def scale_by_factored_rms(
         square = bounded_square(g) + epsilon
         g = squarable(g)
         least = jnp.finfo(g.dtype).eps if floor == "machine epsilon" else floor
-        largest = axes(g.shape)
+        largest = axes(whole_shape(g))
         if largest is None:
             v = (1 - weight) * v + weight * square
             return g / (safe_sqrt(v) if least is None else jnp.maximum(safe_sqrt(v), least)), v_row, v_col, v
@@ -101,8 +103,9 @@ def scale_by_factored_rms(
         v_row = (1 - weight) * v_row + weight * _mean(square, columns)
         v_col = (1 - weight) * v_col + weight * _mean(square, rows)
         rows_in_v_row = rows - (columns < rows)
+        of_v_row = [axis for axis in range(g.ndim) if axis != columns]
         # A quotient of roots: squares of 1e-30, which the derivative of a quotient of means has, would underflow.
-        row_mean = jnp.expand_dims(_mean(v_row, rows_in_v_row), rows_in_v_row)
+        row_mean = jnp.expand_dims(_mean(v_row, rows_in_v_row, of_v_row), rows_in_v_row)
         row_mean = row_mean if least is None else jnp.maximum(row_mean, least)
         row_root = jnp.expand_dims(safe_sqrt(v_row) / safe_sqrt(row_mean), columns)
         col_root = jnp.expand_dims(safe_sqrt(v_col), rows)
@@ -111,7 +114,7 @@ def scale_by_factored_rms(
 
     def init(params: Params) -> FactoredState:
         zeros = tree.moment_like(params, real=True)
-        triples = tree.map_leaves(lambda zero: _start(zero, axes(zero.shape)), zeros)
+        triples = tree.map_leaves(lambda zero: _start(zero, axes(whole_shape(zero))), zeros)
         parts = (tree.map_leaves(lambda zero, triple, k=k: triple[k], zeros, triples) for k in range(3))
         return FactoredState(jnp.zeros((), jnp.int32), *parts)
 
@@ -136,11 +139,11 @@ def _factored_axes(shape: tuple[int, ...], min_size: int, last: bool) -> tuple[i
     return (rows, columns) if min(shape[rows], shape[columns]) >= min_size else None
 
 
-def _mean(square: jax.Array, axis: int) -> jax.Array:
-    """The mean along an axis, whose sum might overflow."""
-    n = max(1, square.shape[axis])
+def _mean(square: jax.Array, axis: int, of: Sequence[int] | None = None) -> jax.Array:
+    """The mean along an axis, whose sum might overflow; `of` as for `sum_along`."""
+    n = max(1, size_along(square, axis, of=of))
     unit = 2.0 ** (n - 1).bit_length()
-    return jnp.sum(square * (1 / unit), axis=axis) * (unit / n)
+    return sum_along(square * (1 / unit), axis, of=of) * (unit / n)
 
 
 def _start(zero: jax.Array, largest: tuple[int, int] | None) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -148,7 +151,7 @@ def _start(zero: jax.Array, largest: tuple[int, int] | None) -> tuple[jax.Array,
     if largest is None:
         return unused, jnp.copy(unused), zero
     rows, columns = largest
-    return jnp.sum(zero, axis=columns), jnp.sum(zero, axis=rows), unused  # sums, so that shards of the axes left stay
+    return sum_along(zero, columns), sum_along(zero, rows), unused  # sums, so that shards of the axes left stay
 
 
 @factory(clipping_threshold=LIMIT)

@@ -22,6 +22,7 @@ from gradtx.require import NONNEGATIVE, POSITIVE
 from gradtx.transforms.momentum import trace
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.tree.randomness import as_key, one_key, split_key
+from gradtx.tree.scopes import Place, batch_axes, devices_along, own_key, places_of
 
 
 class DifferentiallyPrivateAggregateState(NamedTuple):
@@ -132,8 +133,11 @@ def differentially_private_aggregate(
         if not examples:
             raise unnamed(ValueError, "a batch needs one example at least, got none.")
         total, _ = _clipped_sums(updates, l2_norm_clip)
+        if devices := batch_axes(updates):
+            total, examples = jax.lax.psum(total, devices), examples * devices_along(devices)
         leaves, structure = jax.tree.flatten(total)
         next_key, keys = split_key(state.rng_key, start, len(leaves) + 1)
+        keys = map(own_key, keys, places_of(total) or [Place()] * len(leaves))
         noise = structure.unflatten(jax.random.normal(k, g.shape, g.dtype) for k, g in zip(keys, leaves, strict=True))
         private = rule(total, noise, examples=float(examples))
         return tree.cast_like(private, updates), DifferentiallyPrivateAggregateState(next_key)

@@ -33,6 +33,7 @@ from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import all_gathered, reshard_like
 from gradtx.tree.masks import Mask, is_function
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, for_each_leaf, from_matrices, is_numbers, numbers_of, sizes
+from gradtx.tree.scopes import as_whole, nothing_placed
 from gradtx.wrappers.partition import partition
 
 Row: TypeAlias = tuple[float, float, float]
@@ -137,7 +138,9 @@ def scale_by_muon(
         means, mu = mean(wide, state.mu, **weights)
         coefficients = state.ns_coeffs if state.ns_coeffs.ndim == 2 else jnp.tile(state.ns_coeffs, (ns_steps, 1))
         numbers = numbers_of(weight_dimension_numbers, means, MuonDimensionNumbers())
-        matrices = rule(as_matrices(means, numbers), coefficients=coefficients)
+        whole = as_matrices(means, numbers)
+        with nothing_placed():
+            matrices = rule(whole, coefficients=coefficients)
         return tree.cast_like(from_matrices(matrices, means, numbers), updates), MuonState(count, mu, state.ns_coeffs)
 
     return GradientTransformation(init, update)
@@ -173,8 +176,8 @@ def scale_by_matrix_shape(
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         leaves, structure = jax.tree.flatten(updates)
         numbers = numbers_of(weight_dimension_numbers, updates, MuonDimensionNumbers())
-        moved = (scaled(g, factor=factor(g.shape, number)) for g, number in zip(leaves, numbers, strict=True))
-        return structure.unflatten(moved), state
+        rows = zip(leaves, jax.tree.leaves(as_whole(updates)), numbers, strict=True)
+        return structure.unflatten(scaled(g, factor=factor(whole.shape, number)) for g, whole, number in rows), state
 
     return GradientTransformation(init_empty_state, update)
 

@@ -17,9 +17,10 @@ from gradtx.core import (
     factory,
     tells,
 )
-from gradtx.numerics import abs_sq, clipped_to_finite, extremum, safe_sqrt, squarable
+from gradtx.numerics import abs_sq, clipped_to_finite, safe_sqrt, squarable
 from gradtx.require import DECAY, Range
 from gradtx.transforms.scale import scale_by_learning_rate
+from gradtx.tree.along import max_along, sum_along
 
 _UP_TO_ONE = Range(low=0, high=1)
 
@@ -77,7 +78,7 @@ def _covers(zero: jax.Array) -> tuple[jax.Array, ...]:
     """A vector for each axis; a scalar is covered by itself. Sums, so that shards of the axis stay."""
     if zero.ndim < 2:
         return (jnp.copy(zero.real),)
-    return tuple(jnp.sum(zero.real, axis=others) for others in _other_axes(zero.ndim))
+    return tuple(sum_along(zero.real, others) for others in _other_axes(zero.ndim))
 
 
 def _other_axes(ndim: int) -> list[tuple[int, ...]]:
@@ -101,7 +102,10 @@ def _greatest(square: jax.Array) -> tuple[jax.Array, ...]:
     if square.ndim == 0:
         return (square,)
     initial = 0 if math.prod(square.shape) == 0 else None
-    return tuple(extremum(jnp.max, square, axis=others, initial=initial) for others in _other_axes(square.ndim))
+    # The sign of NaN is NaN, and so is the sum: compiled for CPUs a maximum may lose it.
+    is_nan = jnp.isnan(sum_along(jnp.sign(square)))
+    greatest = (max_along(square, others, initial=initial) for others in _other_axes(square.ndim))
+    return tuple(jnp.where(is_nan, jnp.nan, each) for each in greatest)
 
 
 @factory(momentum=DECAY)

@@ -10,6 +10,8 @@ from gradtx.core import EmptyState, GradientTransformation, Params, Updates, fac
 from gradtx.numerics import abs_sq, safe_sqrt
 from gradtx.require import LIMIT
 from gradtx.transforms.scale import scaled
+from gradtx.tree.along import max_along, size_along, sum_along
+from gradtx.tree.scopes import whole_shape
 
 ClipState = EmptyState
 ClipByGlobalNormState = EmptyState
@@ -80,7 +82,7 @@ def clip_by_block_rms(threshold: float) -> GradientTransformation:
 
     @tree.lift
     def rule(g):
-        rms = tree.norm(g) / max(1, g.size) ** 0.5
+        rms = tree.norm(g) / max(1, size_along(g)) ** 0.5
         return g / jnp.where(jnp.isfinite(rms), jnp.maximum(1, rms / threshold), 1)
 
     @tells(factor=1.0)
@@ -151,11 +153,11 @@ def unitwise_norm(x: jax.Array, axis: int | tuple[int, ...] | None = None) -> ja
         and of more all but the last.
     """
     if axis is None:
-        vector = sum(size != 1 for size in x.shape) <= 1
+        vector = sum(size != 1 for size in whole_shape(x)) <= 1
         axis = tuple(range(x.ndim)) if vector else tuple(range(x.ndim - 1)) if x.ndim > 3 else 0
-    largest = jnp.max(jnp.abs(lax.stop_gradient(x)), axis=axis, keepdims=True, initial=0)
+    largest = max_along(jnp.abs(lax.stop_gradient(x)), axis, keepdims=True, initial=0)
     scale = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)  # so that no square overflows or vanishes
-    norm = scale * safe_sqrt(jnp.sum(abs_sq(x / scale), axis=axis, keepdims=True))
+    norm = scale * safe_sqrt(sum_along(abs_sq(x / scale), axis, keepdims=True))
     return jnp.broadcast_to(jnp.where(jnp.isfinite(largest), norm, largest), x.shape)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state, tells
 from gradtx.errors import unnamed
+from gradtx.tree.along import max_along, size_along, sum_along
 from gradtx.tree.holes import map_leaves
 
 NonNegativeParamsState = EmptyState
@@ -34,13 +35,14 @@ def _rounded_up(u, p):
 
 @tree.lift
 def _centralize(g):
-    return g - jnp.mean(g, axis=tuple(range(1, g.ndim)), keepdims=True) if g.ndim > 1 and g.size else g
+    others = range(1, g.ndim)
+    return g - sum_along(g, others, keepdims=True) / size_along(g, others) if g.ndim > 1 and g.size else g
 
 
 @tree.lift(like="g found", same_shapes=False)
 def _zero_nans(g, found):
     nans = jnp.isnan(g)
-    return jnp.where(nans, 0, g), jnp.any(nans)
+    return jnp.where(nans, 0, g), max_along(nans.astype(jnp.int32), initial=0) > 0
 
 
 @tree.lift

@@ -6,6 +6,7 @@ from gradtx import tree
 from gradtx.core import EmptyState, GradientTransformation, Params, Updates, factory, init_empty_state
 from gradtx.require import NONNEGATIVE
 from gradtx.tree import mismatch
+from gradtx.tree.along import size_along
 
 
 @factory(min_scale=NONNEGATIVE)
@@ -40,7 +41,7 @@ def scale_by_param_block_rms(min_scale: float = 1e-3) -> GradientTransformation:
 
     @tree.lift
     def rule(g, p):
-        rms = tree.norm(p) / max(1, p.size) ** 0.5
+        rms = tree.norm(p) / max(1, size_along(p)) ** 0.5
         return g * jnp.maximum(rms, min_scale)
 
     def update(updates: Updates, state: EmptyState, params: Params):

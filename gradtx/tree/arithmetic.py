@@ -5,6 +5,7 @@ Some names hide Python's own within this module: `builtins` has those.
 
 import builtins
 import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,10 +13,12 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from gradtx.numerics import extremum
 from gradtx.tree.dtypes import widened
-from gradtx.tree.holes import map_leaves
+from gradtx.tree.holes import is_hole, map_leaves
+from gradtx.tree.scopes import MeshAxes, combined, devices_along, largest_of_devices, smallest_of_devices, split_of
 
 _Tree = TypeVar("_Tree")
 
@@ -83,29 +86,37 @@ def sum(tree: Any, associative_reduction: bool = False) -> jax.Array:
       tree: a tree of arrays.
       associative_reduction: whether to add the sums of leaves in pairs instead of one after another.
     """
-    return _added([jnp.sum(widened(x)) for x in jax.tree.leaves(tree)], associative_reduction)
+    return _added([jnp.sum(widened(x)) for x in jax.tree.leaves(tree)], split_of(tree), associative_reduction)
 
 
 def vdot(tree_x: Any, tree_y: Any) -> jax.Array:
     """Return the inner product Σ conj(x)·y, in float32 or wider; 0 of empty trees."""
     # A sum of products, not jnp.vdot: matrix units multiply with few digits unless told otherwise.
-    products = map_leaves(_inner_product, tree_x, tree_y)
-    return _added(jax.tree.leaves(products))
+    products = _of_each(_inner_product, tree_x, tree_y)
+    return _added(jax.tree.leaves(products), split_of(products))
 
 
 def max(tree: Any) -> jax.Array:
     """Return the largest entry; −inf of an empty tree."""
-    return _extremum(jnp.max, jnp.maximum, -math.inf, tree)
+    return _extremum(jnp.max, jnp.maximum, largest_of_devices, -math.inf, tree)
 
 
 def min(tree: Any) -> jax.Array:
     """Return the smallest entry; inf of an empty tree."""
-    return _extremum(jnp.min, jnp.minimum, math.inf, tree)
+    return _extremum(jnp.min, jnp.minimum, smallest_of_devices, math.inf, tree)
+
+
+def mean(tree: Any) -> jax.Array:
+    """Return the mean of all entries, in float32 or wider; NaN of an empty tree."""
+    total = sum(tree)
+    return total / jnp.asarray(size(tree), total.dtype)
 
 
 def size(tree: Any) -> int:
     """Return the number of entries."""
-    return builtins.sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(tree))
+    leaves, split = jax.tree.leaves(tree), split_of(tree)
+    devices = itertools.repeat(1) if split is None else map(devices_along, split)
+    return builtins.sum(math.prod(np.shape(leaf)) * number for leaf, number in zip(leaves, devices, strict=False))
 
 
 def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> jax.Array:
@@ -119,8 +130,13 @@ def allclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bo
       equal_nan: whether NaN is close to NaN.
     """
     with jax.numpy_dtype_promotion("standard"):
-        close = map_leaves(lambda x, y: jnp.allclose(x, y, rtol, atol, equal_nan), a, b)
-    return functools.reduce(jnp.logical_and, jax.tree.leaves(close), jnp.array(True))
+        close = _of_each(lambda x, y: jnp.allclose(x, y, rtol, atol, equal_nan).astype(jnp.int32), a, b)
+    return functools.reduce(lax.min, combined(jax.tree.leaves(close), split_of(close), lax.pmin, lax.min), jnp.int32(1)) > 0
+
+
+def _of_each(f: Callable[..., jax.Array], tree: Any, *rest: Any) -> Any:
+    """A number for each leaf, with all its layers; None instead of a hole."""
+    return jax.tree.map(lambda x, *others: None if is_hole(x) else f(x, *others), tree, *rest, is_leaf=is_hole)
 
 
 @jax.jit
@@ -129,17 +145,24 @@ def _inner_product(x: Any, y: Any) -> jax.Array:
         return jnp.sum(widened(jnp.conj(x)) * widened(y))
 
 
-def _added(scalars: list[jax.Array], in_pairs: bool = False) -> jax.Array:
+def _added(scalars: list[jax.Array], split: list[MeshAxes] | None, in_pairs: bool = False) -> jax.Array:
     if not scalars:
         return jnp.zeros(())
     reduce = jax.tree.reduce_associative if in_pairs else jax.tree.reduce
     with jax.numpy_dtype_promotion("standard"):  # leaves of one tree may have several dtypes
-        return reduce(jnp.add, scalars)
+        return reduce(jnp.add, combined(scalars, split, lax.psum, jnp.add))
 
 
-def _extremum(of_array: Callable[[Any], Any], of_two: Callable[[Any, Any], Any], of_none: float, tree: Any) -> jax.Array:
-    extrema = [extremum(of_array, jnp.asarray(leaf)) for leaf in jax.tree.leaves(tree) if np.size(leaf)]
+def _extremum(
+    of_array: Callable[[Any], Any],
+    of_two: Callable[[Any, Any], Any],
+    of_devices: Callable[..., Any],
+    of_none: float,
+    tree: Any,
+) -> jax.Array:
+    filled = jax.tree.map(lambda leaf: leaf if np.size(leaf) else None, tree)
+    extrema = [extremum(of_array, jnp.asarray(leaf)) for leaf in jax.tree.leaves(filled)]
     if not extrema:
         return jnp.array(of_none)
     with jax.numpy_dtype_promotion("standard"):
-        return functools.reduce(of_two, extrema)
+        return functools.reduce(of_two, combined(extrema, split_of(filled), of_devices, of_two))

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from gradtx.tree.scopes import at_place, places_of
+
 
 class MaskedNode(NamedTuple):
     """A masked leaf: it stands in a tree of updates, params or state for a leaf that a mask leaves out."""
@@ -17,4 +19,10 @@ def is_hole(node: Any) -> bool:
 
 def map_leaves(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """Apply `f` to the leaves of trees of one structure; where the first has a hole, the hole stays."""
-    return jax.tree.map(lambda x, *others: x if is_hole(x) else f(x, *others), tree, *rest, is_leaf=is_hole)
+    places = places_of(tree, is_hole)
+    if places is None:
+        return jax.tree.map(lambda x, *others: x if is_hole(x) else f(x, *others), tree, *rest, is_leaf=is_hole)
+    place = iter(places)
+    return jax.tree.map(
+        lambda x, *others: x if is_hole(x) else at_place(next(place), f, x, *others), tree, *rest, is_leaf=is_hole
+    )

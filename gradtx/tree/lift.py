@@ -11,7 +11,7 @@ The only machinery of gradtx, and the place of its four policies:
 
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import jax
@@ -26,6 +26,7 @@ from gradtx.tree.coded import format_of, on_coded_rows
 from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
 from gradtx.tree.quantized import Format
+from gradtx.tree.scopes import Place, at_place, in_leaf, place_of_leaf, places_of
 
 _Compiled: TypeAlias = tuple[Callable[..., Any], Callable[..., list[Any]]]
 
@@ -91,7 +92,8 @@ def lift(
             structure, rows = aligned(trees)
             its_format = format_of(rows)
             on_rows_of = on_leaves if its_format is None else on_coded_leaves(its_format)
-            computed = iter(on_rows_of([row for row in rows if not is_hole(row[0])], **scalars))
+            places, leaves = places_of(trees[0], is_hole), [row for row in rows if not is_hole(row[0])]
+            computed = iter(on_rows_of(leaves, **scalars) if places is None else on_placed(on_rows_of, leaves, places, scalars))
             results = [None if is_hole(row[0]) else next(computed) for row in rows]
         except Exception as error:
             mismatch.explain(names, trees, alike, advice)  # raises if the trees are to blame
@@ -105,6 +107,14 @@ def lift(
         if not isinstance(sample, tuple):
             return structure.unflatten(_filled(results, rows, replaced[0], None))
         return tuple(structure.unflatten(_filled(results, rows, replaced[k], k)) for k in range(len(sample)))
+
+    def on_placed(
+        on_rows_of: Callable[..., list[Any]], leaves: list[tuple[Any, ...]], places: list[Place], scalars: dict[str, Any]
+    ) -> Iterator[Any]:
+        for leaf, place in zip(leaves, places, strict=True):
+            with in_leaf(place):
+                [result] = on_rows_of([leaf], **scalars)
+            yield result
 
     def none_results(scalars: dict[str, Any]) -> Any:
         if like is not None:
@@ -132,6 +142,10 @@ def _compile_once(rule: Keyed, alike: tuple[int, ...], replaced: tuple[int, ...]
 
 def _compile(rule: Callable[..., Any], alike: tuple[int, ...], replaced: tuple[int, ...]) -> _Compiled:
     def on_leaf(*leaf: Any, **scalars: jax.Array) -> Any:
+        place = place_of_leaf()
+        return at_place(place, functools.partial(on_array, **scalars), *leaf) if place.layers else on_array(*leaf, **scalars)
+
+    def on_array(*leaf: Any, **scalars: jax.Array) -> Any:
         mismatch.refuse(leaf, alike)
         wide = working_dtype(jax.tree.leaves(leaf))
         wide_leaf, wide_scalars = jax.tree.map(lambda x: _cast(x, wide), (leaf, scalars))

@@ -16,6 +16,7 @@ from jax.tree_util import keystr
 from gradtx.errors import unnamed
 from gradtx.tree.holes import MaskedNode
 from gradtx.tree.paths import without_boxes
+from gradtx.tree.scopes import as_whole
 
 Mask: TypeAlias = Any | Callable[[Any], Any]
 """A tree of bools, which may stop above the leaves it speaks for, or a function that makes one of a tree like params."""
@@ -98,7 +99,7 @@ def evaluate_mask(mask: Mask, tree: Any, word: str = "mask") -> Any:
       TypeError: a leaf of the mask is not a bool.
       ValueError: the mask does not match `tree`.
     """
-    where = mask(tree) if is_function(mask) else mask
+    where = mask(as_whole(tree)) if is_function(mask) else mask
     check_mask(where, word)
     where = jax.tree.map(bool, where)
     if _fits(where, tree):

@@ -10,6 +10,7 @@ from jax.tree_util import keystr
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
 from gradtx.tree.masks import is_function
+from gradtx.tree.scopes import Place, as_whole, gathered, own_part, places_of, whole_shape
 
 
 class DimensionNumbers(NamedTuple):
@@ -36,7 +37,7 @@ def numbers_of(numbers: Any, tree: Any, default: DimensionNumbers) -> list[Dimen
       ValueError: `numbers` has another structure than `tree`.
     """
     if is_function(numbers):
-        numbers = numbers(tree)
+        numbers = numbers(as_whole(tree))
     if numbers is None or isinstance(numbers, DimensionNumbers):
         return [numbers or default] * len(jax.tree.leaves(tree))
     leaves, structure = jax.tree.flatten(tree, is_leaf=is_hole)
@@ -71,26 +72,44 @@ def check_numbers(numbers: Any, word: str) -> None:
 def as_matrices(tree: Any, numbers: list[DimensionNumbers | None]) -> Any:
     """Return the tree with each leaf in the shape (..., rows, columns) that its dimension numbers mean.
 
+    These are whole, inside of `shard_map`, too, and what is done with them is to be done there `with nothing_placed()`.
+
     Raises:
       ValueError: a leaf has no such axes; the message has its path.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(tree)
+    rows = zip(paths, numbers, _places(tree), strict=True)
     return structure.unflatten(
-        _to_matrix(keystr(path), leaf, number) for (path, leaf), number in zip(paths, numbers, strict=True)
+        _to_matrix(keystr(path), gathered(leaf, place), _of_stack(number, place)) for (path, leaf), number, place in rows
     )
 
 
 def from_matrices(matrices: Any, like: Any, numbers: list[DimensionNumbers | None]) -> Any:
     """Return matrices in the shapes of `like`: the inverse of `as_matrices`."""
     leaves, structure = jax.tree.flatten(like)
-    parts = zip(jax.tree.leaves(matrices), leaves, numbers, strict=True)
-    return structure.unflatten(_from_matrix(matrix, leaf.shape, number) for matrix, leaf, number in parts)
+    parts = zip(jax.tree.leaves(matrices), leaves, numbers, _places(like), strict=True)
+    return structure.unflatten(
+        own_part(_from_matrix(matrix, whole_shape(leaf, place), _of_stack(number, place)), place)
+        for matrix, leaf, number, place in parts
+    )
 
 
 def sizes(shape: tuple[int, ...], number: DimensionNumbers) -> tuple[int, int]:
     """Return the numbers of rows and of columns."""
     _, rows, columns = _axes(len(shape), number)
     return math.prod(shape[axis] for axis in rows), math.prod(shape[axis] for axis in columns)
+
+
+def _places(tree: Any) -> list[Place]:
+    return places_of(tree) or [Place()] * len(jax.tree.leaves(tree))
+
+
+def _of_stack(number: DimensionNumbers | None, place: Place) -> DimensionNumbers | None:
+    """The dimension numbers of an array whose first axis counts layers, if it does."""
+    if number is None or not place.layers:
+        return number
+    rows, columns = (tuple(axis + (axis >= 0) for axis in part) for part in _as_tuples(number))
+    return DimensionNumbers(rows, columns)
 
 
 def _to_matrix(where: str, x: jax.Array, number: DimensionNumbers | None) -> jax.Array:

@@ -1,10 +1,11 @@
 """Norms of a whole tree, which neither overflow nor vanish."""
 
 import functools
+import itertools
 import math
 import numbers
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,17 @@ from gradtx.numerics import extremum
 from gradtx.tree.batches import on_rows
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.layout import varying_axes
+from gradtx.tree.scopes import combined, largest_of_devices, split_of
 
 AxisName: TypeAlias = str | tuple[str, ...]
 _Axes: TypeAlias = tuple[str, ...]
+
+
+class _Devices(NamedTuple):
+    """Along which axes of a mesh other devices have parts of the leaves."""
+
+    axes: _Axes  # all axes that the user has named
+    split: tuple[_Axes, ...]  # or for each leaf those along which it is split
 
 
 def norm(
@@ -46,7 +55,8 @@ def norm(
     if ord not in (None, "inf") and not (isinstance(ord, numbers.Real) and float(ord) > 0):
         raise ValueError(f"norm: ord must be None, above 0, or inf, got {ord!r}.")
     axes = (axis_name,) if isinstance(axis_name, str) else tuple(axis_name or ())
-    return _norm(jax.tree.leaves(tree) or [0.0], ord, squared, axes)
+    split = () if axes else tuple(split_of(tree) or ())
+    return _norm(jax.tree.leaves(tree) or [0.0], ord, squared, _Devices(axes, split))
 
 
 def global_norm(updates: Any) -> jax.Array:
@@ -55,17 +65,19 @@ def global_norm(updates: Any) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _norm(leaves: Sequence[Any], ord: Any, squared: bool, axes: _Axes) -> jax.Array:
+def _norm(leaves: Sequence[Any], ord: Any, squared: bool, devices: _Devices) -> jax.Array:
     leaves = [_floating(leaf) for leaf in leaves]
     if ord in (None, 2):
         # Squares of both parts, without the root that a modulus takes.
-        leaves = [part for x in leaves for part in _real_and_imaginary(x)]
-        return _total(_sums_of_squares, leaves, axes) if squared else _euclidean(leaves, axes)
+        parts = [tuple(_real_and_imaginary(x)) for x in leaves]
+        devices = devices._replace(split=tuple(names for names, each in zip(devices.split, parts, strict=False) for _ in each))
+        leaves = [part for each in parts for part in each]
+        return _total(_sums_of_squares, leaves, devices) if squared else _euclidean(leaves, devices)
     leaves = [jnp.abs(x) for x in leaves]
     if ord == 1:
-        result = _total(_sums, leaves, axes)
+        result = _total(_sums, leaves, devices)
     else:
-        result = _largest(leaves, axes) if ord in (math.inf, "inf") else _of_order(ord, leaves, axes)
+        result = _largest(leaves, devices) if ord in (math.inf, "inf") else _of_order(ord, leaves, devices)
     return jnp.square(result) if squared else result
 
 
@@ -73,32 +85,33 @@ def _norm(leaves: Sequence[Any], ord: Any, squared: bool, axes: _Axes) -> jax.Ar
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _euclidean(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
-    return _total(_sums_of_squares, leaves, axes, root=True)
+def _euclidean(leaves: Sequence[jax.Array], devices: _Devices) -> jax.Array:
+    return _total(_sums_of_squares, leaves, devices, root=True)
 
 
 @_euclidean.defjvp
-def _euclidean_jvp(axes: _Axes, primals: tuple[Any], tangents: tuple[Any]) -> tuple[jax.Array, jax.Array]:
+def _euclidean_jvp(devices: _Devices, primals: tuple[Any], tangents: tuple[Any]) -> tuple[jax.Array, jax.Array]:
     """d‖x‖ = Σ x dx / ‖x‖, and 0 at 0."""
     leaves, changes = primals[0], tangents[0]
-    result = _euclidean(leaves, axes)
+    result = _euclidean(leaves, devices)
     with jax.enable_x64(True):
-        slopes = _sum_over(_sums_of_products(list(zip(leaves, changes, strict=True))), leaves, axes)
+        slopes = _sum_over(_sums_of_products(list(zip(leaves, changes, strict=True))), leaves, devices)
         slope = slopes / jnp.where(result == 0, 1, result).astype(slopes.dtype)
         return result, slope.astype(result.dtype)
 
 
-def _largest(leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
+def _largest(leaves: Sequence[jax.Array], devices: _Devices) -> jax.Array:
     dtype = working_dtype(leaves)
     largest = functools.reduce(lax.max, [_max(x).astype(dtype) for x in leaves])
-    return lax.pmax(largest, axes) if axes else largest
+    axes = devices.axes or tuple(dict.fromkeys(itertools.chain(*devices.split)))
+    return largest_of_devices(largest, axes) if axes else largest
 
 
-def _of_order(p: float, leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
+def _of_order(p: float, leaves: Sequence[jax.Array], devices: _Devices) -> jax.Array:
     """(Σ|x|ᵖ)^(1/p), with powers of what no power makes overflow: an entry over the largest one."""
-    largest = lax.stop_gradient(_largest(leaves, axes))
+    largest = lax.stop_gradient(_largest(leaves, devices))
     unit = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1)
-    total = _total(lambda rows: [_sum_of_powers(p, unit, *row) for row in rows], leaves, axes)
+    total = _total(lambda rows: [_sum_of_powers(p, unit, *row) for row in rows], leaves, devices)
     zero = total == 0  # where the root has no finite derivative, also in the branch not taken
     result = unit * jnp.where(zero, 0, jnp.where(zero, 1, total) ** (1 / p))
     return jnp.where(jnp.isfinite(largest), jnp.minimum(result, jnp.finfo(result.dtype).max), result)
@@ -107,7 +120,7 @@ def _of_order(p: float, leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
 def _total(
     measures: Callable[[list[tuple[jax.Array]]], list[jax.Array]],
     leaves: Sequence[jax.Array],
-    axes: _Axes,
+    devices: _Devices,
     *,
     root: bool = False,
 ) -> jax.Array:
@@ -118,7 +131,7 @@ def _total(
     """
     dtype = working_dtype(leaves)
     with jax.enable_x64(True):
-        total = _sum_over(measures([(x,) for x in leaves]), leaves, axes)
+        total = _sum_over(measures([(x,) for x in leaves]), leaves, devices)
         total = jnp.sqrt(total) if root else total
         largest = float(jnp.finfo(dtype).max)
         # Not jnp.minimum: the derivative of that, taken outside of this context, asks for a float64 (JAX 0.11 and 0.12).
@@ -168,12 +181,13 @@ def _real_and_imaginary(x: jax.Array) -> Iterator[jax.Array]:
 # --- sums over leaves and devices ----------------------------------------------------------------------------------------
 
 
-def _sum_over(terms: Sequence[jax.Array], leaves: Sequence[jax.Array], axes: _Axes) -> jax.Array:
-    """Add up the terms that come of `leaves`, and those of all devices along `axes`."""
-    if axes:
-        terms = [term / _copies(x, axes) for term, x in zip(terms, leaves, strict=True)]
-    total = functools.reduce(lax.add, terms)  # jnp's + takes four times as long to trace
-    return lax.psum(total, axes) if axes else total
+def _sum_over(terms: Sequence[jax.Array], leaves: Sequence[jax.Array], devices: _Devices) -> jax.Array:
+    """Add up the terms that come of `leaves`, and those of the other devices."""
+    if devices.axes:
+        terms = [term / _copies(x, devices.axes) for term, x in zip(terms, leaves, strict=True)]
+    # lax, as jnp's + takes four times as long to trace
+    total = functools.reduce(lax.add, combined(terms, devices.split, lax.psum, lax.add))
+    return lax.psum(total, devices.axes) if devices.axes else total
 
 
 def _size(axes: _Axes) -> int:

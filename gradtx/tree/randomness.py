@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.tree.layout import placed_like
+from gradtx.tree.scopes import own_key, places_of
 
 
 def split_key_like(rng_key: jax.Array, target_tree: Any) -> Any:
-    """Return a tree like `target_tree` with a key for each leaf."""
-    structure = jax.tree.structure(target_tree)
-    return structure.unflatten(list(jax.random.split(rng_key, structure.num_leaves)))
+    """Return a tree like `target_tree` with a key for each leaf; within `per_shard`, one for each part of a leaf."""
+    structure, places = jax.tree.structure(target_tree), places_of(target_tree)
+    keys = list(jax.random.split(rng_key, structure.num_leaves))
+    return structure.unflatten(keys if places is None else map(own_key, keys, places))
 
 
 def random_like(

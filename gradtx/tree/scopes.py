@@ -17,6 +17,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 
 from gradtx.errors import unnamed
+from gradtx.tree.layout import varying_axes
 
 MeshAxes: TypeAlias = tuple[str, ...]
 _Path: TypeAlias = tuple[Any, ...]
@@ -27,11 +28,13 @@ class Place(NamedTuple):
 
     - `split`: for each axis of the array the axes of the mesh along which `shard_map` has split it; None if nobody knows;
     - `layers`: whether its first axis counts layers, which rules see one by one;
+    - `batch`: the axes of the mesh along which `shard_map` has split the examples; None if nobody has said it;
     - `sharding`: how the whole leaf is split among devices, if somebody has said so.
     """
 
     split: tuple[MeshAxes, ...] | None = ()
     layers: bool = False
+    batch: MeshAxes | None = ()
     sharding: NamedSharding | None = None
 
     @property
@@ -121,10 +124,53 @@ def places_of(tree: Any, is_hole: Callable[[Any], bool] | None = None) -> list[P
     return [known.places.get(path, known.otherwise) for path, leaf in rows if not (is_hole and is_hole(leaf))]
 
 
+class _Whole(jax.ShapeDtypeStruct):
+    """The shape of one layer of a whole leaf."""
+
+
+def as_whole(tree: Any) -> Any:
+    """Return what a function of the user's that chooses leaves is to see: one layer of each whole leaf, as a shape."""
+    known = _tree.value
+    if known is None or not known.matters:
+        return tree
+
+    def seen(path: _Path, leaf: Any) -> Any:
+        place = known.places.get(path, _WHOLE)
+        if place == _WHOLE or not hasattr(leaf, "dtype") or isinstance(leaf, _Whole):
+            return leaf
+        shape = whole_shape(leaf, place)
+        return _Whole(shape[1:] if place.layers else shape, leaf.dtype)
+
+    return jax.tree_util.tree_map_with_path(seen, tree)
+
+
+def split_of(tree: Any) -> list[MeshAxes] | None:
+    """Return for each leaf of a tree without holes the axes of the mesh along which it is split; None if no leaf is."""
+    places = places_of(tree)
+    return None if places is None else [place.mesh_axes() for place in places]
+
+
 def shardings_of(tree: Any) -> list[NamedSharding | None]:
     """Return how each leaf of a tree is split among devices, as far as somebody has said so."""
     known = _tree.value.places if _tree.value else {}
     return [known.get(path, _WHOLE).sharding for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def batch_axes(gradients: Any) -> MeshAxes:
+    """Return the axes of the mesh along which `shard_map` has split examples, whose gradients these are.
+
+    Raises:
+      ValueError: nobody has said it, and types do not tell it.
+    """
+    if (known := _tree.value) is None:
+        return ()
+    places = list(known.places.values())
+    if not places or places[0].batch is not None:
+        return places[0].batch if places else ()
+    along = {name for g in jax.tree.leaves(gradients) for name in varying_axes(g)}
+    if not along:
+        raise unnamed(ValueError, "say along which axes examples are split: per_shard(..., batch=...), () for none.")
+    return tuple(sorted(along - {name for place in places for name in place.mesh_axes()}))
 
 
 def place_of_leaf() -> Place:
@@ -132,9 +178,9 @@ def place_of_leaf() -> Place:
     return _leaf.value or _WHOLE
 
 
-def whole_shape(x: Any) -> tuple[int, ...]:
-    """Return the shape of the whole leaf, of which a rule sees the array `x`."""
-    place, shape = place_of_leaf(), jnp.shape(x)
+def whole_shape(x: Any, place: Place | None = None) -> tuple[int, ...]:
+    """Return the shape of the whole leaf, of which a rule sees the array `x`; outside of a rule at a place."""
+    place, shape = place or place_of_leaf(), jnp.shape(x)
     if place.split == ():
         return shape
     return tuple(size * devices_along(place.mesh_axes([axis])) for axis, size in enumerate(shape))
@@ -173,7 +219,7 @@ def at_place(place: Place, function: Callable[..., Any], *arguments: Any) -> Any
 
 def combined(
     terms: Sequence[jax.Array],
-    places: Sequence[Place] | None,
+    split: Sequence[MeshAxes] | None,
     of_devices: Callable[[jax.Array, MeshAxes], jax.Array],
     of_two: Callable[[Any, Any], jax.Array],
 ) -> list[jax.Array]:
@@ -181,19 +227,56 @@ def combined(
 
     Args:
       terms: one for each leaf.
-      places: of the leaves.
+      split: for each leaf the axes of the mesh along which it is split; see `split_of`.
       of_devices: combines one term of each of several devices, as `lax.psum` does.
       of_two: combines two terms: those of leaves that are split alike go together.
     """
-    if places is None:
+    if not split:
         return list(terms)
     groups: dict[MeshAxes, list[jax.Array]] = {}
-    for term, place in zip(terms, places, strict=True):
-        groups.setdefault(place.mesh_axes(), []).append(term)
-    return [
-        of_devices(functools.reduce(of_two, group), names) if names else functools.reduce(of_two, group)
-        for names, group in groups.items()
-    ]
+    for term, names in zip(terms, split, strict=True):
+        groups.setdefault(names, []).append(term)
+    together = {names: functools.reduce(of_two, group) for names, group in groups.items()}
+    return [of_devices(term, names) if names else term for names, term in together.items()]
+
+
+def largest_of_devices(x: jax.Array, names: MeshAxes) -> jax.Array:
+    """Return `lax.pmax(x, names)`, and NaN where a device has it, which that may lose."""
+    return _with_nan_of_devices(x, names, lax.pmax(x, names))
+
+
+def smallest_of_devices(x: jax.Array, names: MeshAxes) -> jax.Array:
+    """Return `lax.pmin(x, names)`, and NaN where a device has it, which that may lose."""
+    return _with_nan_of_devices(x, names, lax.pmin(x, names))
+
+
+def _with_nan_of_devices(x: jax.Array, names: MeshAxes, picked: jax.Array) -> jax.Array:
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return picked
+    return jnp.where(lax.pmax(jnp.isnan(x).astype(jnp.int32), names) > 0, jnp.nan, picked)
+
+
+def gathered(x: jax.Array, place: Place) -> jax.Array:
+    """Return the whole leaf of which `x` is a part."""
+    for axis in range(x.ndim):
+        if names := place.mesh_axes([axis]):
+            x = lax.all_gather(x, names, axis=axis, tiled=True)
+    return x
+
+
+def own_part(whole: jax.Array, place: Place) -> jax.Array:
+    """Return the part of a whole leaf that this device has: the inverse of `gathered`."""
+    for axis in range(whole.ndim):
+        if names := place.mesh_axes([axis]):
+            size = whole.shape[axis] // devices_along(names)
+            whole = lax.dynamic_slice_in_dim(whole, lax.axis_index(names) * size, size, axis)
+    return whole
+
+
+def same_on_all(x: jax.Array, place: Place) -> jax.Array:
+    """Return what is the same on all devices that have parts of a leaf, made of the whole one, so that JAX knows it."""
+    names = place.mesh_axes()
+    return lax.psum(jnp.where(lax.axis_index(names) == 0, x, 0), names) if names else x
 
 
 def own_key(key: jax.Array, place: Place) -> jax.Array:

@@ -25,6 +25,7 @@ from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import all_gathered, reshard_like
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, from_matrices, numbers_of
+from gradtx.tree.scopes import Place, as_whole, nothing_placed, placed, places_of, same_on_all
 
 
 class GaLoreDimensionNumbers(DimensionNumbers):
@@ -91,19 +92,22 @@ def low_rank(
     def numbers_in(like: Any) -> list[DimensionNumbers | None]:
         numbers = weight_dimension_numbers
         if numbers is None:
-            return [GaLoreDimensionNumbers() if x.ndim == 2 else None for x in jax.tree.leaves(like)]
+            return [GaLoreDimensionNumbers() if x.ndim == 2 else None for x in jax.tree.leaves(as_whole(like))]
         if isinstance(numbers, DimensionNumbers):
-            return [numbers if x.ndim >= 2 else None for x in jax.tree.leaves(like)]
+            return [numbers if x.ndim >= 2 else None for x in jax.tree.leaves(as_whole(like))]
         return numbers_of(numbers, like, GaLoreDimensionNumbers())
 
     def init(params: Params) -> GaLoreState:
         zeros = tree.moment_like(params)
-        _, matrices = _matrices(zeros, numbers_in(zeros))
-        low = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[0], matrices), zeros)
-        # Optax has arrays of shape (0, 0) there, which Orbax refuses to save.
-        unused = tree.map_leaves(lambda zero: tree.full_of_shape(all_gathered(zero), (1, 1)), zeros)
-        projector = _filled(tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices), unused)
-        return GaLoreState(jnp.zeros((), jnp.int32), inner.init(low), projector)
+        own, matrices = _matrices(zeros, numbers_in(zeros))
+        with nothing_placed():
+            low = tree.map_leaves(lambda zero: _zeros(zero, rank)[0], matrices)
+            projector = tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices)
+            # Optax has arrays of shape (0, 0) there, which Orbax refuses to save.
+            unused = tree.map_leaves(lambda zero: tree.full_of_shape(all_gathered(zero), (1, 1)), zeros)
+        with placed(own, _unsplit):
+            inner_state = inner.init(_filled(low, zeros))
+        return GaLoreState(jnp.zeros((), jnp.int32), inner_state, _filled(projector, unused))
 
     @forwards_to(inner, states=lambda state: (state.base_optimizer_state,))
     @compiled
@@ -113,10 +117,14 @@ def low_rank(
         numbers = numbers_in(wide)
         own, matrices = _matrices(wide, numbers)
         due = state.count % update_proj_gap == 0
-        projector = jax.lax.cond(due, lambda: directions(matrices, state.projector), lambda: state.projector)
-        low = project(matrices, projector)
-        steps, inner_state = inner.update(_filled(low, wide), state.base_optimizer_state, None, **extra_args)
-        back = lift_back(matrices, _only(steps, numbers), projector)
+        same_on_all = _same_on_all(own)
+        with nothing_placed():
+            projector = jax.lax.cond(due, lambda: same_on_all(directions(matrices, state.projector)), lambda: state.projector)
+            low = same_on_all(project(matrices, projector))
+        with placed(own, _unsplit):
+            steps, inner_state = inner.update(_filled(low, wide), state.base_optimizer_state, None, **extra_args)
+        with nothing_placed():
+            back = lift_back(matrices, _only(steps, numbers), projector)
         arrays = from_matrices(back, own, [number for number in numbers if number is not None])
         new_updates = tree.cast_like(_filled(arrays, steps), updates)
         return new_updates, GaLoreState(safe_increment(state.count), inner_state, projector)
@@ -137,7 +145,28 @@ def _only(arrays: Any, numbers: Sequence[DimensionNumbers | None]) -> Any:
 
 def _filled(part: Any, whole: Any) -> Any:
     """`part`, with the leaves of `whole` where it has none."""
-    return jax.tree.map(lambda x, other: other if x is None else x, part, whole, is_leaf=lambda x: x is None)
+    return jax.tree.map(lambda x, other: other if x is None else x, part, whole, is_leaf=_is_none)
+
+
+def _same_on_all(own: Any) -> Callable[[Any], Any]:
+    """A function of what is made of the whole matrices of split leaves, and so the same on all devices that have a part."""
+    places = places_of(own)
+    if places is None:
+        return lambda made: made
+
+    def known_to_be_the_same(made: Any) -> Any:
+        place = iter(places)
+        return jax.tree.map(lambda like, x: x if like is None else same_on_all(x, next(place)), own, made, is_leaf=_is_none)
+
+    return known_to_be_the_same
+
+
+def _is_none(node: Any) -> bool:
+    return node is None
+
+
+def _unsplit(place: Place, _: Any) -> Place:
+    return place._replace(split=())
 
 
 def _is_tall(shape: Sequence[int]) -> bool:

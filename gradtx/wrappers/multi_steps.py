@@ -60,8 +60,8 @@ def skip_not_finite(updates: Updates, gradient_step: Any, params: Params | None)
       Whether to leave it out, and a dict of `should_skip` and `num_not_finite`.
     """
     del gradient_step, params
-    bad = [jnp.sum(~jnp.isfinite(g), dtype=jnp.int32) for g in jax.tree.leaves(updates)]
-    num_not_finite = sum(bad, start=jnp.zeros((), jnp.int32))
+    bad = jax.tree.map(lambda g: jnp.sum(~jnp.isfinite(g), dtype=jnp.int32), updates)
+    num_not_finite = tree.sum(bad).astype(jnp.int32)
     should_skip = num_not_finite > 0
     return should_skip, {"should_skip": should_skip, "num_not_finite": num_not_finite}
 
@@ -82,8 +82,8 @@ def skip_large_updates(
     """
     del gradient_step, params
     # Not `abs_sq`, which stays finite: what is reported of an infinite gradient is inf.
-    squares = [jnp.sum(jnp.square(jnp.abs(g.astype(at_least_float32(g.dtype))))) for g in jax.tree.leaves(updates)]
-    norm_squared = sum((square.astype(float) for square in squares), start=jnp.zeros((), float))
+    squares = jax.tree.map(lambda g: jnp.sum(jnp.square(jnp.abs(g.astype(at_least_float32(g.dtype))))).astype(float), updates)
+    norm_squared = tree.sum(squares)
     should_skip = ~(norm_squared < max_squared_norm)  # written so that NaN is skipped
     return should_skip, {"should_skip": should_skip, "norm_squared": norm_squared}
 

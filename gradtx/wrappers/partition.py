@@ -24,6 +24,7 @@ from gradtx.tree.holes import MaskedNode
 from gradtx.tree.masks import MaskedState, evaluate_mask, is_function, mask_out_like
 from gradtx.tree.mismatch import MADE_FOR_OTHERS
 from gradtx.tree.paths import without_boxes
+from gradtx.tree.scopes import as_whole
 
 Labels: TypeAlias = Any | Callable[[Any], Any]
 """A tree of labels, which may stop above the leaves it speaks for, or a function that makes one of a tree like params."""
@@ -100,7 +101,7 @@ def partitioned(
         _check_labels(param_labels, is_label, inners)
 
     def places(tree: Any) -> _Places:
-        labels = param_labels(tree) if is_function(param_labels) else param_labels
+        labels = param_labels(as_whole(tree)) if is_function(param_labels) else param_labels
         _check_labels(labels, is_label, inners)
         everything = jax.tree.map(lambda label: True, labels, is_leaf=is_label)
         fitting = evaluate_mask(everything, tree, "param_labels")  # raises unless they match

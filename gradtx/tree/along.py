@@ -1,0 +1,50 @@
+"""Reductions of one array along some of its axes, over all devices that have a part of its leaf; see `scopes`."""
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from gradtx.tree.scopes import MeshAxes, devices_along, largest_of_devices, place_of_leaf
+
+Axes: TypeAlias = int | Sequence[int] | None
+
+
+def sum_along(x: jax.Array, axis: Axes = None, keepdims: bool = False, *, of: Sequence[int] | None = None) -> jax.Array:
+    """Return the sums along some axes of an array.
+
+    Args:
+      x: what a rule sees of a leaf, or made of it.
+      axis: along which; None for all.
+      keepdims: whether these axes stay, of length 1.
+      of: of an array that has not all axes of the leaf, which ones it has.
+    """
+    chosen, names = _chosen(x, axis, of)
+    total = jnp.sum(x, axis=chosen, keepdims=keepdims)
+    return lax.psum(total, names) if names else total
+
+
+def max_along(
+    x: jax.Array, axis: Axes = None, keepdims: bool = False, *, initial: float | None = None, of: Sequence[int] | None = None
+) -> jax.Array:
+    """Return the maxima along some axes of an array; see `sum_along`."""
+    chosen, names = _chosen(x, axis, of)
+    largest = jnp.max(x, axis=chosen, keepdims=keepdims, initial=initial)
+    return largest_of_devices(largest, names) if names else largest
+
+
+def size_along(x: jax.Array, axis: Axes = None, *, of: Sequence[int] | None = None) -> int:
+    """Return how many entries there are along some axes of an array; see `sum_along`."""
+    chosen, names = _chosen(x, axis, of)
+    return math.prod(x.shape[axis] for axis in chosen) * devices_along(names)
+
+
+def _chosen(x: jax.Array, axis: Axes, of: Sequence[int] | None) -> tuple[tuple[int, ...], MeshAxes]:
+    """The axes of an array that are meant, and those of the mesh along which they are split."""
+    axes = range(x.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+    chosen = tuple(each % x.ndim for each in axes)
+    place = place_of_leaf()
+    return chosen, () if place.split == () else place.mesh_axes([of[each] if of else each for each in chosen])
