@@ -7,6 +7,7 @@ from gradtx.tree.arithmetic import clip as clip
 from gradtx.tree.arithmetic import conj as conj
 from gradtx.tree.arithmetic import div as div
 from gradtx.tree.arithmetic import max as max
+from gradtx.tree.arithmetic import mean as mean
 from gradtx.tree.arithmetic import min as min
 from gradtx.tree.arithmetic import mul as mul
 from gradtx.tree.arithmetic import real as real

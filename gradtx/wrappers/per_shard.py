@@ -1,6 +1,5 @@
 """A transformation that works right inside of `shard_map`, where each device sees its own part of the parameters."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -78,19 +77,20 @@ def _is_spec(node: Any) -> bool:
 
 
 def _for_each_leaf(specs: Any, tree: Any) -> Any:
-    """The axes along which each axis of each leaf is split, in a tree like `tree`."""
+    """The axes of the mesh along which each axis of each leaf is split, in a tree like `tree`."""
+    axes = jax.tree.map(_axes, specs, is_leaf=_is_spec)
     try:
-        return jax.tree.map(lambda spec, part: jax.tree.map(_axes_by_spec(spec), part), specs, tree, is_leaf=_is_spec)
+        return jax.tree.map(lambda names, part: jax.tree.map(lambda _: names, part), axes, tree)
     except ValueError as error:
-        shown = jax.tree.structure(specs, is_leaf=_is_spec), jax.tree.structure(tree)
-        raise unnamed(ValueError, f"specs do not match the parameters: {shown[0]}, not {shown[1]}.") from error
+        shown = f"{jax.tree.structure(axes)}, not {jax.tree.structure(tree)}"
+        raise unnamed(ValueError, f"specs do not match the parameters: {shown}.") from error
 
 
 class _Axes(tuple[MeshAxes, ...]):
     """No node of a tree."""
 
 
-def _axes_by_spec(spec: PartitionSpec) -> Callable[[Any], _Axes]:
+def _axes(spec: PartitionSpec) -> _Axes:
     names = _Axes(() if each is None else (each,) if isinstance(each, str) else tuple(each) for each in spec)
     for name in (name for each in names for name in each):
         try:
@@ -98,4 +98,4 @@ def _axes_by_spec(spec: PartitionSpec) -> Callable[[Any], _Axes]:
         except NameError as error:
             message = f"there is no axis {name!r}: call it inside of shard_map. Outside, no per_shard is needed."
             raise unnamed(ValueError, message) from error
-    return lambda _: names
+    return names
