@@ -110,6 +110,8 @@ SAME_STATE = {
     "flatten": "its state is that of what it wraps",
     "stored": "its state is that of what it wraps",
     "offloaded": "its state is that of what it wraps",
+    "per_shard": "its state is that of what it wraps",
+    "stacked": "its state is that of what it wraps",
     "lookahead": "the sample is a wrapper without a state",
 }
 

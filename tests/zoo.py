@@ -336,6 +336,10 @@ PIECES: dict[str, Sample] = {
     ),
     "stored": Sample(lambda: gradtx.stored(gradtx.trace(0.9), jnp.bfloat16)),
     "offloaded": Sample(lambda: gradtx.offloaded(gradtx.adam(1e-2), min_size=1)),
+    "per_shard": Sample(lambda: gradtx.per_shard(gradtx.scale_by_trust_ratio(), jax.P())),
+    "stacked": Sample(
+        lambda: gradtx.stacked(gradtx.chain(gradtx.scale_by_novograd(), gradtx.scale_by_trust_ratio()), matrices)
+    ),
     "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
     "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
     "mechanize": Sample(lambda: gradtx.mechanize(gradtx.sgd(halving))),

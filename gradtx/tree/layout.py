@@ -71,6 +71,14 @@ def reshard_like(model: jax.Array, array: jax.Array) -> jax.Array:
     return array if sharding.mesh.empty or jax.typeof(array).sharding == sharding else reshard(array, sharding)
 
 
+def first_axis_like(model: jax.Array, array: jax.Array) -> jax.Array:
+    """Return `array` with its first axis split among the devices of an explicit mesh as that of `model` is."""
+    sharding, own = jax.typeof(model).sharding, jax.typeof(array).sharding
+    if sharding.mesh.empty or (not _is_split(sharding) and not _is_split(own)) or own.spec[:1] == sharding.spec[:1]:
+        return array
+    return reshard(array, NamedSharding(sharding.mesh, PartitionSpec(sharding.spec[0], *own.spec[1:])))
+
+
 def on_mesh_of(model: Any, tree: Any) -> Any:
     """Return `tree` with what lies on no device in particular on all devices of the mesh on which the arrays of `model` are.
 

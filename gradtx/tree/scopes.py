@@ -17,7 +17,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 
 from gradtx.errors import unnamed
-from gradtx.tree.layout import varying_axes
+from gradtx.tree.layout import first_axis_like, varying_axes
 
 MeshAxes: TypeAlias = tuple[str, ...]
 _Path: TypeAlias = tuple[Any, ...]
@@ -214,7 +214,9 @@ def at_place(place: Place, function: Callable[..., Any], *arguments: Any) -> Any
             seen = dict(zip(counted, layer, strict=True))
             return function(*structure.unflatten(seen.get(k, leaf) for k, leaf in enumerate(leaves)))
 
-        return jax.vmap(of_layer)([leaves[k] for k in counted])
+        model = leaves[counted[0]]
+        results = jax.vmap(of_layer)([first_axis_like(model, leaves[k]) for k in counted])
+        return jax.tree.map(functools.partial(first_axis_like, model), results)
 
 
 def combined(
