@@ -71,6 +71,8 @@ def scale_by_factored_rms(
     An array is factored along its two largest axes, if the smaller has at least `min_dim_size_to_factor` entries. Any other
     keeps v ← d·v + (1−d)·(|g|² + epsilon), and u = g / √v. With a `floor`, u = g / max(√(R·C / max(mean(R), floor)), floor).
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       factored: whether to factor at all.
       decay_rate: exponent of the decay.
@@ -176,6 +178,8 @@ def adafactor(
         u ← η·u·max(rms(p), 1e-3)
         u ← mean of u with decay `momentum`
         Δp = −(u + weight_decay_rate·p)
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       learning_rate: η, a number, a schedule, or None for 1.

@@ -41,6 +41,8 @@ def dadapt_adamw(
         d ← max(d, r / ((1−b)·‖s‖₁))
         Δp = −m/(√v + eps) − λ·weight_decay·p
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, a number or a schedule around 1.
       betas: b1 and b2, decays of the mean of the step and of the square of the gradient.

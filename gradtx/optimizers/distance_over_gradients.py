@@ -31,6 +31,8 @@ def scale_by_distance_over_gradients(
 
     Here each leaf has its own d and G, the paper's L-DoG; `dog` has one for all parameters.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       reps_rel: the first distance, relative to the parameters.
       eps: added inside of the root.

@@ -55,6 +55,8 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
 
     A gradient whose norm is above 1.2e18 in float32 moves by r, and is left out of G, which would never forget it.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       init_step: what the first step is made of, a word and a number c: "distance", r = c at the start; "heuristic",
         r = c·(1 + ‖p₀‖); "learning_rate", u = c·g in the first step.
@@ -104,6 +106,8 @@ def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) ->
         r² ← max(r², ‖p − p₀‖²)
         v ← v + r²·‖g‖²
         u = r² / (√v + eps) · g
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       init_estim_sq_dist: r² at the start; by default eps.
@@ -176,6 +180,8 @@ def dog(
 
     The authors evaluate an average of the iterates.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, a number or a schedule; 1 as a rule.
       init_step, eps: as in `scale_by_dog`.
@@ -198,6 +204,8 @@ def dowg(
     """DoWG: `dog` with gradients weighted by the distance from the start, so that late ones count more.
 
         Δp = −η·r² / (√v + eps)·g        r² and v of `scale_by_dowg`
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       learning_rate, weight_decay, mask: as in `dog`.

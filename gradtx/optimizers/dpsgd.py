@@ -104,6 +104,9 @@ def differentially_private_aggregate(
         total = jax.tree.map(lambda *each: sum(each), *sums)
         noise = gradtx.tree.random_like(key, total)
         u = jax.tree.map(lambda g, z: (g + C * noise_multiplier * z) / n, total, noise)        n: examples in all batches
+
+    Inside of `shard_map` it needs `per_shard`, also where examples alone are split: each device would add noise of its own.
+
     Args:
       l2_norm_clip: C, the largest norm of the gradient of an example.
       noise_multiplier: standard deviation of the noise, relative to C.
@@ -190,6 +193,8 @@ def dpsgd(
     """DP-SGD: SGD on clipped and noised gradients of single examples, which come with a leading axis for the examples.
 
         Δp = −η·u, or with `momentum` −η·(sum of u with that decay)        u of `differentially_private_aggregate`
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       learning_rate: η, a number or a schedule.

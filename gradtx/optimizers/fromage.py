@@ -19,6 +19,8 @@ def fromage(learning_rate: ScalarOrSchedule, min_norm: float = 1e-6) -> Gradient
 
         p ← ( p − η·‖p‖/‖g‖·g ) / √(1 + η²)
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, a number or a schedule.
       min_norm: the least norm that counts, of parameters and of gradients.

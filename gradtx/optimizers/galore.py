@@ -57,6 +57,8 @@ def galore(
         P ← U[:, :rank]   of G = UΣVᵀ, every update_proj_gap steps
         Δp = −η·( scale·P·adam(Pᵀ·G) + weight_decay·p )
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, a number or a schedule.
       rank, update_proj_gap, scale, base_optimizer, weight_dimension_numbers: as in `scale_by_galore`.

@@ -23,6 +23,8 @@ def lamb(
         u = m̂ / (√(v̂ + eps_root) + eps) + weight_decay·p        means of `scale_by_adam`
         Δp = −η · ‖p‖/‖u‖ · u
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, a number or a schedule.
       b1, b2, eps, eps_root: as in `scale_by_adam`.

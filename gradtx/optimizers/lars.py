@@ -29,6 +29,8 @@ def lars(
 
     The learning rate comes before the momentum.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, a number or a schedule.
       weight_decay, weight_decay_mask: a number or a schedule, and which parameters decay; see `add_decayed_weights`.

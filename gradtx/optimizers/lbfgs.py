@@ -50,6 +50,8 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     γ = ⟨s, y⟩/⟨y, y⟩ of the newest pair, and min(1, 1/‖g‖) at the first step. A pair without positive curvature, with
     ⟨s, y⟩ ≤ 2.2e-16·⟨y, y⟩, is left out, so that u always goes uphill with the gradient; so is one too large for its dtype.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       memory_size: how many pairs are remembered.
       scale_init_precond: False takes γ = 1.
@@ -179,6 +181,8 @@ def lbfgs(
     For objectives without noise: the same data at every step. `update` reads what the line search does, `value=`, `grad=` and
     `value_fn=`; `value_and_grad_from_state` saves the evaluation that the search has made already, and `minimize` is the
     whole loop. PyTorch's L-BFGS is the same method with a learning rate of 1 and no search by default.
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       learning_rate: a factor of the step that the line search begins with; None for 1.

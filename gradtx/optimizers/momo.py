@@ -50,6 +50,8 @@ def momo(
 
     `update` reads `value=`, the loss at the parameters.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, the largest step size, a number or a schedule.
       beta: decay of the means.
@@ -115,6 +117,8 @@ def momo_adam(
         p ← (p − τ·d/D) / (1 + η·weight_decay)
 
     `update` reads `value=`, the loss at the parameters.
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       learning_rate, lower_bound, weight_decay, adapt_lower_bound: as in `momo`.

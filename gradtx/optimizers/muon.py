@@ -84,6 +84,8 @@ def scale_by_muon(
         m ← beta·m + (1−beta)·g       m̂ = m / (1−betaᵗ), or with `nesterov` the mean of one step ahead
         u = UVᵀ of m̂ = UΣVᵀ           by `orthogonalize`
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       ns_coeffs: the coefficients (a, b, c) of all Newton-Schulz iterations, or a row of them for each iteration, or a preset,
         "standard" (also called "muon") or "dion".
@@ -154,6 +156,8 @@ def scale_by_matrix_shape(
 
     Applied to orthogonal matrices, the first keeps what a step changes in the outputs of a layer the same for layers of all
     widths; the second makes the root mean square of every update `consistent_rms`.
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       weight_dimension_numbers: which axes are inputs and outputs; see `scale_by_muon`.
@@ -231,6 +235,8 @@ def muon(
 
     Matrices are (inputs, outputs), as in Flax; PyTorch's are the other way round. A `consistent_rms` of 0.2 gives updates the
     root mean square of AdamW's, so that both can have one learning rate.
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       learning_rate: η, a number or a schedule.

@@ -45,6 +45,8 @@ def scale_by_novograd(
 
     The second moment is one number a leaf: half of the memory of Adam.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       b1: decay of the sum.
       b2: decay of the mean square.
@@ -97,6 +99,8 @@ def novograd(
     """NovoGrad: momentum of gradients that are divided by the root mean square of their norm, layer by layer.
 
         Δp = −η·m        m of `scale_by_novograd`, where weight_decay·p enters
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       learning_rate: η, a number or a schedule.

@@ -32,6 +32,8 @@ def scale_by_polyak(
 
     `update` reads the value f as the extra argument `value`.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       f_min: the least value the function can have.
       max_learning_rate: the greatest factor.
@@ -75,6 +77,8 @@ def polyak_sgd(
         Δp = −scaling · min( (f − f_min) / (‖g‖² + eps), max_learning_rate ) · g
 
     where g is the gradient times `scaling`, too, in the norm.
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       f_min, max_learning_rate, eps, variant: as in `scale_by_polyak`.

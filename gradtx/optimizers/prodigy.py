@@ -49,6 +49,8 @@ def prodigy(
         d ← max(d, estim_lr_coef·r/‖s‖₁)
         Δp = −λ·( m/(√v + d·eps) + weight_decay·p )
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, a number or a schedule around 1; the authors suggest a cosine decay.
       betas: b1 and b2, decays of the mean of the gradient and of its square.

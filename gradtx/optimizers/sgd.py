@@ -54,6 +54,8 @@ def noisy_sgd(
 
         Δp = −η·(g + N(0, eta / t^gamma))
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       learning_rate: η, a number or a schedule.
       eta: variance of the noise at the first step.

@@ -43,6 +43,8 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
 
     With b2 < 1 the sum becomes a mean, S = b2·min μᵣ + (1−b2)·|g|². A scalar keeps its own sum.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       b1: decay of the mean of the updates.
       b2: decay of the squares, 1 for a sum.
@@ -114,6 +116,8 @@ def sm3(learning_rate: ScalarOrSchedule, momentum: float = 0.9) -> GradientTrans
 
         m ← momentum·m + (1−momentum)·g / √(S + 1e-8)        S of `scale_by_sm3`
         Δp = −η·m
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       learning_rate: η, a number or a schedule.

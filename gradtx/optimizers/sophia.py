@@ -47,6 +47,8 @@ def hutchinson_estimator_diag_hessian(random_seed: jax.Array | int | None = None
     the objective f as a function of the parameters alone. On several devices each estimates the Hessian of its own f: let f be
     the loss of the whole batch.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       random_seed: key of the random signs, or the number to make it from; None for 0.
 

@@ -45,6 +45,8 @@ def clip_by_global_norm(max_norm: float, *, axis_name: str | tuple[str, ...] | N
     The norm is that of all leaves together, computed in float32 at least and without overflow. If it is not finite, no
     factor would mend the updates (0·∞ is NaN): they pass as they are, for `apply_if_finite` to see.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       max_norm: the largest norm.
       axis_name: inside of `shard_map` or `pmap`, the axes over which the updates are split, without which the norm would
@@ -71,6 +73,8 @@ def clip_by_block_rms(threshold: float) -> GradientTransformation:
         u = g / max(1, rms(g) / threshold)
 
     An array whose root mean square is not finite passes as it is.
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       threshold: the largest root mean square of an array.
@@ -100,6 +104,8 @@ def clip_by_block_norm(max_norm: float) -> GradientTransformation:
 
     An array whose norm is not finite passes as it is.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       max_norm: the largest norm of an array.
     """
@@ -122,6 +128,8 @@ def adaptive_grad_clip(clipping: float, eps: float = 1e-3, axis: int | tuple[int
         u = g · min(1, clipping · max(‖p‖, eps) / ‖g‖)       norms of each unit
 
     A unit whose gradient has no finite norm passes as it is.
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       clipping: the largest norm of a gradient as a fraction of that of its parameters.

@@ -67,6 +67,8 @@ def keep_params_nonnegative() -> GradientTransformation:
 def centralize() -> GradientTransformation:
     """Gradient centralization: u = g − mean of g over all axes but the first, for arrays of two axes or more.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     References:
       Yong et al., Gradient Centralization: A New Optimization Technique for Deep Neural Networks, 2020,
         https://arxiv.org/abs/2004.01461
@@ -99,6 +101,8 @@ def zero_nans() -> GradientTransformation:
 def normalize_by_update_norm(scale_factor: float = 1.0, eps: float = 1e-6) -> GradientTransformation:
     """Give all updates together a norm: u = scale_factor · g / (‖g‖ + eps).
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       scale_factor: the norm of the result.
       eps: added to the norm.
@@ -113,7 +117,10 @@ def normalize_by_update_norm(scale_factor: float = 1.0, eps: float = 1e-6) -> Gr
 
 @factory
 def normalize() -> GradientTransformation:
-    """Give all updates together the norm 1: u = g / ‖g‖. Where all are 0 they stay 0."""
+    """Give all updates together the norm 1: u = g / ‖g‖. Where all are 0 they stay 0.
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+    """
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return _resized(updates, norm=tree.norm(updates), wanted=1.0), state

@@ -30,6 +30,8 @@ def add_noise(
 
     The noise is drawn in float32 or wider, with the real and the imaginary part of a complex gradient sharing its variance.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       eta: variance of the noise at the first step.
       gamma: power at which it fades.

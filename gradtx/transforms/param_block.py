@@ -13,6 +13,8 @@ from gradtx.tree.along import size_along
 def scale_by_param_block_norm(min_scale: float = 1e-3) -> GradientTransformation:
     """Multiply the update of each array by the norm of its parameters: u = g · max(‖p‖, min_scale).
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       min_scale: the least norm that counts, so that parameters at zero can move.
     """
@@ -30,6 +32,8 @@ def scale_by_param_block_norm(min_scale: float = 1e-3) -> GradientTransformation
 @factory(min_scale=NONNEGATIVE)
 def scale_by_param_block_rms(min_scale: float = 1e-3) -> GradientTransformation:
     """Multiply the update of each array by the root mean square of its parameters: u = g · max(rms(p), min_scale).
+
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       min_scale: the least root mean square that counts, so that parameters at zero can move.

@@ -17,6 +17,8 @@ def scale_by_trust_ratio(min_norm: float = 0.0, trust_coefficient: float = 1.0, 
 
     Where one of the norms is 0, u = g.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       min_norm: the least norm that counts, of parameters and of updates.
       trust_coefficient: the size of an update relative to the parameters.

@@ -42,6 +42,8 @@ def apply_if_finite(
       After `max_consecutive_errors` bad steps in a row it gives up: the next bad gradients ARE APPLIED, and put their NaN into
       the state and the parameters, so that a broken run shows. To never give up, pass `jnp.iinfo(jnp.int32).max`.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       inner: a transformation. It does not run in the steps left out.
       max_consecutive_errors: how many bad steps in a row are left out.

@@ -78,6 +78,8 @@ def dynamic_loss_scaling(
     never grows, and rise to 2¹²⁷, whose inverse is subnormal and may be flushed to zero. Gradients that overflow
     only as they are unscaled, which takes a scale below 1, count as not finite.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       inner: a transformation. It does not run in the steps left out.
       init_scale: the first scale.

@@ -56,6 +56,8 @@ def low_rank(
     P follows one gradient; between two singular values that are nearly equal it is arbitrary. What is not a matrix goes to
     `inner` as it is. Meta-gradients take P for a constant.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       inner: a transformation that does not read the parameters, which have no place in the subspace; weight decay comes after.
       rank: how many directions are kept, at most all.

@@ -58,6 +58,8 @@ def mechanize(
     Δ is not kept, but recovered from the parameters, so what `s_init` leaves of the first updates must not vanish in their
     rounding: keep them in float32, and the learning rate near 1.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       base_optimizer: an optimizer.
       weight_decay: how much a long way is penalized, in units of the gradient.

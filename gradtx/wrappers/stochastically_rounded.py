@@ -42,6 +42,8 @@ def stochastically_rounded(inner: Transformation, key: jax.Array | int) -> Gradi
     Put it around the whole optimizer, as `compensated`, which says what may be around it. Parameters of float32 or wider are
     left to `inner` as they are, and what is not finite is rounded as usual.
 
+    Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
+
     Args:
       inner: the whole optimizer. It is given float32 gradients, and the parameters in float32.
       key: key of the random numbers, or the number to make it from.
