@@ -1,6 +1,6 @@
 """One of several processes that train together: `python process.py RANK NUMBER PORT FOLDER before|after`.
 
-All devices of all processes are four, so that their number changes nothing. *before*: three steps, one of them with a NaN in the
+All devices of all processes are four, so that their number changes nothing. *before*: three steps, one with a NaN in the
 part of the gradient that the last device has, and a checkpoint; *after*: two steps from that. The first process writes what has
 come of it to `FOLDER/NUMBER-before.json`, or after.
 """
@@ -54,7 +54,7 @@ def main(rank, number, port, folder, part):
         "mu": float(tree.norm(tree.get(state, "mu"))),
         "left out": int(state.total_notfinite),
         "taken": int(tree.get(state, "count")),
-        "compiled": step._cache_size(),
+        "compiled": step._cache_size(),  # pyright: ignore[reportAttributeAccessIssue]
         "rates": gradtx.hyperparams(tx, state)["adamw.learning_rate"],
     }
     if rank == 0:
