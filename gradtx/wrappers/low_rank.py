@@ -102,9 +102,10 @@ def low_rank(
     def init(params: Params) -> GaLoreState:
         zeros = tree.moment_like(params)
         own, matrices = _matrices(zeros, numbers_in(zeros))
+        same_on_all = _same_on_all(own)
         with nothing_placed():
-            low = tree.map_leaves(lambda zero: _zeros(zero, rank)[0], matrices)
-            projector = tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices)
+            low = same_on_all(tree.map_leaves(lambda zero: _zeros(zero, rank)[0], matrices))
+            projector = same_on_all(tree.map_leaves(lambda zero: _zeros(zero, rank)[1], matrices))
             # Optax has arrays of shape (0, 0) there, which Orbax refuses to save.
             unused = tree.map_leaves(lambda zero: tree.full_of_shape(all_gathered(zero), (1, 1)), zeros)
         with placed(own, _unsplit):
