@@ -36,7 +36,7 @@ def per_shard(
     between copies of one, and what works on whole matrices gathers them. Outside of `shard_map` nothing of the kind is needed:
     under `jit` alone JAX sees whole arrays.
 
-    Extra arguments are handed on as they are: `value`, and what `value_fn` returns, must be of all devices, as `lax.psum` makes it.
+    Extra arguments are handed on as they are: `value`, and what `value_fn` returns, must be of all devices, by `lax.psum`.
 
     The state is that of `inner` for the parts; `state_shardings(inner, params)` of the whole parameters has its specs:
     `jax.tree.map(lambda sharding: sharding.spec, ...)`.
