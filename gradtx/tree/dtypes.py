@@ -7,19 +7,19 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 
-from gradtx.tree.holes import map_leaves
+from gradtx.tree.holes import map_arrays
 
 _Tree = TypeVar("_Tree")
 
 
 def cast(tree: _Tree, dtype: Any) -> _Tree:
     """Return the tree with every leaf in `dtype`; None changes nothing."""
-    return tree if dtype is None else map_leaves(lambda x: jnp.asarray(x).astype(dtype), tree)
+    return tree if dtype is None else map_arrays(lambda x: jnp.asarray(x).astype(dtype), tree)
 
 
 def cast_like(tree: _Tree, other_tree: Any) -> _Tree:
     """Return the tree with every leaf in the dtype of its counterpart in `other_tree`."""
-    return map_leaves(lambda x, like: jnp.asarray(x).astype(jnp.result_type(like)), tree, other_tree)
+    return map_arrays(lambda x, like: jnp.asarray(x).astype(jnp.result_type(like)), tree, other_tree)
 
 
 def dtype(tree: Any, mixed_dtype_handler: str | None = None) -> Any:

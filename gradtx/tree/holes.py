@@ -21,8 +21,11 @@ def map_leaves(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """Apply `f` to the leaves of trees of one structure; where the first has a hole, the hole stays."""
     places = places_of(tree, is_hole)
     if places is None:
-        return jax.tree.map(lambda x, *others: x if is_hole(x) else f(x, *others), tree, *rest, is_leaf=is_hole)
+        return map_arrays(f, tree, *rest)
     place = iter(places)
-    return jax.tree.map(
-        lambda x, *others: x if is_hole(x) else at_place(next(place), f, x, *others), tree, *rest, is_leaf=is_hole
-    )
+    return map_arrays(lambda x, *others: at_place(next(place), f, x, *others), tree, *rest)
+
+
+def map_arrays(f: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """As `map_leaves`, but to the arrays as they are, of all layers at once; the others may have other shapes."""
+    return jax.tree.map(lambda x, *others: x if is_hole(x) else f(x, *others), tree, *rest, is_leaf=is_hole)

@@ -129,6 +129,18 @@ def test_roundings_differ_by_layer():
     assert not np.array_equal(first, second)
 
 
+def test_gradients_of_examples_have_layers_second():
+    def private(g, params):
+        tx = gradtx.stacked(gradtx.differentially_private_aggregate(1.0, 0.0, key=0), dict.fromkeys(params, True))
+        return tx.update(g, tx.init(params), params)[0]
+
+    gradients = {"m": jnp.asarray(np.random.default_rng(0).normal(size=(6, 3, 4)), jnp.float32)}
+    tx = gradtx.differentially_private_aggregate(1.0, 0.0, key=0)
+    params = {"m": jnp.zeros((3, 4))}
+    expected = tx.update(gradients, tx.init(params), params)[0]
+    np.testing.assert_allclose(private(gradients, params)["m"], expected["m"], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
