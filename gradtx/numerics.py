@@ -35,6 +35,11 @@ def safe_int32_increment(count: Any) -> jax.Array:
     return safe_increment(count)
 
 
+def hidden_zero() -> jax.Array:
+    """Return an int32 of 0 that the compiler does not know to be 0: it neither computes nor leaves out what depends on it."""
+    return lax.optimization_barrier(jnp.zeros((), jnp.int32))
+
+
 def debias(decay: Any, count: jax.Array) -> jax.Array:
     """Return `1 - decay**count`: the weight that an average from zero has accumulated after `count` steps.
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
+from gradtx.numerics import hidden_zero
 from gradtx.tree.quantized import Coded, Format, is_quantized
 
 _Row = Sequence[Any]
@@ -54,7 +54,7 @@ def on_coded_rows(on_leaf: Callable[..., Any], its_format: Format, replaced: tup
     jitted = jax.jit(on_codes)
 
     def on_all(rows: Sequence[_Row], **scalars: Any) -> list[Any]:
-        turn = _always(rows)
+        turn = hidden_zero()
         results: list[Any] = []
         for row in rows:
             if any(isinstance(leaf, Coded) for leaf in row):
@@ -67,8 +67,3 @@ def on_coded_rows(on_leaf: Callable[..., Any], its_format: Format, replaced: tup
         return results
 
     return on_all
-
-
-def _always(rows: Sequence[_Row]) -> jax.Array:
-    """An int32 of 0, which the compiler does not know to be 0."""
-    return lax.optimization_barrier(jnp.zeros((), jnp.int32))

@@ -4,7 +4,6 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gradtx.core import (
     GradientTransformationExtraArgs,
@@ -18,6 +17,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.errors import unnamed
+from gradtx.numerics import hidden_zero
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree.codes import DynamicCode, FloatCode
 from gradtx.tree.layout import rests_on_host
@@ -112,7 +112,8 @@ def quantized(
         return QuantizedState(masked)
 
     def encoded(leaf: Any) -> Any:
-        return encode(_unknown(leaf)) if is_large(leaf) else leaf
+        # What the compiler knows to be zeros it would encode itself, for minutes.
+        return encode(jnp.where(hidden_zero() == 0, leaf, 0)) if is_large(leaf) else leaf
 
     def is_large(leaf: Any) -> bool:
         return jnp.size(leaf) >= min_size and its_format.suits(leaf)
@@ -147,11 +148,6 @@ def _why_not(arrays: list[jax.Array], min_size: int) -> str:
     if largest < min_size:
         return f"the largest array of float32 has {largest} entries, and min_size is {min_size}"
     return "two codes of 4 bits share a byte, and every array of that size has an odd last axis"
-
-
-def _unknown(x: jax.Array) -> jax.Array:
-    """An array that the compiler does not know to be zeros: it would compute their codes itself, for minutes."""
-    return jnp.where(lax.optimization_barrier(jnp.bool_(True)), x, 0)
 
 
 def _from_coded(old: Any, new: Any) -> Any:
