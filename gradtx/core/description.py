@@ -64,9 +64,10 @@ class Description(NamedTuple):
     - `freezes`: whether its updates are zero;
     - `keeps_updates`: whether its updates are those that it is given;
     - `widens`: whether its updates are float32 whatever the dtype of the gradients, as more than 16 bits are in them;
-    - `step`: how large an entry of its updates is, about or at most, whatever the size of the gradients; None if it depends;
-    - `factor`: what it multiplies that size by, a number or a schedule; None for 1 if it has a `step` or parts, else if it
+    - `update_size`: how large an entry of its updates is, about or at most, whatever the size of the gradients; None if it
       depends;
+    - `factor`: what it multiplies that size by, a number or a schedule; None for 1 if it has an `update_size` or parts, else
+      if it depends;
     - `quantizes`: how the quantized arrays in its state are coded.
 
     Wrappers tell more, mostly as functions of their state; `seen` is one of the parameters:
@@ -93,7 +94,7 @@ class Description(NamedTuple):
     freezes: bool = False
     keeps_updates: bool = False
     widens: bool = False
-    step: Any = None
+    update_size: Any = None
     factor: Any = None
     quantizes: Format | None = None
     wraps: bool = False
@@ -137,7 +138,7 @@ def tells(
     norm_of_all: bool = False,
     freezes: bool = False,
     keeps_updates: bool = False,
-    step: Any = None,
+    update_size: Any = None,
     factor: Any = None,
 ) -> Callable[[_R], _R]:
     """Mark an `update` with what is to be known of its transformation, see `Description`.
@@ -147,7 +148,7 @@ def tells(
       norm_of_all: whether it takes the norm of all that it sees at once.
       freezes: whether its updates are zero.
       keeps_updates: whether its updates are those that it is given, and so a `factor` of 1.
-      step: how large an entry of its updates is.
+      update_size: how large an entry of its updates is.
       factor: what it multiplies them by.
     """
 
@@ -155,7 +156,7 @@ def tells(
         told = description_of(update)
         found = tuple(Decay(field, *decay) for field, decay in decays.items())
         told = told._replace(decays=found, norm_of_all=norm_of_all, freezes=freezes, keeps_updates=keeps_updates)
-        return describe(update, told._replace(step=step, factor=1.0 if keeps_updates else factor))
+        return describe(update, told._replace(update_size=update_size, factor=1.0 if keeps_updates else factor))
 
     return mark
 
@@ -220,6 +221,7 @@ def forwards_to(
     steps: Callable[[Any], Any] | None = None,
     adjust: Callable[[Any, Mapping[str, Any], bool], OptState] | None = None,
     wraps: bool = True,
+    changes_updates: bool = False,
     widens: bool = False,
     quantizes: Format | None = None,
 ) -> Callable[[_R], _R]:
@@ -235,9 +237,15 @@ def forwards_to(
       steps: how many steps it has taken.
       adjust: the state with other hyperparameters.
       wraps: whether it is known by what is inside of it.
+      changes_updates: whether it makes others of the updates of `inners`, which must not be exact steps of 16-bit parameters.
       widens: whether it makes float32 updates, too, if no part of it does.
       quantizes: how it codes its arrays.
+
+    Raises:
+      ValueError: it changes updates that must stay as they are.
     """
+    if changes_updates:
+        refuse_exact(*inners)
 
     def parts_by_state(state: OptState) -> list[Part]:
         inner_states = states(state)

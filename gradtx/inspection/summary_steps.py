@@ -59,11 +59,11 @@ def _steps(node: Node, sizes: Sizes) -> Sizes:
     told = node.told
     if told.freezes or (told.widens and not any(part.told.widens for part in node.parts)):
         return dict.fromkeys(node.paths)
-    if told.step is not None:
-        sizes = dict.fromkeys(node.paths, _largest(told.step))
+    if told.update_size is not None:
+        sizes = dict.fromkeys(node.paths, _largest(told.update_size))
     elif told.factor is None and not node.parts:
         return dict.fromkeys(node.paths)
-    for part in node.parts if told.step is None else ():
+    for part in node.parts if told.update_size is None else ():
         sizes = {**sizes, **_steps(part, {path: sizes[path] for path in part.paths})}
     factor = 1.0 if told.factor is None else _largest(told.factor)
     return {path: None if size is None or factor is None else size * factor for path, size in sizes.items()}

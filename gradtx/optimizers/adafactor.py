@@ -120,7 +120,7 @@ def scale_by_factored_rms(
         parts = (tree.map_leaves(lambda zero, triple, k=k: triple[k], zeros, triples) for k in range(3))
         return FactoredState(jnp.zeros((), jnp.int32), *parts)
 
-    @tells(step=1.0)
+    @tells(update_size=1.0)
     def update(updates: Updates, state: FactoredState, params: Params | None = None):
         steps = jnp.maximum(state.count - step_offset, 0)
         # Where it is a power, not as one minus one minus it, of which little is left in the long run.

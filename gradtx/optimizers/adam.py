@@ -109,7 +109,7 @@ def scale_by_adam(
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state(params, mu_dtype)
 
-    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)}, step=1.0)
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)}, update_size=1.0)
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         count = safe_increment(state.count)
         updates, mu, nu = rule(updates, state.mu, state.nu, **bias_corrections(b1, b2, count, debias_eps))

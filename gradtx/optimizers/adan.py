@@ -74,7 +74,7 @@ def scale_by_adan(
         means = moment(params), moment(params), moment(params, real=True)
         return ScaleByAdanState(*means, g=moment(params), t=jnp.zeros((), jnp.int32))
 
-    @tells(step=1.0)
+    @tells(update_size=1.0)
     def update(updates: Updates, state: ScaleByAdanState, params: Params | None = None):
         t = safe_increment(state.t)
         weights: dict[str, jax.Array] = {f"debias{k}": debias(b, t) for k, b in ((1, b1), (2, b2), (3, b3))}

@@ -90,7 +90,7 @@ def scale_by_ademamix(
             nu=tree.moment_like(params, real=True),
         )
 
-    @tells(decays={"m1": ("b1", b1), "m2": ("b3", b3), "nu": ("b2", b2)}, step=None if callable(alpha) else 1 + alpha)
+    @tells(decays={"m1": ("b1", b1), "m2": ("b3", b3), "nu": ("b2", b2)}, update_size=None if callable(alpha) else 1 + alpha)
     def update(updates: Updates, state: ScaleByAdemamixState, params: Params | None = None):
         count = safe_increment(state.count)
         b3_now = at_step(b3, state.count_m2)

@@ -70,7 +70,7 @@ def scale_by_adopt(
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state(params, mu_dtype)
 
-    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)}, step=1.0)
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)}, update_size=1.0)
     def update(updates: Updates, state: ScaleByAdamState, params: Params | None = None):
         bound = at_step(clip_value_fn, state.count.astype(float)) if use_clipping else None
         updates, mu, nu = rule(updates, state.mu, state.nu, first=state.count == 0, bound=bound)

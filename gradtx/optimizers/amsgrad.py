@@ -87,7 +87,7 @@ def scale_by_amsgrad(
     def init(params: Params) -> ScaleByAmsgradState:
         return init_amsgrad_state(params, mu_dtype)
 
-    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)}, step=1.0)
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)}, update_size=1.0)
     def update(updates: Updates, state: ScaleByAmsgradState, params: Params | None = None):
         count = safe_increment(state.count)
         weights = bias_corrections(b1, b2, count, debias_eps)

@@ -86,7 +86,7 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
             sum_sq_norm_grads=jnp.zeros((), dtype),
         )
 
-    @tells(step=None if kind == "learning_rate" else start)
+    @tells(update_size=None if kind == "learning_rate" else start)
     def update(updates: Updates, state: DoGState, params: Params):
         dtype = state.max_dist.dtype
         max_dist = jnp.maximum(state.max_dist, _distance(params, state.init_params, dtype))

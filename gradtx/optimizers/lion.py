@@ -70,7 +70,7 @@ def scale_by_lion(
     def init(params: Params) -> ScaleByLionState:
         return ScaleByLionState(jnp.zeros((), jnp.int32), tree.moment_like(params, mu_dtype))
 
-    @tells(decays={"mu": ("b2", b2)}, step=1.0)
+    @tells(decays={"mu": ("b2", b2)}, update_size=1.0)
     def update(updates: Updates, state: ScaleByLionState, params: Params | None = None):
         updates, mu = rule(updates, state.mu)
         return updates, ScaleByLionState(safe_increment(state.count), mu)

@@ -67,7 +67,7 @@ def scale_by_nadam(
     def init(params: Params) -> ScaleByNadamState:
         return ScaleByNadamState(*init_adam_state(params, mu_dtype), momentum_product=jnp.ones((), float))
 
-    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)}, step=1.0)
+    @tells(decays={"mu": ("b1", b1), "nu": ("b2", b2)}, update_size=1.0)
     def update(updates: Updates, state: ScaleByNadamState, params: Params | None = None):
         count = safe_increment(state.count)
         now, ahead = momentum(count), momentum(safe_increment(count))

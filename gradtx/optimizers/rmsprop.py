@@ -86,7 +86,7 @@ def scale_by_rms(
         nu = tree.moment_like(params, fill_value=initial_scale, real=True)
         return ScaleByRmsWithCountState(jnp.zeros((), jnp.int32), nu) if bias_correction else ScaleByRmsState(nu)
 
-    @tells(step=1.0)
+    @tells(update_size=1.0)
     def update(updates: Updates, state: ScaleByRmsState | ScaleByRmsWithCountState, params: Params | None = None):
         count = _next_count(state)
         updates, nu = rule(updates, state.nu, weight=_weight(decay, count))

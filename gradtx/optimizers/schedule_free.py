@@ -19,7 +19,6 @@ from gradtx.core import (
     factory,
     forwards_to,
     if_stepped,
-    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.errors import names_errors
@@ -80,7 +79,6 @@ def schedule_free(
       Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682
     """
     base_optimizer = with_extra_args_support(base_optimizer)
-    refuse_exact(base_optimizer)
     tree.check_moment_dtype(state_dtype)
 
     # y moves by b1·Δx + (1−b1)·Δz, which needs no x. Δz is what is left of u in the dtype of z, so that x stays the mean of z.
@@ -101,7 +99,12 @@ def schedule_free(
             z=z,
         )
 
-    @forwards_to(base_optimizer, states=lambda state: (state.base_optimizer_state,), count=lambda state: state.step_count - 1)
+    @forwards_to(
+        base_optimizer,
+        changes_updates=True,
+        states=lambda state: (state.base_optimizer_state,),
+        count=lambda state: state.step_count - 1,
+    )
     def update(updates: Updates, state: ScheduleFreeState, params: Params, **extra_args: Any):
         updates, inner_state = base_optimizer.update(updates, state.base_optimizer_state, params, **extra_args)
         dtype = state.max_lr.dtype

@@ -34,7 +34,7 @@ def scale_by_sign() -> GradientTransformation:
       Bernstein et al., signSGD: Compressed Optimisation for Non-Convex Problems, 2018, https://arxiv.org/abs/1802.04434
     """
 
-    @tells(step=1.0)
+    @tells(update_size=1.0)
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return _scale_by_sign(updates), state
 

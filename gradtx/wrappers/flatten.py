@@ -14,7 +14,6 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
-    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.tree import mismatch
@@ -34,13 +33,12 @@ def flatten(inner: Transformation) -> GradientTransformationExtraArgs:
       inner: a transformation.
     """
     inner = with_extra_args_support(inner)
-    refuse_exact(inner)
 
     def init(params: Params) -> OptState:
         mismatch.check_params(params)
         return inner.init(_joined(params))
 
-    @forwards_to(inner, states=lambda state: (state,))
+    @forwards_to(inner, changes_updates=True, states=lambda state: (state,))
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         # A hole in the updates alone has a place in the vector that `init` made.
         with mismatch.explaining(g=updates, p=params):

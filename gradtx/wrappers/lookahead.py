@@ -16,7 +16,6 @@ from gradtx.core import (
     factory,
     forwards_to,
     if_stepped,
-    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.numerics import Count
@@ -71,7 +70,6 @@ def lookahead(
       Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, 2019, https://arxiv.org/abs/1907.08610
     """
     fast_optimizer = with_extra_args_support(fast_optimizer)
-    refuse_exact(fast_optimizer)
 
     @tree.lift
     def rule(u, slow, p, *, sync):
@@ -81,7 +79,7 @@ def lookahead(
     def init(params: Params) -> LookaheadState:
         return LookaheadState(fast_optimizer.init(params.fast if is_pair(params) else params), jnp.zeros((), jnp.int32))
 
-    @forwards_to(fast_optimizer, states=lambda state: (state.fast_state,))
+    @forwards_to(fast_optimizer, changes_updates=True, states=lambda state: (state.fast_state,))
     @compiled
     def update(updates: Updates, state: LookaheadState, params: Params, **extra_args: Any):
         if not is_pair(params):

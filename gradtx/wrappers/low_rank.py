@@ -16,7 +16,6 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
-    refuse_exact,
     with_extra_args_support,
 )
 from gradtx.numerics import Count, safe_increment
@@ -75,7 +74,6 @@ def low_rank(
         https://arxiv.org/abs/2403.03507
     """
     inner = with_extra_args_support(inner)
-    refuse_exact(inner)
 
     @tree.lift(like="projector", same_shapes=False)
     def directions(g, projector):
@@ -112,7 +110,7 @@ def low_rank(
             inner_state = inner.init(_filled(low, zeros))
         return GaLoreState(jnp.zeros((), jnp.int32), inner_state, _filled(projector, unused))
 
-    @forwards_to(inner, states=lambda state: (state.base_optimizer_state,))
+    @forwards_to(inner, changes_updates=True, states=lambda state: (state.base_optimizer_state,))
     @compiled
     def update(updates: Updates, state: GaLoreState, params: Params | None = None, **extra_args: Any):
         with mismatch.explaining(g=updates):

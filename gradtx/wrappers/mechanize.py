@@ -16,7 +16,6 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
-    refuse_exact,
     tells,
     with_extra_args_support,
 )
@@ -74,7 +73,6 @@ def mechanize(
       Cutkosky, Defazio and Mehta, Mechanic: A Learning Rate Tuner, 2023, https://arxiv.org/abs/2306.00144
     """
     base_optimizer = with_extra_args_support(base_optimizer)
-    refuse_exact(base_optimizer)
     betas = 1 - 0.1 ** np.arange(1, num_betas + 1)
 
     @tree.lift
@@ -110,7 +108,7 @@ def mechanize(
         return MechanicState(base_optimizer.init(params), jnp.zeros((), jnp.int32), r, m, v, s, x0)
 
     @tells(factor=s_init)
-    @forwards_to(base_optimizer, states=lambda state: (state.base_optimizer_state,))
+    @forwards_to(base_optimizer, changes_updates=True, states=lambda state: (state.base_optimizer_state,))
     def update(updates: Updates, state: MechanicState, params: Params, **extra_args: Any):
         steps, base_state = base_optimizer.update(updates, state.base_optimizer_state, params, **extra_args)
         # Training may begin at other parameters than the state was made for.

@@ -180,8 +180,9 @@ def narrow(size=1.0, dtype=jnp.bfloat16):
 def told_steps():
     """The transformations of the zoo that tell how large their steps are."""
     for label in zoo.existing(zoo.TRANSFORMATIONS):
-        if isinstance(step := description(zoo.transformation(label)).step, float) and not zoo.TRANSFORMATIONS[label].extra_args:
-            yield label, step
+        size = description(zoo.transformation(label)).update_size
+        if isinstance(size, float) and not zoo.TRANSFORMATIONS[label].extra_args:
+            yield label, size
 
 
 @pytest.mark.parametrize(("label", "step"), list(told_steps()))
