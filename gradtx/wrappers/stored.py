@@ -24,7 +24,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.errors import unnamed
-from gradtx.tree.dtypes import widened
+from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.search import map_named
 
 _LONG_MEMORY = 0.99  # from 0.996 on, a step of an average is below half of the last digit of a bfloat16
@@ -72,7 +72,8 @@ def stored(inner: Transformation, dtype: DTypeLike | Mapping[str, DTypeLike]) ->
 
     @forwards_to(inner, states=lambda state: (state,))
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
-        updates, new_state = inner.update(updates, jax.tree.map(_widened, state), params, **extra_args)
+        wide = _cast(state, working_dtype(jax.tree.leaves(state)))  # in one precision, as scalars are in that of `inner`
+        updates, new_state = inner.update(updates, wide, params, **extra_args)
         return updates, keep_dtypes(new_state, state)
 
     return GradientTransformationExtraArgs(init, update)
@@ -90,10 +91,6 @@ def _cast(state: OptState, dtype: Any) -> OptState:
         return x.astype(dtype) if jnp.ndim(x) and jnp.issubdtype(x.dtype, jnp.floating) else x
 
     return jax.tree.map(cast, state)
-
-
-def _widened(x: Any) -> Any:
-    return widened(x) if jnp.ndim(x) else x
 
 
 def _averages(tx: Transformation, state: OptState) -> Iterator[tuple[Decay, Any]]:

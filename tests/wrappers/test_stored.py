@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 import gradtx
+from gradtx import testing
 
 PARAMS = {"w": jnp.linspace(-1, 1, 12).reshape(3, 4), "b": jnp.ones(4)}
 
@@ -46,6 +47,11 @@ def test_a_transformation_of_another_library_computes_in_float32():
     state = tx.init(PARAMS)
     _, new_state = tx.update(PARAMS, state, PARAMS)
     chex.assert_trees_all_equal_shapes_and_dtypes(new_state, state)
+
+
+def test_what_meets_in_the_state_of_float64_parameters_is_in_one_precision():
+    """L-BFGS has rings, which are stored, of scalars, which are not."""
+    testing.state_keeps_its_type(gradtx.stored(gradtx.scale_by_lbfgs(3), jnp.bfloat16), {"scalar": jnp.asarray(0.5)})
 
 
 def test_an_average_that_cannot_decay_warns():
