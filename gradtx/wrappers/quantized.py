@@ -100,7 +100,7 @@ def quantized(
         if any(map(rests_on_host, leaves)):
             raise unnamed(ValueError, f"the state of {inner!r} rests on the host: put offloaded around quantized.")
         # Of float64, where it is enabled for tests, nothing is to be said.
-        arrays = [leaf for leaf in leaves if jnp.result_type(leaf) == jnp.float32 and jnp.ndim(leaf)]
+        arrays = [leaf for leaf in leaves if jnp.result_type(leaf) == jnp.float32 and jnp.ndim(leaf) and jnp.size(leaf)]
         if arrays and not any(map(is_large, arrays)):
             raise unnamed(ValueError, f"nothing is quantized: {_why_not(arrays, min_size)}.")
         if mask is None:
