@@ -25,7 +25,8 @@ def temporaries(node: Node) -> Temporaries:
 
     Updates take the place of the gradients, unless they are float32 and these are not. Quantized arrays are decoded parameter
     by parameter, of which the largest counts. What a transformation computes with besides, such as the matrices of Muon, is
-    not known, nor what a compiler keeps apart that need not be.
+    not known, nor what a compiler keeps apart that need not be: on a CPU it copies 16-bit parameters before `compensated`
+    replaces them, as the new ones and their low bits are made by two loops, which both read the old ones.
     """
     whole, shared = (_bytes(node, per_device) for per_device in (False, True))
     return Temporaries(whole, shared)
