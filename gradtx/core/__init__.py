@@ -21,6 +21,7 @@ from gradtx.core.description import Part as Part
 from gradtx.core.description import as_wide_as_updates_of as as_wide_as_updates_of
 from gradtx.core.description import declared_extra_args as declared_extra_args
 from gradtx.core.description import describe as describe
+from gradtx.core.description import described as described
 from gradtx.core.description import description as description
 from gradtx.core.description import forwards_to as forwards_to
 from gradtx.core.description import if_stepped as if_stepped
@@ -28,6 +29,7 @@ from gradtx.core.description import is_transformation as is_transformation
 from gradtx.core.description import no_updates as no_updates
 from gradtx.core.description import supported as supported
 from gradtx.core.description import tells as tells
+from gradtx.core.description import told_apart as told_apart
 from gradtx.core.description import with_extra_args_support as with_extra_args_support
 from gradtx.core.extra_args import ANYTHING as ANYTHING
 from gradtx.core.extra_args import keywords as keywords

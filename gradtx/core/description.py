@@ -1,12 +1,13 @@
 """What a transformation tells of itself, in one record: its name, the extra arguments it reads, what is inside of it."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from gradtx.core.extra_args import ANYTHING, keywords, only
 from gradtx.core.protocol import (
@@ -60,6 +61,8 @@ class Description(NamedTuple):
     - `run`: its update for a chain that has checked the arguments of all its members;
     - `stands_for`: the pair of another library that it hands everything on to;
     - `decays`: those of the averages in its state, as far as there is a name for them;
+    - `precise`: the fields of its state that a few bits do not hold: parameters, of which each update would be another, what
+      small differences are taken of, and sums of many;
     - `norm_of_all`: whether it takes the norm of all that it sees at once;
     - `freezes`: whether its updates are zero;
     - `keeps_updates`: whether its updates are those that it is given;
@@ -90,6 +93,7 @@ class Description(NamedTuple):
     run: Run | None = None
     stands_for: Transformation | None = None
     decays: tuple[Decay, ...] = ()
+    precise: tuple[str, ...] = ()
     norm_of_all: bool = False
     freezes: bool = False
     keeps_updates: bool = False
@@ -135,6 +139,7 @@ def describe(update: _R, told: Description) -> _R:
 def tells(
     *,
     decays: Mapping[str, tuple[str, Any]] = MappingProxyType({}),
+    precise: tuple[str, ...] = (),
     norm_of_all: bool = False,
     freezes: bool = False,
     keeps_updates: bool = False,
@@ -145,6 +150,7 @@ def tells(
 
     Args:
       decays: name and value of the decay of each average, by its field in the state.
+      precise: the fields of the state that a few bits do not hold.
       norm_of_all: whether it takes the norm of all that it sees at once.
       freezes: whether its updates are zero.
       keeps_updates: whether its updates are those that it is given, and so a `factor` of 1.
@@ -155,7 +161,8 @@ def tells(
     def mark(update: Any) -> Any:
         told = description_of(update)
         found = tuple(Decay(field, *decay) for field, decay in decays.items())
-        told = told._replace(decays=found, norm_of_all=norm_of_all, freezes=freezes, keeps_updates=keeps_updates)
+        told = told._replace(decays=found, precise=precise, norm_of_all=norm_of_all)
+        told = told._replace(freezes=freezes, keeps_updates=keeps_updates)
         return describe(update, told._replace(update_size=update_size, factor=1.0 if keeps_updates else factor))
 
     return mark
@@ -260,6 +267,23 @@ def forwards_to(
         return describe(update, own)
 
     return mark
+
+
+def described(tx: Transformation, state: OptState) -> Iterator[tuple[Description, OptState]]:
+    """Yield what a transformation, and each that is inside of it, tells of itself, with its part of the state."""
+    told = description(supported(tx))
+    yield told, state
+    for part in told.parts(state):
+        yield from described(part.tx, part.state)
+
+
+def told_apart(tx: Transformation, state: OptState) -> tuple[OptState, Callable[[Any], bool]]:
+    """Return a fresh state, and what tells of an array in it whether it is precise, see `Description`."""
+    # While it is traced, one zero may stand for several arrays.
+    state = jax.tree.map(lambda x: jnp.copy(x) if isinstance(x, Tracer) else x, state)
+    fields = [getattr(part, field) for told, part in described(tx, state) for field in told.precise]
+    precise = {id(array) for array in jax.tree.leaves(fields)}
+    return state, lambda array: id(array) in precise
 
 
 def supported(tx: Transformation) -> GradientTransformation:

@@ -13,6 +13,7 @@ from gradtx.core import (
     Updates,
     chain,
     factory,
+    tells,
 )
 from gradtx.require import POSITIVE
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -69,6 +70,7 @@ def scale_by_cocob(alpha: float = 100.0, eps: float = 1e-8) -> GradientTransform
             reward=tree.moment_like(params, real=True),
         )
 
+    @tells(precise=COCOBState._fields)  # of which all together are the parameters
     def update(updates: Updates, state: COCOBState, params: Params):
         updates, *parts = rule(updates, *state, params)
         return updates, COCOBState(*parts)

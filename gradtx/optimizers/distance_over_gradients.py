@@ -59,7 +59,7 @@ def scale_by_distance_over_gradients(
             init_params=start,
         )
 
-    @tells(update_size=reps_rel * global_scale)
+    @tells(precise=("init_params",), update_size=reps_rel * global_scale)
     def update(updates: Updates, state: ScaleByDistanceOverGradientsState, params: Params):
         updates, max_dist, squares = rule(updates, *state, params)
         return updates, state._replace(max_dist=max_dist, grad_sum_of_squares=squares)

@@ -86,7 +86,7 @@ def scale_by_dog(init_step: InitStep = ("heuristic", 1e-6), eps: float = 1e-8) -
             sum_sq_norm_grads=jnp.zeros((), dtype),
         )
 
-    @tells(update_size=None if kind == "learning_rate" else start)
+    @tells(precise=("init_params",), update_size=None if kind == "learning_rate" else start)
     def update(updates: Updates, state: DoGState, params: Params):
         dtype = state.max_dist.dtype
         max_dist = jnp.maximum(state.max_dist, _distance(params, state.init_params, dtype))
@@ -132,6 +132,7 @@ def scale_by_dowg(init_estim_sq_dist: float | None = None, eps: float = 1e-4) ->
             estim_sq_dist=jnp.array(start, dtype),
         )
 
+    @tells(precise=("init_params",))
     def update(updates: Updates, state: DoWGState, params: Params):
         dtype = state.estim_sq_dist.dtype
         sq_dist = jnp.maximum(state.estim_sq_dist, _distance(params, state.init_params, dtype, squared=True))

@@ -15,6 +15,7 @@ from gradtx.core import (
     at_step,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment, squarable
 from gradtx.require import NONNEGATIVE, Range
@@ -91,6 +92,7 @@ def scale_by_ftrl(
         sum_of_squares = tree.moment_like(params, **start)
         return ScaleByFtrlState(jnp.zeros((), jnp.int32), sum_of_squares, tree.moment_like(params))
 
+    @tells(precise=("sum_of_squares", "linear"))
     def update(updates: Updates, state: ScaleByFtrlState, params: Params):
         rate = at_step(learning_rate, state.count)
         updates, sum_of_squares, linear = rule(updates, state.sum_of_squares, state.linear, params, rate=rate)

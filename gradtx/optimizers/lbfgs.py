@@ -18,6 +18,7 @@ from gradtx.core import (
     chain,
     factory,
     identity,
+    tells,
 )
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import AT_LEAST_ONE
@@ -77,6 +78,7 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     def replace(g, u):
         return u
 
+    @tells(precise=("params", "updates"))
     @compiled
     def update(updates: Updates, state: ScaleByLBFGSState, params: Params):
         slot = (state.count - 1) % memory_size

@@ -15,6 +15,7 @@ from gradtx.core import (
     at_step,
     chain,
     factory,
+    tells,
 )
 from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment, squarable
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -67,6 +68,7 @@ def scale_by_madgrad(learning_rate: ScalarOrSchedule, momentum: float = 0.9, eps
             x0=tree.copy_of(params),
         )
 
+    @tells(precise=("grad_sum_sq", "s", "x0"))  # of which all together are the parameters
     def update(updates: Updates, state: MadgradState, params: Params):
         count = safe_increment(state.count)
         root = jnp.sqrt(count.astype(float))

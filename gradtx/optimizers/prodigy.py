@@ -96,7 +96,7 @@ def prodigy(
             count=jnp.zeros((), jnp.int32),
         )
 
-    @tells(update_size=estim_lr0, factor=learning_rate)
+    @tells(precise=("params0",), update_size=estim_lr0, factor=learning_rate)
     def update(updates: Updates, state: ProdigyState, params: Params):
         d = state.estim_lr
         updates = squarable_updates(updates)

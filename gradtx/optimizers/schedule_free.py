@@ -19,6 +19,7 @@ from gradtx.core import (
     factory,
     forwards_to,
     if_stepped,
+    tells,
     with_extra_args_support,
 )
 from gradtx.errors import names_errors
@@ -99,6 +100,7 @@ def schedule_free(
             z=z,
         )
 
+    @tells(precise=("z",))
     @forwards_to(
         base_optimizer,
         changes_updates=True,

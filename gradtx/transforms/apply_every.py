@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from gradtx import tree
-from gradtx.core import GradientTransformation, Params, Updates, factory
+from gradtx.core import GradientTransformation, Params, Updates, factory, tells
 from gradtx.numerics import Count
 from gradtx.require import AT_LEAST_ONE
 
@@ -36,6 +36,7 @@ def apply_every(k: int = 1) -> GradientTransformation:
     def init(params: Params) -> ApplyEvery:
         return ApplyEvery(jnp.zeros((), jnp.int32), tree.moment_like(params))
 
+    @tells(precise=("grad_acc",))
     def update(updates: Updates, state: ApplyEvery, params: Params | None = None):
         count = state.count % k
         updates, total = rule(updates, state.grad_acc, first=count == 0, emits=count == k - 1)

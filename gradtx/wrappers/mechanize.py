@@ -107,7 +107,7 @@ def mechanize(
         s = jnp.full(num_betas, s_init, dtype)
         return MechanicState(base_optimizer.init(params), jnp.zeros((), jnp.int32), r, m, v, s, x0)
 
-    @tells(factor=s_init)
+    @tells(precise=("x0",), factor=s_init)
     @forwards_to(base_optimizer, changes_updates=True, states=lambda state: (state.base_optimizer_state,))
     def update(updates: Updates, state: MechanicState, params: Params, **extra_args: Any):
         steps, base_state = base_optimizer.update(updates, state.base_optimizer_state, params, **extra_args)

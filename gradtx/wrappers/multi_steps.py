@@ -25,6 +25,7 @@ from gradtx.core import (
     forwards_to,
     no_updates,
     sealed,
+    tells,
     with_extra_args_support,
 )
 from gradtx.errors import naming, unnamed
@@ -202,6 +203,7 @@ def multi_steps(
             skip_state=keep_dtypes(skip_state, state.skip_state),
         )
 
+    @tells(precise=("acc_grads",))
     @forwards_to(inner, states=lambda state: (state.inner_opt_state,), count=_gradient_step, steps=_gradient_step)
     def update(updates: Updates, state: MultiStepsState, params: Params | None = None, *, emit: Any = False, **extra_args: Any):
         return mini_step_of(updates, state, params, emit=_flag(emit), **extra_args)

@@ -14,6 +14,7 @@ from gradtx.core import (
     factory,
     forwards_to,
     init_at_once,
+    told_apart,
     with_extra_args_support,
 )
 from gradtx.errors import unnamed
@@ -52,7 +53,9 @@ def quantized(
 
     What is decoded is what `inner` computes with, in float32, and its step is of the numbers that it has computed, before they
     are rounded. Each block has a scale of its own, the largest number in it. Arrays of float32 with `min_size` entries are kept
-    so; counts, small arrays and other dtypes stay as they are.
+    so; counts, small arrays and other dtypes stay as they are. So does what a few bits do not hold: parameters in a state, such
+    as averages, where Prodigy began and L-BFGS was, or what FTRL and MADGRAD make them of, and sums of gradients, as in
+    `MultiSteps`.
 
     The two codes: "float" keeps numbers that may be negative in 4 bits of exponent and 3 of mantissa, and positive ones, such
     as second moments, as roots in 5 and 3 bits, rounded at random by a hash of their own bits: no key is needed, and any number
@@ -64,8 +67,7 @@ def quantized(
     more room than its largest leaf does, twice in float32. What computes with its state in another way, or inside of
     `MultiSteps` and the like, decodes all arrays first.
 
-    What is averaged over, as in `averaged` and `schedule_free`, is better kept outside. A NaN spoils its block:
-    `apply_if_finite` goes around it.
+    A NaN spoils its block: `apply_if_finite` goes around it.
 
     Args:
       inner: a transformation.
@@ -103,6 +105,15 @@ def quantized(
         arrays = [leaf for leaf in leaves if jnp.result_type(leaf) == jnp.float32 and jnp.ndim(leaf) and jnp.size(leaf)]
         if arrays and not any(map(is_large, arrays)):
             raise unnamed(ValueError, f"nothing is quantized: {_why_not(arrays, min_size)}.")
+
+        state, is_precise = told_apart(inner, state)
+
+        def encoded(leaf: Any) -> Any:
+            if is_precise(leaf) or not is_large(leaf):
+                return leaf
+            # What the compiler knows to be zeros it would encode itself, for minutes.
+            return encode(jnp.where(hidden_zero() == 0, leaf, 0))
+
         if mask is None:
             return QuantizedState(jax.tree.map(encoded, state))
         where = jax.tree.map(lambda chosen, part: jax.tree.map(lambda _: chosen, part), evaluate_mask(mask, params), params)
@@ -110,10 +121,6 @@ def quantized(
             inner, lambda leaf, chosen: encoded(leaf) if chosen else leaf, state, where, transform_non_params=encoded
         )
         return QuantizedState(masked)
-
-    def encoded(leaf: Any) -> Any:
-        # What the compiler knows to be zeros it would encode itself, for minutes.
-        return encode(jnp.where(hidden_zero() == 0, leaf, 0)) if is_large(leaf) else leaf
 
     def is_large(leaf: Any) -> bool:
         return jnp.size(leaf) >= min_size and its_format.suits(leaf)

@@ -16,6 +16,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    tells,
     with_extra_args_support,
 )
 from gradtx.numerics import Count
@@ -95,6 +96,7 @@ def sam(
         adv_state = keep_dtypes(adv_optimizer.init(params) if reset_state else adv_state, state.adv_state)
         return keep_dtypes(new_updates, updates), keep_dtypes(opt_state, state.opt_state), adv_state
 
+    @tells(precise=("cache",))
     @forwards_to(optimizer, adv_optimizer, states=lambda state: (state.opt_state, state.adv_state))
     @compiled
     def one_step(updates: Updates, state: SAMState, params: Params, **extra_args: Any):

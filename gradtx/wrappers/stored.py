@@ -17,10 +17,10 @@ from gradtx.core import (
     Params,
     Transformation,
     Updates,
-    description,
+    described,
     factory,
     forwards_to,
-    supported,
+    told_apart,
     with_extra_args_support,
 )
 from gradtx.errors import unnamed
@@ -37,7 +37,8 @@ def stored(inner: Transformation, dtype: DTypeLike | Mapping[str, DTypeLike]) ->
         stored(gradtx.adamw(1e-3), {"mu": jnp.bfloat16})
 
     The state is that of `inner`, in other dtypes. Arrays of one axis and more are stored so; counts and other scalars, and
-    complex arrays, stay. An average with a decay such as 0.999 does not decay in bfloat16, as its steps are less than half of
+    complex arrays, stay, and so do the parameters and sums of gradients that `quantized` leaves alone, unless you name them. An
+    average with a decay such as 0.999 does not decay in bfloat16, as its steps are less than half of
     the last digit: you get a warning.
 
     Args:
@@ -56,7 +57,8 @@ def stored(inner: Transformation, dtype: DTypeLike | Mapping[str, DTypeLike]) ->
 
     def narrow(state: OptState) -> OptState:
         if not isinstance(dtype, Mapping):
-            return _cast(state, dtype)
+            state, is_precise = told_apart(inner, state)
+            return jax.tree.map(lambda x: x if is_precise(x) else _cast(x, dtype), state)
         for name, its_dtype in dtypes.items():
             try:
                 state = map_named(state, name, lambda part, to=its_dtype: _cast(part, to))
@@ -95,12 +97,10 @@ def _cast(state: OptState, dtype: Any) -> OptState:
 
 def _averages(tx: Transformation, state: OptState) -> Iterator[tuple[Decay, Any]]:
     """Yield the decays in a transformation, each with an array of the average."""
-    told = description(supported(tx))
-    for decay in told.decays:
-        for array in jax.tree.leaves(getattr(state, decay.field, None)):
-            yield decay, array
-    for part in told.parts(state):
-        yield from _averages(part.tx, part.state)
+    for told, part in described(tx, state):
+        for decay in told.decays:
+            for array in jax.tree.leaves(getattr(part, decay.field, None)):
+                yield decay, array
 
 
 def _warn_if_it_cannot_decay(decay: Decay, array: Any) -> None:

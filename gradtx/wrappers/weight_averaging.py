@@ -83,7 +83,7 @@ def averaged(
         average = tree.copy_of(params, accumulator_dtype)
         return AveragedState(jnp.zeros((), jnp.int32), average, inner.init(params))
 
-    @tells(decays={} if callable(rate) else {"average": ("1 − rate", 1 - rate)})
+    @tells(decays={} if callable(rate) else {"average": ("1 − rate", 1 - rate)}, precise=("average",))
     @forwards_to(inner)
     def update(updates: Updates, state: AveragedState, params: Params, **extra_args: Any):
         updates, inner_state = inner.update(updates, state.inner_state, params, **extra_args)
@@ -202,7 +202,7 @@ def stochastic_weight_averaged(
 
 def _with_decay(made: GradientTransformationExtraArgs, name: str, decay: Any) -> GradientTransformationExtraArgs:
     """What `averaged` has made, which knows a rate alone, with the decay that this stands for."""
-    tells(decays={"average": (name, decay)})(made.update)
+    tells(decays={"average": (name, decay)}, precise=("average",))(made.update)
     return made
 
 
