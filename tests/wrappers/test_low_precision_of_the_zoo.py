@@ -18,28 +18,44 @@ from test_laws import LABELS, PIECES, laws_of
 
 import gradtx
 from gradtx import testing
+from gradtx.tree.quantized import Quantized
+from gradtx.wrappers.compensated import CompensatedState
 
 
 @gradtx.factory
-def in_parts(tx):
-    """`compensated` with its low bits as parts of a parameter of size 1: few are rounding, as elsewhere in float32."""
+def shown(tx, node, field, unit):
+    """A transformation whose integers are floats in its state, so that to the laws one of them, or some, are rounding.
 
-    def init(params):
-        state = tx.init(params)
-        return state._replace(low=jax.tree.map(lambda low: low.astype(jnp.float32) * 2**-24, state.low))
+    Args:
+      tx: a transformation.
+      node: the type of the nodes of its state that have them.
+      field: the field of the node.
+      unit: how much of a float one is; the laws take 1e-6 for rounding.
+    """
+
+    def mapped(f, state):
+        def on_node(x):
+            return x._replace(**{field: jax.tree.map(f, getattr(x, field))}) if isinstance(x, node) else x
+
+        return jax.tree.map(on_node, state, is_leaf=lambda x: isinstance(x, node))
+
+    def show(state):
+        return mapped(lambda x: x.astype(jnp.float32) * unit, state)
 
     def update(updates, state, params, **extra_args):
-        low = jax.tree.map(lambda low: (low * 2**24).astype(jnp.int16), state.low)
-        updates, state = tx.update(updates, state._replace(low=low), params, **extra_args)
-        return updates, state._replace(low=jax.tree.map(lambda low: low.astype(jnp.float32) * 2**-24, state.low))
+        dtype = jnp.int8 if node is Quantized else jnp.int16
+        updates, state = tx.update(updates, mapped(lambda x: (x / unit).astype(dtype), state), params, **extra_args)
+        return updates, show(state)
 
-    return gradtx.GradientTransformationExtraArgs(init, update)
+    return gradtx.GradientTransformationExtraArgs(lambda params: show(tx.init(params)), update)
 
 
 WRAPPERS = {
-    "quantized": lambda tx: gradtx.quantized(tx, min_size=1, block_size=2),
+    # One unit in the last place may make another code of a number, which is the next one.
+    "quantized": lambda tx: shown(gradtx.quantized(tx, min_size=1, block_size=2), Quantized, "codes", 2**-20),
     "stored": lambda tx: gradtx.stored(tx, jnp.bfloat16),
-    "compensated": lambda tx: zoo.of_bfloat16(in_parts(gradtx.compensated(tx))),
+    # The low bits are the last ones of a float32, of which many go where a step is as long as the parameter.
+    "compensated": lambda tx: zoo.of_bfloat16(shown(gradtx.compensated(tx), CompensatedState, "low", 2**-26)),
     "stochastically_rounded": lambda tx: zoo.of_bfloat16(gradtx.stochastically_rounded(tx, 0)),
     "offloaded": lambda tx: gradtx.offloaded(tx, min_size=1),
 }
