@@ -204,6 +204,37 @@ def test_stairs_jump_exactly_at_multiples_of_their_period(period):
     np.testing.assert_allclose(got, exact, rtol=1e-5)
 
 
+LONG = 10**6
+# Where one of two values is 0, or much less than the other.
+LONG_SCHEDULES = {
+    "fall": schedules.linear_schedule(1.0, 0.0, LONG),
+    "rise": schedules.linear_schedule(0.0, 1.0, LONG),
+    "rise that begins late": schedules.linear_schedule(0.0, 1.0, LONG - 7, 7),
+    "power": schedules.polynomial_schedule(1.0, 0.0, 2, LONG),
+    "cosine": schedules.cosine_decay_schedule(1.0, LONG),
+    "warm-up": schedules.warmup_constant_schedule(0.0, 1.0, LONG),
+    "warm-up and cosine": schedules.warmup_cosine_decay_schedule(0.0, 1.0, LONG // 2, LONG),
+    "warm-up and exponential": schedules.warmup_exponential_decay_schedule(0.0, 1.0, LONG // 2, LONG, 0.1),
+    "lines": schedules.piecewise_interpolate_schedule("linear", 1e-6, {LONG: 1e6}),
+    "half cosines": schedules.piecewise_interpolate_schedule("cosine", 1e-12, {LONG: 1e12}),
+    "one cycle of lines": schedules.linear_onecycle_schedule(LONG, 1.0, div_factor=1e6),
+    "one cycle of cosines": schedules.cosine_onecycle_schedule(LONG, 1.0, div_factor=1e9),
+    "warm restarts": schedules.sgdr_schedule(
+        [{"init_value": 0.0, "peak_value": 1.0, "warmup_steps": LONG // 2, "decay_steps": LONG, "end_value": 0.0}]
+    ),
+}
+
+
+@pytest.mark.parametrize("schedule", LONG_SCHEDULES.values(), ids=LONG_SCHEDULES)
+def test_a_long_schedule_is_as_exact_in_float32_as_in_float64_also_where_it_is_near_zero(schedule):
+    counts = np.concatenate([base + np.arange(-9, 10) for base in (0, 1000, LONG // 2, LONG)])
+    counts = counts[counts >= 0].astype(np.int32)
+    with jax.enable_x64(True):
+        exact = np.asarray(schedule(counts))
+    assert exact.dtype == np.float64
+    np.testing.assert_allclose(jax.jit(schedule)(counts), exact, rtol=2e-6)
+
+
 def test_a_cosine_is_exact_near_its_end_in_float32():
     counts = np.arange(99_990, 100_000)
     exact = np.sin(np.pi / 2 * (100_000 - counts) / 100_000) ** 2

@@ -12,6 +12,7 @@ from gradtx.schedules.formula import (
     AT_LEAST_ONE_STEP,
     STEPS,
     between,
+    completed,
     cosine,
     countable,
     elapsed,
@@ -71,7 +72,9 @@ def polynomial_schedule(
 
     @schedule
     def formula(count):
-        return between(init_value, end_value, remaining(count, transition_begin, transition_steps) ** power)
+        left = remaining(count, transition_begin, transition_steps)
+        rest = completed(count, transition_begin, transition_steps) if isinstance(power, int) and power == 1 else None
+        return between(init_value, end_value, left**power, rest)
 
     return formula
 

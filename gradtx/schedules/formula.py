@@ -51,11 +51,21 @@ def remaining(count: jax.Array, begin: Any, steps: Any) -> jax.Array:
 
     It is exact near 0, where 1 − elapsed/steps would cancel.
     """
-    steps = countable(steps)
-    done = jnp.minimum(elapsed(count, begin).astype(float), steps)
-    duration = jnp.where(steps > 0, steps, 1)
+    done, duration = _done(count, begin, steps)
     # Compiled, a division by a constant is a product with its reciprocal, and x·(1/x) need not be 1.
     return jnp.where(done > 0, jnp.minimum((duration - done) / duration, 1), 1)
+
+
+def completed(count: jax.Array, begin: Any, steps: Any) -> jax.Array:
+    """Return 1 − `remaining`, exact near 0 where that cancels: a warm-up of a million steps begins with a millionth."""
+    done, duration = _done(count, begin, steps)
+    return jnp.where(done < duration, jnp.maximum(done, 0) / duration, 1)
+
+
+def _done(count: jax.Array, begin: Any, steps: Any) -> tuple[jax.Array, Any]:
+    """The steps of a transition that were taken, and how many there are, at least one."""
+    steps = countable(steps)
+    return jnp.minimum(elapsed(count, begin).astype(float), steps), jnp.where(steps > 0, steps, 1)
 
 
 def cosine(left: jax.Array) -> jax.Array:
@@ -63,6 +73,9 @@ def cosine(left: jax.Array) -> jax.Array:
     return jnp.square(jnp.sin(jnp.pi / 2 * left))
 
 
-def between(start: Any, end: Any, weight: Any) -> jax.Array:
-    """Return the mean of `start`, with a weight, and `end`, with the rest; exact at weights 1 and 0."""
-    return weight * start + (1 - weight) * end
+def between(start: Any, end: Any, weight: Any, rest: Any = None) -> jax.Array:
+    """Return the mean of `start`, with a weight, and `end`, with the rest; exact at weights 1 and 0.
+
+    The rest is given where 1 − weight would lose its digits and `end` be the larger: at the beginning of a warm-up.
+    """
+    return weight * start + (1 - weight if rest is None else rest) * end

@@ -17,6 +17,7 @@ from gradtx.schedules.formula import (
     AT_LEAST_ONE_STEP,
     STEPS,
     between,
+    completed,
     cosine,
     countable,
     elapsed,
@@ -137,7 +138,8 @@ def interpolated(interpolate_type: str, breakpoints: Sequence[Breakpoint]) -> Sc
     def formula(count):
         value = breakpoints[-1][1]
         for (begin, start), (finish, end) in reversed(list(itertools.pairwise(breakpoints))):
-            piece = between(start, end, curve(remaining(count, begin, finish - begin)))
+            left, done = (part(count, begin, finish - begin) for part in (remaining, completed))
+            piece = between(start, end, curve(left), curve(done))
             value = jnp.where(count < countable(finish), piece, value)
         return value
 
