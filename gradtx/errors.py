@@ -6,10 +6,23 @@ itself; while a transformation is built, the outermost factory; in `init` and `u
 
 import contextlib
 import functools
+import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+_BETWEEN = frozenset({"contextlib", "gradtx", "jax"})  # whose frames may stand between a program and what warns it
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of the line of the user's program that has called the library: Python shows warnings by their place."""
+    depth, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        depth, frame = depth + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=depth)
 
 
 def unnamed(kind: type[Exception], message: str) -> Exception:

@@ -5,6 +5,7 @@
 
 import contextlib
 import re
+import warnings
 
 import equinox as eqx
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import gradtx
+from gradtx.interop import transformers
 
 NAN = float("nan")
 SCHEDULE = gradtx.cosine_decay_schedule(0.1, 100)
@@ -419,3 +421,25 @@ def test_a_function_that_a_mask_leaves_out_is_not_blamed_for_another_mistake():
     state = tx.init(params)
     with raises(ValueError, "scale_by_adam: updates['dense']['bias'] has shape (3,), ..."):
         tx.update(changed(params, bias=jnp.ones(3)), state, params)
+
+
+# --- warnings: by default Python shows those of deprecated names only where they point at the program ------------------------
+
+WARNINGS = {
+    "a deprecated optimizer": lambda: gradtx.optimistic_adam(0.1),
+    "... within others": lambda: gradtx.chain(gradtx.masked(gradtx.optimistic_adam(0.1), True)),
+    "... with hyperparameters in the state": lambda: gradtx.inject_hyperparams(gradtx.optimistic_adam)(0.1),
+    "a deprecated loss": lambda: gradtx.losses.convex_kl_divergence(jnp.zeros(2), jnp.ones(2)),
+    "... traced": lambda: jax.jit(gradtx.losses.convex_kl_divergence)(jnp.zeros(2), jnp.ones(2)),
+    "an average that cannot decay": lambda: gradtx.stored(gradtx.adam(0.1), jnp.bfloat16).init(PARAMS),
+    "... of a member": lambda: gradtx.chain(gradtx.clip(1.0), gradtx.stored(gradtx.adam(0.1), jnp.bfloat16)).init(PARAMS),
+    "steps that do not add up": lambda: transformers.get_wsd_schedule(1e-3, 1, 2, 10, num_stable_steps=3),
+}
+
+
+@pytest.mark.parametrize("call", WARNINGS.values(), ids=WARNINGS)
+def test_a_warning_points_at_the_program(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call()
+    assert {each.filename for each in caught} == {__file__}

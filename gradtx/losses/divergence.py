@@ -1,11 +1,11 @@
 """Divergences of one distribution from another."""
 
-import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from gradtx.errors import warn
 from gradtx.losses.arguments import Axis, kept, loss, reduced_axes
 from gradtx.losses.bounds import exp_excess, nonnegative
 
@@ -103,11 +103,7 @@ def convex_kl_divergence(log_predictions: Any, targets: Any, axis: Axis = -1, wh
     References:
       Boyd and Vandenberghe, Convex Optimization, 2004, page 90, https://stanford.edu/~boyd/cvxbook
     """
-    warnings.warn(
-        "`convex_kl_divergence` is deprecated: use generalized_kl_divergence instead, which is the same.",
-        DeprecationWarning,
-        stacklevel=3,  # the caller of the loss
-    )
+    warn("`convex_kl_divergence` is deprecated: use generalized_kl_divergence instead, which is the same.", DeprecationWarning)
     return generalized_kl_divergence(log_predictions, targets, axis, where)
 
 

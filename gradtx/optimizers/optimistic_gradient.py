@@ -1,6 +1,5 @@
 """Optimistic gradient descent (Mokhtari et al. 2019) and optimistic Adam (Daskalakis et al. 2018)."""
 
-import warnings
 from typing import NamedTuple
 
 import jax
@@ -17,7 +16,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.errors import unnamed
+from gradtx.errors import unnamed, warn
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 
@@ -103,10 +102,9 @@ def optimistic_adam(
     References:
       Daskalakis et al., Training GANs with Optimism, 2018, https://arxiv.org/abs/1711.00141
     """
-    warnings.warn(
+    warn(
         "`optimistic_adam` is deprecated: use `optimistic_adam_v2` instead, whose beta is optimism / learning_rate.",
         DeprecationWarning,
-        stacklevel=3,  # the caller of the factory
     )
     if optimism is None:
         return optimistic_adam_v2(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov)

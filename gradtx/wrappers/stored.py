@@ -1,6 +1,5 @@
 """Keep the state of a transformation in another dtype than it computes in."""
 
-import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,7 +22,7 @@ from gradtx.core import (
     told_apart,
     with_extra_args_support,
 )
-from gradtx.errors import unnamed
+from gradtx.errors import unnamed, warn
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.search import map_named
 
@@ -105,8 +104,7 @@ def _averages(tx: Transformation, state: OptState) -> Iterator[tuple[Decay, Any]
 
 def _warn_if_it_cannot_decay(decay: Decay, array: Any) -> None:
     if array.dtype == jnp.bfloat16 and isinstance(decay.value, float) and decay.value > _LONG_MEMORY:
-        message = (
+        warn(
             f"stored: {decay.field} with {decay.name} = {decay.value} never decays in bfloat16: "
             "a step of it is less than half of the last digit. Store it in float32."
         )
-        warnings.warn(message, stacklevel=2)

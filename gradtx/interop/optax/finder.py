@@ -7,12 +7,13 @@ module into `sys.modules` would not do: `import optax.contrib` would look for a 
 import importlib
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+
+from gradtx.errors import warn
 
 _HERE = "gradtx.interop.optax"
 _FOR_CHILDREN = str(Path(__file__).parent / "children")
@@ -42,11 +43,10 @@ def install(*, children: bool = True) -> None:
 
 def _pass_on() -> None:
     if sys.flags.ignore_environment or sys.flags.no_site:
-        warnings.warn(
+        warn(
             "install() cannot reach the processes that this one starts, as Python runs with -I, -E or -S: there, Optax is what "
             "it was. Run Python without them, or call install() there, too.",
             RuntimeWarning,
-            stacklevel=3,
         )
     inherited = os.environ.get("PYTHONPATH", "")
     if _FOR_CHILDREN not in inherited.split(os.pathsep):

@@ -1,7 +1,6 @@
 """The schedule of transformers.optimization that warms up, stays, and decays."""
 
 import numbers
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import Scalar, Schedule, factory
+from gradtx.errors import warn
 from gradtx.interop.transformers.phases import at_least_one, waves
 from gradtx.schedules.formula import COUNTABLE, between, cosine, elapsed, schedule
 
@@ -102,8 +102,7 @@ def _risen(shape: Shape, done: jax.Array, steps: Any) -> jax.Array:
 
 def _warn_of_another_end(end: Any, num_training_steps: Any) -> None:
     if isinstance(end, numbers.Real) and isinstance(num_training_steps, numbers.Real) and end != num_training_steps:
-        warnings.warn(
+        warn(
             f"get_wsd_schedule: warm-up, num_stable_steps and decay take {end} steps, not the {num_training_steps} of "
-            "num_training_steps, which is not used.",
-            stacklevel=4,
+            "num_training_steps, which is not used."
         )
