@@ -84,7 +84,14 @@ def test_a_typo_is_refused_by_name_with_the_likely_word(tx):
         updated(tx, valeu=3.0)
 
 
+def test_misspelt_params_are_refused_too():
+    for tx in (gradtx.adam(0.1), gradtx.chain(needs_params())):
+        with pytest.raises(TypeError, match=r"nothing here reads the extra argument 'parmas'; did you mean 'params'\?"):
+            tx.update(GRADIENTS, tx.init(PARAMS), parmas=PARAMS)
+
+
 MISSPELLINGS = {
+    "params": ["parmas", "praams", "prams", "parama"],
     "value": ["valeu", "vlaue", "vaule", "avlue", "valu", "vallue", "vaalue", "Value", "valye", "vakue"],
     "value_fn": ["valuefn", "valueFn", "value_fun", "valeu_fn", "value_f", "value_gn"],
     "grad": ["grda", "gard", "rgad", "Grad"],
@@ -96,7 +103,7 @@ MISSPELLINGS = {
 WORDS = """
     accuracy aux axis batch batch_size carry cost data dt epoch eval_fn features gradient gradients grads grad_norm
     grade grid hessian hvp_fn images inputs iteration jacobian keys labels learning_rate logits loss loss_fn losses lr
-    mask metrics model n_steps noise obj obj_fn objective outputs p pvalue params pred prng_key rad rate rng rng_key
+    mask metrics model n_steps noise obj obj_fn objective outputs p pvalue pred prng_key rad rate rng rng_key
     rngs seed state step steps t targets temperature train training val val_loss valid value_and_grad_fn value_and_grad
     value2 values values_fn_args vals var variance weight x y damp dampings damping1
 """

@@ -30,7 +30,7 @@ def refuse_misspelt(given: Iterable[str], known: frozenset[str]) -> None:
 
     Any other keyword that nothing reads is ignored, as in Optax: training loops pass the same arguments to every optimizer.
     """
-    known = known | PROTOCOL_EXTRA_ARGS
+    known = known | PROTOCOL_EXTRA_ARGS | {"params"}
     for word in sorted(set(given) - known):
         if meant := next((name for name in sorted(known) if is_misspelling(word, name)), None):
             raise unnamed(TypeError, f"nothing here reads the extra argument {word!r}; did you mean {meant!r}?")
