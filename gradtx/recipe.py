@@ -133,6 +133,11 @@ class Recipe:
             self._key = (self.factory, tuple((name, _frozen(value)) for name, value in self.arguments.items()))
         return self._key
 
+    def kind(self) -> Hashable:
+        """What it shares with calls that differ from it in numbers alone, if all that it was called with is plain."""
+        leaves, structure = jax.tree.flatten(self)
+        return structure, tuple(type(leaf) if isinstance(leaf, int | float | complex) else leaf for leaf in leaves)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.key() == other.key()
 

@@ -1,5 +1,8 @@
 """Outside of `jit` an update is one program, which equal optimizers share."""
 
+import gc
+import weakref
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -94,7 +97,25 @@ def test_models_that_are_spread_over_devices_leaf_by_leaf_are_no_program():
     assert not programs.are_arrays(())
 
 
+def test_optimizers_that_differ_in_numbers_alone_leave_one_program_behind():
+    def program(k):
+        tx = gradtx.chain(gradtx.clip(k + 1.0), gradtx.sgd(gradtx.linear_schedule(1.0 + k, 0.0, 9 + k)))
+        return programs.program_of(tx.recipe, lambda *args: args)
+
+    programs_alive = [weakref.ref(program(k)) for k in range(5)]
+    gc.collect()
+    assert [ref() is not None for ref in programs_alive] == [False] * 4 + [True]
+
+
+def test_what_is_built_again_shares_the_program_of_an_equal_one_that_is_alive():
+    alive = gradtx.sgd(0.123)
+    program = programs.program_of(alive.recipe, lambda *args: args)
+    programs.program_of(gradtx.sgd(0.2).recipe, lambda *args: args)  # now that is the last of its kind
+    assert programs.program_of(gradtx.sgd(0.123).recipe, lambda *args: args) is program
+
+
 def test_there_are_a_bounded_number_of_programs():
     for k in range(40):
-        programs.program_of(gradtx.sgd(float(k)).recipe, lambda *args: args)
-    assert programs._compiled.cache_info().currsize <= 32
+        programs.program_of(gradtx.chain(*[gradtx.sgd(0.1)] * (k + 1)).recipe, lambda *args: args)
+    gc.collect()
+    assert len(programs._programs) <= 32 + 5  # those of this file that are alive still

@@ -5,7 +5,8 @@ Operation by operation, an update reads and writes the parameters some thirty ti
 
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable
+import weakref
+from collections.abc import Callable, Hashable, MutableMapping
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ from jax.core import Tracer
 
 from gradtx.core.description import Run
 from gradtx.core.protocol import OptState, Params, Transformation, Updates
-from gradtx.recipe import Keyed, Recipe
+from gradtx.recipe import Recipe
 
 _IDLE = frozenset({"chain", "identity", "named_chain"})  # what computes nothing by itself
 
@@ -31,7 +32,8 @@ def program_of(recipe: Recipe | None, update: Callable[..., tuple[Updates, OptSt
     if recipe is None:
         return None
     if "program" not in vars(recipe):  # kept there, as to look for it takes longer than a small update
-        vars(recipe)["program"] = _compiled(Keyed(update, recipe), recipe.name) if _is_own(recipe) else None
+        own = _is_own(recipe)
+        vars(recipe)["program"] = _shared(recipe, None, lambda: _compiled(update, recipe.name)) if own else None
     return vars(recipe)["program"]
 
 
@@ -55,12 +57,29 @@ def init_at_once(
     recipe = getattr(tx, "recipe", None)
     if key is None or not isinstance(recipe, Recipe) or not _is_own(recipe):
         return init
-    return lambda params: _compiled_init(Keyed(init, (recipe, key)))(params) if are_arrays(params) else init(params)
+    return lambda params: _shared(recipe, key, lambda: jax.jit(init))(params) if are_arrays(params) else init(params)
+
+
+_programs: MutableMapping[Hashable, Callable[..., Any]] = weakref.WeakValueDictionary()  # those that something has a hold of
+
+
+def _shared(recipe: Recipe, key: Hashable, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """Return the program of a recipe: that of an equal one which is there still, or was the last of its kind, or a new one.
+
+    A program takes a megabyte. So of optimizers that differ in numbers alone, as in a search for the best, only the last
+    leaves its program behind.
+    """
+    program = _programs.get((recipe.key(), key))
+    if program is None:
+        program = _programs[recipe.key(), key] = make()
+    _last(recipe.kind(), key)[:] = [program]
+    return program
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled_init(keyed: Keyed) -> Callable[[Params], OptState]:
-    return jax.jit(keyed.thing)
+def _last(kind: Hashable, key: Hashable) -> list[Callable[..., Any]]:
+    """Where the last program of a kind is kept."""
+    return []
 
 
 def are_arrays(trees: Any) -> bool:
@@ -92,10 +111,7 @@ class _Results:
         return self.structure.unflatten(computed)
 
 
-@functools.lru_cache(maxsize=32)
-def _compiled(keyed: Keyed, name: str) -> Run:
-    update = keyed.thing
-
+def _compiled(update: Callable[..., tuple[Updates, OptState]], name: str) -> Run:
     def run(updates: Updates, state: OptState, params: Params | None, extra_args: dict[str, Any]):
         arguments = {id(leaf): k for k, leaf in enumerate(jax.tree.leaves((updates, state, params)))}
         leaves, structure = jax.tree.flatten(update(updates, state, params, **extra_args))
