@@ -27,6 +27,7 @@ from gradtx.core.description import forwards_to as forwards_to
 from gradtx.core.description import if_stepped as if_stepped
 from gradtx.core.description import is_transformation as is_transformation
 from gradtx.core.description import no_updates as no_updates
+from gradtx.core.description import steps_of_groups as steps_of_groups
 from gradtx.core.description import supported as supported
 from gradtx.core.description import tells as tells
 from gradtx.core.description import told_apart as told_apart

@@ -197,7 +197,8 @@ def refuse_exact(*inners: Transformation) -> None:
 def if_stepped(tx: Transformation, before: OptState, after: OptState) -> Callable[[Any, Any], Any]:
     """Return what chooses the first of two arrays after an update that was a step, and else the second.
 
-    It was none where something inside that sees all parameters, such as `MultiSteps`, waits for more gradients.
+    It was none where all parameters wait for more gradients: something inside that sees all of them, such as `MultiSteps`, or
+    what each group of them has.
 
     Args:
       tx: a transformation.
@@ -216,6 +217,12 @@ def _steps_taken(tx: Transformation, state: OptState) -> Any:
         return None
     taken = (_steps_taken(part.tx, part.state) for part in told.parts(state))
     return next((steps for steps in taken if steps is not None), None)
+
+
+def steps_of_groups(parts: Iterable[Part]) -> Any:
+    """Return how many steps groups of parameters have taken together; None if one that moves takes a step in each update."""
+    taken = [_steps_taken(part.tx, part.state) for part in parts if not description(part.tx).freezes]
+    return None if not taken or any(steps is None for steps in taken) else sum(taken)
 
 
 def forwards_to(

@@ -16,6 +16,7 @@ from gradtx.core import (
     Updates,
     factory,
     forwards_to,
+    steps_of_groups,
     supported,
     with_extra_args_support,
 )
@@ -130,7 +131,7 @@ def partitioned(
         kept = [label for label in inners if label not in dispensable or label in state.inner_states]
         return [Part(label, supported(inners[label]), state.inner_states[label].inner_state) for label in kept]
 
-    @forwards_to(*inners.values(), parts=parts, seen=visible_params)
+    @forwards_to(*inners.values(), parts=parts, seen=visible_params, steps=lambda state: steps_of_groups(parts(state)))
     def update(updates: Updates, state: PartitionState, params: Params | None = None, **extra_args: Any):
         where = places(updates)
         own_params = dict.fromkeys(inners) if params is None else places(params).shares(params)

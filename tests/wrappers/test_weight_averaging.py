@@ -85,6 +85,23 @@ def test_inside_of_multi_steps_and_around_it_is_the_average_of_its_steps():
     chex.assert_trees_all_close(gradtx.eval_params(state, params)["w"], sum(points[1::2]) / 3, rtol=1e-6)
 
 
+WAITING = {
+    "a group each": lambda tx: gradtx.partition({"all": tx}, {"w": "all", "b": "all"}),
+    "one that is frozen": lambda tx: gradtx.grouped(tx, [gradtx.Group("b", frozen=True)]),
+    "in a chain": lambda tx: gradtx.chain(gradtx.clip(9.0), gradtx.grouped(tx, [gradtx.Group("b", tx)])),
+}
+
+
+@pytest.mark.parametrize("grouped", WAITING.values(), ids=WAITING)
+def test_around_groups_that_all_wait_it_is_the_average_of_their_steps(grouped):
+    params = {"w": jnp.ones(2), "b": jnp.ones(1)}
+    _, state = trained(gradtx.polyak_averaged(grouped(gradtx.MultiSteps(gradtx.sgd(0.1), 2))), params, steps=5)
+    assert state.count == 2
+    mixed = gradtx.grouped(gradtx.MultiSteps(gradtx.sgd(0.1), 2), [gradtx.Group("b", gradtx.sgd(0.1))])
+    _, state = trained(gradtx.polyak_averaged(mixed), params, steps=5)
+    assert state.count == 5  # "b" moves in each
+
+
 def test_the_average_and_the_parameters_can_be_donated():
     tx = gradtx.exponentially_averaged(gradtx.adam(0.1))
     params = jax.tree.map(jnp.array, PARAMS)
