@@ -22,6 +22,7 @@ from gradtx.core import (
     Updates,
     as_wide_as_updates_of,
     at_step,
+    declared_extra_args,
     forwards_to,
     no_updates,
     sealed,
@@ -182,7 +183,9 @@ def multi_steps(
         skip, skip_state = should_skip(updates, state.gradient_step, params)
         mini_step = safe_increment(state.mini_step)
         accumulated = jnp.where(skip, state.mini_step, mini_step)
-        emit = (~skip & (state.mini_step >= every_k(state.gradient_step) - 1)) | (emit & (accumulated > 0))
+        due = (~skip & (state.mini_step >= every_k(state.gradient_step) - 1)) | (emit & (accumulated > 0))
+        if "emit" in declared_extra_args(inner.update):  # of one that accumulates what this one emits
+            extra_args |= {"emit": emit}
         acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step))
 
         def step():
@@ -194,10 +197,10 @@ def multi_steps(
         def wait():
             return no_updates(inner, updates), state.inner_opt_state, acc_grads
 
-        new_updates, inner_state, acc_grads = run_if(emit, step, otherwise=wait)
+        new_updates, inner_state, acc_grads = run_if(due, step, otherwise=wait)
         return new_updates, MultiStepsState(
-            mini_step=jnp.where(emit, 0, accumulated),
-            gradient_step=jnp.where(emit, safe_increment(state.gradient_step), state.gradient_step),
+            mini_step=jnp.where(due, 0, accumulated),
+            gradient_step=jnp.where(due, safe_increment(state.gradient_step), state.gradient_step),
             inner_opt_state=inner_state,
             acc_grads=acc_grads,
             skip_state=keep_dtypes(skip_state, state.skip_state),

@@ -264,6 +264,15 @@ def test_where_nothing_is_gathered_nothing_is_emitted_and_the_inner_update_does_
     assert len(runs) == 1
 
 
+def test_emit_reaches_what_accumulates_inside():
+    tx = gradtx.MultiSteps(gradtx.chain(gradtx.MultiSteps(gradtx.sgd(1.0), 3), gradtx.identity()), 2)
+    params = jnp.ones(())
+    updates, state = tx.update(jnp.asarray(4.0), tx.init(params), params, emit=True)
+    assert (updates, state.gradient_step) == (-4.0, 1)
+    updates, _ = tx.update(jnp.asarray(4.0), state, params)
+    assert updates == 0
+
+
 def test_emit_passes_through_wrappers_and_must_be_a_bool():
     tx = gradtx.exponentially_averaged(chain(scale(2.0), MultiSteps(scale(1.0), 4)), warmup=False, decay=0.5)
     params = jnp.zeros(())
