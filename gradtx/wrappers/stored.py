@@ -82,6 +82,8 @@ def stored(inner: Transformation, dtype: DTypeLike | Mapping[str, DTypeLike]) ->
 
 def _check(dtype: Any) -> None:
     tree.check_moment_dtype(dtype)
+    if jnp.issubdtype(dtype, jnp.complexfloating):
+        raise unnamed(TypeError, f"what is real is not stored in {jnp.dtype(dtype)}; write a real dtype.")
     if dtype is None or jnp.finfo(dtype).bits < 16:
         message = f"of the numbers in a state most would be 0 in {jnp.dtype(dtype)}; write a dtype of 16 bits."
         raise unnamed(ValueError, message)

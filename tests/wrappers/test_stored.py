@@ -66,6 +66,11 @@ def test_a_name_that_the_state_has_not_is_an_error_with_those_it_has():
         gradtx.stored(gradtx.adam(0.1), {"muu": jnp.bfloat16}).init(PARAMS)
 
 
+def test_a_complex_dtype_is_refused_when_it_is_built():
+    with pytest.raises(TypeError, match="stored: what is real is not stored in complex64"):
+        gradtx.stored(gradtx.adam(0.1), {"mu": jnp.complex64})
+
+
 @pytest.mark.parametrize("dtype", [jnp.float8_e4m3fn, {"mu": jnp.float8_e5m2}])
 def test_8_bits_are_refused(dtype):
     with pytest.raises(ValueError, match=r"stored: of the numbers in a state most would be 0 in float8"):
