@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-_LEARNING_RATE = ("learning_rate", "lr", "init_value", "peak_value", "step_size")
+_LEARNING_RATE = ("learning_rate", "lr", "init_value", "peak_value", "step_size", "learning_rate_factor")
 _WEIGHT_DECAY = ("weight_decay", "weight_decay_rate")
 _STEPS = ("decay_steps", "transition_steps", "total_steps")
 
@@ -109,7 +109,7 @@ def refuse_unknown_keywords(owner: str, parameters: Mapping[str, inspect.Paramet
 
 def hinting(function: _F, owner: str) -> _F:
     """Let a function explain keywords that it does not take."""
-    parameters = inspect.signature(function).parameters
+    parameters = {name: p for name, p in inspect.signature(function).parameters.items() if name not in ("self", "cls")}
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

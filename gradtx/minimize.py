@@ -10,7 +10,15 @@ import jax.numpy as jnp
 
 from gradtx import require, tree
 from gradtx.compiled import jit_for_each, keep_dtypes
-from gradtx.core import GradientTransformation, OptState, Params, Transformation, Updates, with_extra_args_support
+from gradtx.core import (
+    GradientTransformation,
+    OptState,
+    Params,
+    Transformation,
+    Updates,
+    keeps_contract,
+    with_extra_args_support,
+)
 from gradtx.errors import names_errors
 from gradtx.optimizers.lbfgs import lbfgs
 from gradtx.transforms.backtracking_linesearch import ScaleByBacktrackingLinesearchState
@@ -80,6 +88,7 @@ _RUNNING = -1
 
 
 @names_errors
+@keeps_contract(tol=require.NONNEGATIVE, max_steps=require.AT_LEAST_ONE)
 def minimize(
     fun: Callable[..., Any],
     x0: _Tree,
@@ -111,10 +120,9 @@ def minimize(
       max_steps: the largest number of steps.
 
     Raises:
-      TypeError: a leaf of `x0` is not a floating-point or complex array.
-      ValueError: `max_steps` is less than 1.
+      TypeError: a leaf of `x0` is not a floating-point or complex array, or an argument is of another kind.
+      ValueError: `max_steps` is less than 1, or `tol` negative.
     """
-    require.in_range("max_steps", max_steps, require.AT_LEAST_ONE)
     mismatch.check_params(x0)
     return _minimize((fun, tx, max_steps), jax.tree.map(jnp.asarray, x0), args, tol)
 

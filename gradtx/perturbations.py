@@ -5,8 +5,10 @@ from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
-from gradtx import tree
+from gradtx import require, tree
+from gradtx.core import keeps_contract
 
 
 class Noise(Protocol):
@@ -45,10 +47,11 @@ class Gumbel:
         return -inputs - jnp.exp(-inputs)
 
 
+@keeps_contract(num_samples=require.AT_LEAST_ONE)
 def make_perturbed_fun(
     fun: Callable[[Any], Any],
     num_samples: int = 1000,
-    sigma: Any = 0.1,
+    sigma: ArrayLike = 0.1,
     noise: Noise = Gumbel(),  # noqa: B008  (it has no state)
     use_baseline: bool = True,
 ) -> Callable[[jax.Array, Any], Any]:
@@ -76,8 +79,6 @@ def make_perturbed_fun(
       Berthet et al., Learning with Differentiable Perturbed Optimizers, 2020, https://arxiv.org/abs/2002.08676
       Foerster et al., DiCE: The Infinitely Differentiable Monte Carlo Estimator, 2018, https://arxiv.org/abs/1802.05098
     """
-    if num_samples < 1:
-        raise ValueError(f"make_perturbed_fun: num_samples must be at least 1, got {num_samples}.")
 
     def log_density(sample: Any, inputs: Any) -> jax.Array:
         """log μ of a sample, as a function of the point it was drawn around."""

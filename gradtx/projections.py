@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from gradtx import require
 from gradtx import tree as trees
-from gradtx.errors import names_errors
+from gradtx.core import keeps_contract
 from gradtx.tree.dtypes import working_dtype
 
 
@@ -52,23 +52,22 @@ def projection_linf_ball(tree: Any, scale: Any = 1) -> Any:
     return projection_box(tree, jax.tree.map(jnp.negative, scale), scale)
 
 
-@names_errors
-def projection_l2_ball(tree: Any, scale: Any = 1) -> Any:
+@keeps_contract(scale=require.NONNEGATIVE)
+def projection_l2_ball(tree: Any, scale: float | jax.Array = 1) -> Any:
     """Return the nearest tree with ‖y‖₂ ≤ scale, x·min(1, scale/‖x‖₂).
 
     Args:
       tree: x.
       scale: the radius, at least 0.
     """
-    require.in_range("scale", scale, require.NONNEGATIVE)
     norm = trees.norm(tree)
     outside = norm > scale
     factor = jnp.where(outside, scale / jnp.where(outside, norm, 1), 1)
     return _on_leaves(lambda x: _as(x, factor) * x, tree)
 
 
-@names_errors
-def projection_l2_sphere(tree: Any, scale: Any = 1) -> Any:
+@keeps_contract(scale=require.NONNEGATIVE)
+def projection_l2_sphere(tree: Any, scale: float | jax.Array = 1) -> Any:
     """Return the nearest tree with ‖y‖₂ = scale, x·scale/‖x‖₂.
 
     All of the sphere is equally near to 0; there, the point with equal entries is returned.
@@ -77,7 +76,6 @@ def projection_l2_sphere(tree: Any, scale: Any = 1) -> Any:
       tree: x.
       scale: the radius, at least 0.
     """
-    require.in_range("scale", scale, require.NONNEGATIVE)
     norm = trees.norm(tree)
     centre = norm == 0
     factor = scale / jnp.where(centre, 1, norm)
@@ -85,8 +83,8 @@ def projection_l2_sphere(tree: Any, scale: Any = 1) -> Any:
     return _on_leaves(lambda x: jnp.where(centre, _as(x, equal), _as(x, factor) * x), tree)
 
 
-@names_errors
-def projection_simplex(tree: Any, scale: Any = 1) -> Any:
+@keeps_contract(scale=require.NONNEGATIVE)
+def projection_simplex(tree: Any, scale: float | jax.Array = 1) -> Any:
     """Return the nearest tree without negative entries whose sum is `scale`: max(x − τ, 0), τ from the sorted entries.
 
     With scale 1 this is sparsemax, the nearest distribution.
@@ -99,7 +97,6 @@ def projection_simplex(tree: Any, scale: Any = 1) -> Any:
       Duchi et al., Efficient Projections onto the l1-Ball for Learning in High Dimensions, 2008,
         https://doi.org/10.1145/1390156.1390191
     """
-    require.in_range("scale", scale, require.NONNEGATIVE)
     if not trees.size(tree):
         return tree
     # The largest entry is taken off first: far from 0, sums would have no digits left for the differences.
@@ -110,8 +107,8 @@ def projection_simplex(tree: Any, scale: Any = 1) -> Any:
     return trees.cast_like(projected, tree)
 
 
-@names_errors
-def projection_l1_sphere(tree: Any, scale: Any = 1) -> Any:
+@keeps_contract(scale=require.NONNEGATIVE)
+def projection_l1_sphere(tree: Any, scale: float | jax.Array = 1) -> Any:
     """Return a nearest tree with ‖y‖₁ = scale: the moduli are projected on the simplex.
 
     Where an entry that is 0 has to move, either sign is as near; it becomes positive.
@@ -123,13 +120,12 @@ def projection_l1_sphere(tree: Any, scale: Any = 1) -> Any:
     References:
       Duchi et al., 2008, https://doi.org/10.1145/1390156.1390191
     """
-    require.in_range("scale", scale, require.NONNEGATIVE)
     moduli = projection_simplex(trees.map_leaves(jnp.abs, tree), scale)
     return _on_leaves(lambda x, modulus: modulus * jnp.where(x == 0, 1, jnp.sign(x)), tree, moduli)
 
 
-@names_errors
-def projection_l1_ball(tree: Any, scale: Any = 1) -> Any:
+@keeps_contract(scale=require.NONNEGATIVE)
+def projection_l1_ball(tree: Any, scale: float | jax.Array = 1) -> Any:
     """Return the nearest tree with ‖y‖₁ ≤ scale; many of its entries are 0.
 
     Args:
@@ -139,7 +135,6 @@ def projection_l1_ball(tree: Any, scale: Any = 1) -> Any:
     References:
       Duchi et al., 2008, https://doi.org/10.1145/1390156.1390191
     """
-    require.in_range("scale", scale, require.NONNEGATIVE)
     inside = trees.norm(tree, ord=1) <= scale
     return trees.where(inside, trees.map_leaves(jnp.asarray, tree), projection_l1_sphere(tree, scale))
 

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from gradtx import require, tree
-from gradtx.core import Updates
+from gradtx.core import Updates, keeps_contract
 from gradtx.errors import names_errors_when_alone, unnamed
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import truncates
@@ -58,7 +59,8 @@ def _add_integers(u: Any, p: Any) -> Any:
 
 
 @names_errors_when_alone
-def incremental_update(new_tensors: Any, old_tensors: _Tree, step_size: Any) -> _Tree:
+@keeps_contract()
+def incremental_update(new_tensors: Any, old_tensors: _Tree, step_size: ArrayLike) -> _Tree:
     """Move old tensors a part of the way to new ones: Polyak averages, target networks.
 
         old ← step_size·new + (1 − step_size)·old
@@ -89,6 +91,7 @@ def _incremental_update(new_tensors, old_tensors, *, step_size):
 
 
 @names_errors_when_alone
+@keeps_contract(update_period=require.AT_LEAST_ONE)
 def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_period: int) -> _Tree:
     """Replace old tensors by new ones when `steps` is a multiple of `update_period`; else keep them.
 
@@ -108,7 +111,6 @@ def periodic_update(new_tensors: Any, old_tensors: _Tree, steps: Any, update_per
       Mnih et al., Human-level control through deep reinforcement learning, 2015, https://doi.org/10.1038/nature14236
     """
     _refuse_none("new_tensors", new_tensors, old_tensors, "periodic_update(new, old, steps, period)")
-    require.in_range("update_period", update_period, require.AT_LEAST_ONE)
     due = jnp.asarray(steps) % update_period == 0
 
     def chosen(new: Any, old: Any) -> Any:

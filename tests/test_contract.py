@@ -7,6 +7,7 @@ import collections.abc
 import importlib
 import inspect
 import math
+import operator
 import typing
 
 import jax
@@ -239,4 +240,38 @@ def test_a_schedule_that_returns_an_array_is_refused_by_name():
     for name, factory, arguments, argument in scheduled():
         error = error_of_first_update(name, factory, {**arguments, argument: a_rate_for_each_column})
         assert error is not None, f"{name} takes a rate for each column for {argument}"
-        assert said in error, f"{name}: {error}"
+        assert error.partition(": ")[2] == f"{said}.", f"{name}: {error}"  # after the name of the transformation
+
+
+# --- functions --------------------------------------------------------------------------------------------------------
+
+X = jnp.ones(4)
+# What takes numbers and is no factory, with what else it needs.
+FUNCTIONS = {
+    **{f"projections.projection_{name}": (X,) for name in ("l2_ball", "l2_sphere", "simplex", "l1_sphere", "l1_ball")},
+    "incremental_update": (X, X),
+    "periodic_update": (X, X, 3),
+    "minimize": (jnp.sum, X),
+    "perturbations.make_perturbed_fun": (jnp.sum,),
+    "losses.huber_loss": (X, X),
+    "losses.smooth_labels": (X,),
+    "losses.sigmoid_focal_loss": (X, X),
+    "losses.cosine_similarity": (X, X),
+    "losses.triplet_margin_loss": (X, X, X),
+    "losses.poly_loss_cross_entropy": (X, X),
+}
+NUMBERS = {"scale", "step_size", "update_period", "tol", "max_steps", "num_samples", "sigma", "delta", "alpha", "gamma"}
+NUMBERS |= {"epsilon", "margin", "eps", "norm_degree"}
+
+
+def test_functions_refuse_what_is_no_number_by_name():
+    asked = set()
+    for path, arguments in FUNCTIONS.items():
+        function = operator.attrgetter(path)(gradtx)
+        name = path.rpartition(".")[2]
+        for argument in NUMBERS & inspect.signature(function).parameters.keys():
+            asked.add(argument)
+            for value in ("word", "0.1", [0.1], math.nan, 10**400, *[2.5] * (argument in ("update_period", "max_steps"))):
+                with pytest.raises((TypeError, ValueError), match=rf"^{name}: {argument} must be "):
+                    function(*arguments, **{argument: value})
+    assert asked == NUMBERS

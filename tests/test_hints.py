@@ -64,6 +64,10 @@ KEYWORDS = [
     (lambda: gradtx.inject_hyperparams(gradtx.adam)(lr=0.1), "inject_hyperparams(adam)", "lr", "did you mean 'learning_rate'?"),
     (lambda: gradtx.MultiSteps(gradtx.adam(0.1), k=2), "MultiSteps", "k", "did you mean 'every_k_schedule'?"),
     (lambda: gradtx.Group("**", lr_factor=0.1), "Group", "lr_factor", "did you mean 'learning_rate_factor'?"),
+    (lambda: gradtx.Group("**", lr=0.1), "Group", "lr", "did you mean 'learning_rate_factor'?"),
+    (lambda: gradtx.Group("**", qqqq=1), "Group", "qqqq", "it takes pattern, optimizer, name, "),
+    (lambda: gradtx.huber_loss(1.0, 0.0, beta=1.0), "huber_loss", "beta", "did you mean 'delta'?"),
+    (lambda: gradtx.minimize(sum, 1.0, steps=3), "minimize", "steps", "did you mean 'max_steps'?"),
     (lambda: gradtx.interop.torch.adamw(learning_rate=0.1), "adamw", "learning_rate", "did you mean 'lr'?"),
 ]
 

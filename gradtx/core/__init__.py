@@ -15,6 +15,8 @@ from gradtx.core.compositions import stateless as stateless
 from gradtx.core.compositions import stateless_with_tree_map as stateless_with_tree_map
 from gradtx.core.contracts import Contract as Contract
 from gradtx.core.contracts import at_step as at_step
+from gradtx.core.contracts import bound_arguments as bound_arguments
+from gradtx.core.contracts import keeps_contract as keeps_contract
 from gradtx.core.description import Decay as Decay
 from gradtx.core.description import Description as Description
 from gradtx.core.description import Part as Part

@@ -5,21 +5,26 @@ leaves open (`Any`, a class of the user's) is not checked. What is not kept to i
 and what it may be.
 """
 
+import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
-from gradtx import errors, require
+from gradtx import errors, hints, require
 from gradtx.core.description import is_transformation, not_a_transformation
 from gradtx.core.kinds import REFUSED, Kind, is_numeric, kind_of
 from gradtx.core.protocol import ScalarOrSchedule
 from gradtx.errors import unnamed
 from gradtx.recipe import is_factory
+from gradtx.signatures import Binder
 from gradtx.tree.masks import check_mask
 from gradtx.tree.matrices import check_numbers
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 _INT32 = 2**31 - 1  # what JAX counts up to
 
@@ -136,6 +141,38 @@ class Contract:
         return f"{require.shortened(value)}."
 
 
+def keeps_contract(**ranges: require.Range) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Let a function that is no factory keep to the contract of its arguments.
+
+    Args:
+      **ranges: for an argument, the numbers it may be.
+    """
+
+    def mark(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        binder = Binder(function, inspect.signature(function))
+        contract = Contract(function.__name__, binder.signature, ranges)
+
+        @functools.wraps(function)
+        def kept(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            bound = bound_arguments(binder, args, kwargs)
+            contract.keep(bound.arguments)
+            return binder.call(bound)
+
+        return kept
+
+    return mark
+
+
+def bound_arguments(binder: Binder, args: tuple[Any, ...], kwargs: dict[str, Any]) -> inspect.BoundArguments:
+    """Return the arguments of a call by name, or raise an error that names the function and what is likely meant."""
+    try:
+        return binder.bind(args, kwargs)
+    except TypeError:
+        hints.refuse_unknown_keywords(binder.function.__name__, binder.signature.parameters, kwargs)
+        binder.function(*args, **kwargs)  # raises Python's own message, which names the function
+        raise
+
+
 def at_step(hyperparameter: ScalarOrSchedule, count: Any) -> Any:
     """Return what a hyperparameter is at a step: the number, or what the schedule says.
 
@@ -147,13 +184,12 @@ def at_step(hyperparameter: ScalarOrSchedule, count: Any) -> Any:
         return hyperparameter
     value = hyperparameter(count)
     if not is_numeric(value):
-        raise TypeError(
-            f"a schedule returns a number for a step, but {named(hyperparameter)} returned {require.shortened(value)}."
-        )
+        got = require.shortened(value)
+        raise unnamed(TypeError, f"a schedule returns a number for a step, but {named(hyperparameter)} returned {got}.")
     if np.shape(value) not in ((), np.shape(count)):
-        raise ValueError(
-            f"a schedule returns a number for a step, but {named(hyperparameter)} returned an array of shape {np.shape(value)}."
-        )
+        got = f"an array of shape {np.shape(value)}"
+        message = f"a schedule returns a number for a step, but {named(hyperparameter)} returned {got}."
+        raise unnamed(ValueError, message)
     return value
 
 

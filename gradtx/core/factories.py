@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 import jax
 
-from gradtx import errors, hints, require
+from gradtx import errors, require
 from gradtx.core.bystanders import without_bystanders
-from gradtx.core.contracts import Contract
+from gradtx.core.contracts import Contract, bound_arguments
 from gradtx.core.description import Description, describe, description
 from gradtx.core.extra_args import only, refuse_misspelt
 from gradtx.core.programs import are_arrays, program_of
@@ -65,12 +65,7 @@ def factory(build: Any = None, /, **ranges: require.Range) -> Any:
     @functools.wraps(build)
     def remembering(*args: Any, **kwargs: Any) -> Any:
         binder, contract = terms()
-        try:
-            bound = binder.bind(args, kwargs)
-        except TypeError:
-            hints.refuse_unknown_keywords(build.__name__, binder.signature.parameters, kwargs)
-            build(*args, **kwargs)  # raises Python's own message, which names the function
-            raise
+        bound = bound_arguments(binder, args, kwargs)
         contract.keep(bound.arguments)
         recipe = Recipe(remembering, bound)
         with errors.naming(build.__name__):

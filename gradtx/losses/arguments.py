@@ -11,7 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx import require
+from gradtx.core import bound_arguments
+from gradtx.core.kinds import is_numeric
 from gradtx.errors import names_errors, unnamed
+from gradtx.signatures import Binder
 from gradtx.tree.dtypes import at_least_float32
 
 Axis: TypeAlias = int | Sequence[int] | None
@@ -38,12 +41,12 @@ def loss(
     first = names[0]
 
     def mark(function: Callable[_P, _R]) -> Callable[_P, _R]:
-        signature = inspect.signature(function)
+        binder = Binder(function, inspect.signature(function))
 
         @names_errors
         @functools.wraps(function)
         def checked(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            bound = signature.bind(*args, **kwargs)
+            bound = bound_arguments(binder, args, kwargs)
             bound.apply_defaults()
             given = bound.arguments
             arrays = {name: given[name] for name in names if given[name] is not None}
@@ -57,8 +60,7 @@ def loss(
             if given.get("where") is not None:
                 given["where"] = _mask(given["where"], first, given[first].shape, given.get("axis", -1), rows=rows)
             for name, allowed in ranges.items():
-                require.in_range(name, given[name], allowed)
-                given[name] = _number(given[name], working)
+                given[name] = _number(name, given[name], allowed, working)
             return jax.tree.map(lambda x: x.astype(dtype), function(*bound.args, **bound.kwargs))
 
         return checked
@@ -144,11 +146,14 @@ def _promoted(arrays: Any) -> Any:
         return jnp.result_type(*arrays)
 
 
-def _number(x: Any, dtype: Any) -> Any:
-    """A hyperparameter; one in Python stays, so that a square is a product."""
-    if x is None or isinstance(x, numbers.Real):
-        return x if x is None else float(x)
-    return jnp.asarray(x).astype(dtype)
+def _number(name: str, x: Any, allowed: require.Range, dtype: Any) -> Any:
+    """A hyperparameter, or None; one in Python stays, so that a square is a product."""
+    if x is None:
+        return None
+    if not is_numeric(x):
+        raise unnamed(TypeError, f"{name} must be a number, got {require.shortened(x)}.")
+    require.in_range(name, x, allowed)
+    return float(x) if isinstance(x, numbers.Real) else jnp.asarray(x).astype(dtype)
 
 
 def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
