@@ -88,7 +88,7 @@ _RUNNING = -1
 
 
 @names_errors
-@keeps_contract(tol=require.NONNEGATIVE, max_steps=require.AT_LEAST_ONE)
+@keeps_contract(max_steps=require.AT_LEAST_ONE)
 def minimize(
     fun: Callable[..., Any],
     x0: _Tree,
@@ -121,7 +121,7 @@ def minimize(
 
     Raises:
       TypeError: a leaf of `x0` is not a floating-point or complex array, or an argument is of another kind.
-      ValueError: `max_steps` is less than 1, or `tol` negative.
+      ValueError: `max_steps` is less than 1, or `tol` not finite.
     """
     mismatch.check_params(x0)
     return _minimize((fun, tx, max_steps), jax.tree.map(jnp.asarray, x0), args, tol)
