@@ -1,12 +1,15 @@
 """What all tests share: strict promotion, eight CPU devices, float64 on request, and what makes them quick."""
 
+import functools
 import gc
+import itertools
 import os
 import re
 from pathlib import Path
 
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
 # Most of the time goes to compiling what runs once, on a few numbers: a simpler code generator, which makes one module of each
 # program, takes half as long. With XLA_FLAGS="" the tests run on what users run on. Notebooks and commands inherit the flags.
@@ -28,6 +31,13 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ |= {option.upper(): str(value) for option, value in KEPT.items()}
     for option, value in KEPT.items():
         jax.config.update(option, value)
+
+# Before 0.12, JAX makes a context of the compiler for each program, which takes longer than to lower a small program into it.
+# Here programs share one; it is replaced now and then, as it keeps the constants of all of them.
+if jax.__version_info__ < (0, 12):
+    new_context, programs = mlir.make_ir_context, itertools.count()
+    context_of = functools.lru_cache(maxsize=1)(lambda hundred: new_context())
+    mlir.make_ir_context = lambda: context_of(next(programs) // 100)
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
