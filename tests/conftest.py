@@ -73,7 +73,12 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Look for garbage less often: tracing makes much that lives, and all that was imported stays."""
+    """Look for garbage less often: tracing makes much that lives."""
+    gc.set_threshold(100_000, 10, 10)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _what_is_there_is_no_garbage():
+    """Look for garbage in what the tests of a file make: not again in what was imported, and compiled for those before."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 10, 10)
