@@ -17,7 +17,7 @@ def test_the_cost_is_the_least(n, m, seed, integers):
     random = np.random.default_rng(seed)
     costs = random.integers(-3, 4, size=(n, m)) if integers else random.normal(size=(n, m))
     costs = costs.astype(np.float32)
-    rows, columns = hungarian_algorithm(jnp.asarray(costs))
+    rows, columns = jax.jit(hungarian_algorithm)(jnp.asarray(costs))
     expected = costs[linear_sum_assignment(costs)].sum()
     assert sorted(set(np.asarray(rows))) == list(np.asarray(rows))
     assert len(set(np.asarray(columns))) == min(n, m)
