@@ -24,6 +24,7 @@ from gradtx.numerics import Count, safe_increment
 from gradtx.require import AT_LEAST_ONE
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 from gradtx.transforms.zoom_linesearch import scale_by_zoom_linesearch
+from gradtx.tree.scopes import layers_together
 
 # Least inverse curvature of a pair, in units of the problem (Byrd et al. 1995, equation 3.9): the eps of a float64 there.
 _LEAST_CURVATURE = 2.2e-16
@@ -85,7 +86,8 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         has_previous = (state.count > 0).astype(jnp.float32)
         kept = (state.params, state.updates, state.diff_params_memory, state.diff_updates_memory)
         # The newest pair is not read from the rings: the compiler would copy these to read what they will hold.
-        p, g, s, y, newest_s, newest_y = remember(updates, *kept, params, slot=slot, has_previous=has_previous)
+        with layers_together():  # as the first axis of a ring is not that of layers
+            p, g, s, y, newest_s, newest_y = remember(updates, *kept, params, slot=slot, has_previous=has_previous)
         sy, yy = tree.vdot(newest_y, newest_s).real, _square(newest_y)
         # Curvature that is positive beyond rounding, in a pair that did not overflow, and whose ρ is finite.
         counts = (sy > _LEAST_CURVATURE * yy) & (yy > 0) & jnp.isfinite(sy) & jnp.isfinite(1 / sy)

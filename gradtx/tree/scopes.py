@@ -105,6 +105,14 @@ def nothing_placed() -> contextlib.AbstractContextManager[None]:
     return _tree(None)
 
 
+def layers_together() -> contextlib.AbstractContextManager[None]:
+    """Let rules see all layers of a leaf at once."""
+    known = _tree.value
+    if known is None:
+        return contextlib.nullcontext()
+    return _tree(_Known({path: place._replace(layers=False) for path, place in known.places.items()}))
+
+
 def in_leaf(place: Place) -> contextlib.AbstractContextManager[None]:
     """Reduce over one leaf, at this place."""
     return _leaf(place)

@@ -19,7 +19,7 @@ STEPS = 3
 # One of each way to reduce: of the tree, of a leaf, along axes of it, by whole matrices.
 REDUCING = [
     "adafactor", "adaptive_grad_clip", "apply_if_finite", "centralize", "clip_by_block_rms", "clip_by_global_norm", "dog",
-    "dynamic_loss_scaling", "flatten", "galore", "lamb", "lbfgs", "mechanize", "momo", "MultiSteps", "muon",
+    "dynamic_loss_scaling", "flatten", "galore", "lamb", "scale_by_lbfgs", "mechanize", "momo", "MultiSteps", "muon",
     "normalize_by_update_norm", "novograd", "prodigy", "scale_by_distance_over_gradients", "scale_by_polyak",
     "scale_by_trust_ratio", "sm3", "zero_nans",
 ]  # fmt: skip
