@@ -29,6 +29,7 @@ from gradtx.optimizers.adam import debias_mean, scale_by_adam
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate, scaled
 from gradtx.transforms.weight_decay import add_decayed_weights
+from gradtx.tree.divided import layouts_of, on_whole_matrices
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import all_gathered, reshard_like
 from gradtx.tree.masks import Mask, is_function
@@ -118,6 +119,7 @@ def scale_by_muon(
         m = beta * m + (1 - beta) * g
         return debias_mean(g, m, beta, debias1, next_debias1, nesterov), m
 
+    @on_whole_matrices
     @tree.lift(like="m", same_shapes=False)
     def rule(m, *, coefficients):
         whole = all_gathered(m)
@@ -140,10 +142,10 @@ def scale_by_muon(
         means, mu = mean(wide, state.mu, **weights)
         coefficients = state.ns_coeffs if state.ns_coeffs.ndim == 2 else jnp.tile(state.ns_coeffs, (ns_steps, 1))
         numbers = numbers_of(weight_dimension_numbers, means, MuonDimensionNumbers())
-        whole = as_matrices(means, numbers)
+        matrices, layouts = as_matrices(means, numbers), layouts_of(means, numbers)
         with nothing_placed():
-            matrices = rule(whole, coefficients=coefficients)
-        return tree.cast_like(from_matrices(matrices, means, numbers), updates), MuonState(count, mu, state.ns_coeffs)
+            orthogonal = rule(matrices, layouts, coefficients=coefficients)
+        return tree.cast_like(from_matrices(orthogonal, means, numbers), updates), MuonState(count, mu, state.ns_coeffs)
 
     return GradientTransformation(init, update)
 

@@ -1,7 +1,8 @@
 """Arrays of more than two axes as matrices: which axes are rows, which columns, which count matrices."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,10 @@ from jax.tree_util import keystr
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
 from gradtx.tree.masks import is_function
-from gradtx.tree.scopes import Place, as_whole, gathered, own_part, places_of, whole_shape
+from gradtx.tree.scopes import MeshAxes, Place, as_whole, gathered, own_part, places_of, whole_shape
+
+Split: TypeAlias = tuple[MeshAxes, ...]
+"""For each axis of an array, along which axes of the mesh it is split."""
 
 
 class DimensionNumbers(NamedTuple):
@@ -94,6 +98,15 @@ def from_matrices(matrices: Any, like: Any, numbers: list[DimensionNumbers | Non
     )
 
 
+def splits_of_matrices(splits: Sequence[Split | None], like: Any, numbers: list[DimensionNumbers | None]) -> list[Split | None]:
+    """Return along which axes of the mesh each axis of matrices is split, of what is known of those of the leaves of `like`.
+
+    None for those of which a device has no rows, or columns, that are one after another.
+    """
+    rows = zip(splits, numbers, _places(like), strict=True)
+    return [_split_of_matrices(split, _of_stack(number, place)) for split, number, place in rows]
+
+
 def sizes(shape: tuple[int, ...], number: DimensionNumbers) -> tuple[int, int]:
     """Return the numbers of rows and of columns."""
     _, rows, columns = _axes(len(shape), number)
@@ -128,6 +141,15 @@ def _from_matrix(matrix: jax.Array, shape: tuple[int, ...], number: DimensionNum
     order = [axis for part in _axes(len(shape), number) for axis in part]
     back = sorted(range(len(shape)), key=order.__getitem__)
     return jnp.transpose(matrix.reshape([shape[axis] for axis in order]), back)
+
+
+def _split_of_matrices(split: Split | None, number: DimensionNumbers | None) -> Split | None:
+    if split is None or number is None:
+        return None
+    counting, rows, columns = _axes(len(split), number)
+    if any(split[axis] for part in (rows, columns) for axis in part[1:]):
+        return None  # of several axes that become one, a range of it is split along the first alone
+    return (*(split[axis] for axis in counting), *(split[part[0]] if part else () for part in (rows, columns)))
 
 
 def _axes(ndim: int, number: DimensionNumbers) -> tuple[tuple[int, ...], ...]:

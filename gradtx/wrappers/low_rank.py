@@ -21,6 +21,7 @@ from gradtx.core import (
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree import mismatch
+from gradtx.tree.divided import layouts_of, on_whole_matrices
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import all_gathered, reshard_like
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, from_matrices, numbers_of
@@ -75,6 +76,7 @@ def low_rank(
     """
     inner = with_extra_args_support(inner)
 
+    @on_whole_matrices(keep_whole=True)
     @tree.lift(like="projector", same_shapes=False)
     def directions(g, projector):
         return jax.lax.stop_gradient(_directions(all_gathered(g), projector.shape[-1]))
@@ -118,9 +120,13 @@ def low_rank(
         numbers = numbers_in(wide)
         own, matrices = _matrices(wide, numbers)
         due = state.count % update_proj_gap == 0
-        same_on_all = _same_on_all(own)
+        same_on_all, layouts = _same_on_all(own), layouts_of(own, [number for number in numbers if number is not None])
+
+        def chosen() -> Any:
+            return same_on_all(directions(matrices, layouts, state.projector))
+
         with nothing_placed():
-            projector = jax.lax.cond(due, lambda: same_on_all(directions(matrices, state.projector)), lambda: state.projector)
+            projector = jax.lax.cond(due, chosen, lambda: state.projector)
             low = same_on_all(project(matrices, projector))
         with placed(own, _unsplit):
             steps, inner_state = inner.update(_filled(low, wide), state.base_optimizer_state, None, **extra_args)
