@@ -23,7 +23,7 @@ from gradtx.require import AT_LEAST_ONE
 from gradtx.tree import mismatch
 from gradtx.tree.divided import layouts_of, on_whole_matrices
 from gradtx.tree.dtypes import at_least_float32
-from gradtx.tree.layout import all_gathered, reshard_like
+from gradtx.tree.layout import all_gathered, kept_like, reshard_like
 from gradtx.tree.matrices import DimensionNumbers, as_matrices, from_matrices, numbers_of
 from gradtx.tree.scopes import Place, as_whole, nothing_placed, placed, places_of, same_on_all
 
@@ -89,7 +89,7 @@ def low_rank(
     @tree.lift(like="g", same_shapes=False)
     def lift_back(g, low, projector):
         u = projector @ low if _is_tall(g.shape) else low @ _adjoint(projector)
-        return reshard_like(g, scale * u)
+        return kept_like(g, reshard_like(g, scale * u))
 
     def numbers_in(like: Any) -> list[DimensionNumbers | None]:
         numbers = weight_dimension_numbers
@@ -134,7 +134,8 @@ def low_rank(
             back = lift_back(matrices, _only(steps, numbers), projector)
         arrays = from_matrices(back, own, [number for number in numbers if number is not None])
         new_updates = tree.cast_like(_filled(arrays, steps), updates)
-        return new_updates, GaLoreState(safe_increment(state.count), inner_state, projector)
+        new_state = GaLoreState(safe_increment(state.count), inner_state, projector)
+        return new_updates, _laid_out_as(state, new_state)
 
     return GradientTransformationExtraArgs(init, update)
 
@@ -166,6 +167,12 @@ def _same_on_all(own: Any) -> Callable[[Any], Any]:
         return jax.tree.map(lambda like, x: x if like is None else same_on_all(x, next(place)), own, made, is_leaf=_is_none)
 
     return known_to_be_the_same
+
+
+def _laid_out_as(old: Any, new: Any) -> Any:
+    """A state with the layout of the one before, which may be of the types of another library."""
+    leaves, structure = jax.tree.flatten(new)
+    return structure.unflatten(map(kept_like, jax.tree.leaves(old), leaves))
 
 
 def _is_none(node: Any) -> bool:
