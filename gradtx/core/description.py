@@ -67,6 +67,8 @@ class Description(NamedTuple):
     - `freezes`: whether its updates are zero;
     - `keeps_updates`: whether its updates are those that it is given;
     - `widens`: whether its updates are float32 whatever the dtype of the gradients, as more than 16 bits are in them;
+    - `whole_matrices`: whether it works on whole matrices, or a part of it does, which devices divide among them if it is known
+      how these are split;
     - `update_size`: how large an entry of its updates is, about or at most, whatever the size of the gradients; None if it
       depends;
     - `factor`: what it multiplies that size by, a number or a schedule; None for 1 if it has an `update_size` or parts, else
@@ -78,6 +80,7 @@ class Description(NamedTuple):
     - `wraps`: whether it is known by what is inside of it, as a chain is, but not an optimizer that is made as one;
     - `parts`: what it wraps;
     - `seen`: for each part the parameters that it sees, with holes instead of the others; None for all of them;
+    - `lays_out`: whether it says to its part how the parameters are split among devices;
     - `count`: the step at which it evaluates a schedule of its own; None means the first integer in its state;
     - `steps`: how many steps it has taken, for a wrapper that takes one in some of its updates only; None for all others;
     - `follows`: schedules of its own making, each after the argument of its factory that was left out for it;
@@ -98,12 +101,14 @@ class Description(NamedTuple):
     freezes: bool = False
     keeps_updates: bool = False
     widens: bool = False
+    whole_matrices: bool = False
     update_size: Any = None
     factor: Any = None
     quantizes: Format | None = None
     wraps: bool = False
     parts: Callable[[OptState], list[Part]] = lambda state: []
     seen: Callable[[Params], list[Params]] | None = None
+    lays_out: bool = False
     count: Callable[[OptState], Any] | None = None
     steps: Callable[[OptState], Any] | None = None
     follows: tuple[tuple[str, Schedule], ...] = ()
@@ -143,6 +148,7 @@ def tells(
     norm_of_all: bool = False,
     freezes: bool = False,
     keeps_updates: bool = False,
+    whole_matrices: bool = False,
     update_size: Any = None,
     factor: Any = None,
 ) -> Callable[[_R], _R]:
@@ -154,6 +160,7 @@ def tells(
       norm_of_all: whether it takes the norm of all that it sees at once.
       freezes: whether its updates are zero.
       keeps_updates: whether its updates are those that it is given, and so a `factor` of 1.
+      whole_matrices: whether it works on whole matrices.
       update_size: how large an entry of its updates is.
       factor: what it multiplies them by.
     """
@@ -162,7 +169,7 @@ def tells(
         told = description_of(update)
         found = tuple(Decay(field, *decay) for field, decay in decays.items())
         told = told._replace(decays=found, precise=precise, norm_of_all=norm_of_all)
-        told = told._replace(freezes=freezes, keeps_updates=keeps_updates)
+        told = told._replace(freezes=freezes, keeps_updates=keeps_updates, whole_matrices=whole_matrices)
         return describe(update, told._replace(update_size=update_size, factor=1.0 if keeps_updates else factor))
 
     return mark
@@ -237,6 +244,8 @@ def forwards_to(
     wraps: bool = True,
     changes_updates: bool = False,
     widens: bool = False,
+    whole_matrices: bool = False,
+    lays_out: bool = False,
     quantizes: Format | None = None,
 ) -> Callable[[_R], _R]:
     """Mark the `update` of a wrapper: it hands the extra arguments it is given on to `inners`, whose states it keeps.
@@ -253,6 +262,8 @@ def forwards_to(
       wraps: whether it is known by what is inside of it.
       changes_updates: whether it makes others of the updates of `inners`, which must not be exact steps of 16-bit parameters.
       widens: whether it makes float32 updates, too, if no part of it does.
+      whole_matrices: whether it works on whole matrices, too, if no part of it does.
+      lays_out: whether it says how the parameters are split among devices.
       quantizes: how it codes its arrays.
 
     Raises:
@@ -269,8 +280,11 @@ def forwards_to(
     def mark(update: Any) -> Any:
         names = arguments_of(update).keyword_only.union(extra_args, *(declared_extra_args(inner.update) for inner in inners))
         wide = widens or any(description(inner).widens for inner in inners)
-        told = Description(extra_args=names, wraps=wraps, widens=wide, parts=parts or parts_by_state)
-        own = told._replace(seen=seen, count=count, steps=steps, adjust=adjust, quantizes=quantizes)
+        on_matrices = whole_matrices or any(description(inner).whole_matrices for inner in inners)
+        told = Description(
+            extra_args=names, wraps=wraps, widens=wide, whole_matrices=on_matrices, parts=parts or parts_by_state
+        )
+        own = told._replace(seen=seen, lays_out=lays_out, count=count, steps=steps, adjust=adjust, quantizes=quantizes)
         return describe(update, own)
 
     return mark
@@ -317,7 +331,9 @@ def with_extra_args_support(tx: Transformation) -> GradientTransformationExtraAr
     def update(updates: Updates, state: OptState, params: Params | None = None, **extra_args: Any):
         return run(updates, state, params, extra_args)
 
-    describe(update, Description(extra_args=names, run=run, stands_for=tx, widens=told.widens))
+    describe(
+        update, Description(extra_args=names, run=run, stands_for=tx, widens=told.widens, whole_matrices=told.whole_matrices)
+    )
     return GradientTransformationExtraArgs(tx.init, update)
 
 

@@ -1,5 +1,6 @@
 """`factory`: what makes functions that build transformations factories of values, and gives their arguments a contract."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from gradtx.core.protocol import (
 from gradtx.recipe import Recipe, Value, mark_factory
 from gradtx.signatures import Binder, arguments_of
 from gradtx.tree import mismatch
+from gradtx.tree.divided import as_they_lie
 from gradtx.tree.layout import on_mesh_of
 
 _P = ParamSpec("_P")
@@ -121,6 +123,7 @@ class _Own(NamedTuple):
     update: Callable[..., tuple[Updates, OptState]]
     reads: frozenset[str]
     requires: tuple[tuple[str, str], ...]
+    whole_matrices: bool
 
 
 @jax.tree_util.register_pytree_node_class
@@ -140,7 +143,7 @@ class _Made:
         told = self._told or description(cast("Recipe", self.recipe).made())
         assert told.name
         assert told.own
-        return _Own(told.name, *told.own, told.extra_args, told.requires)
+        return _Own(told.name, *told.own, told.extra_args, told.requires, told.whole_matrices)
 
     def tree_flatten(self) -> tuple[tuple[Recipe, ...], "_Made | None"]:
         return ((self.recipe,), None) if self.recipe else ((), self)
@@ -172,9 +175,10 @@ def _checked(name: str, made: _Made) -> tuple[TransformInitFn, TransformUpdateEx
             if params is not None:
                 params, extra_args = without_bystanders(updates, params, extra_args)
             program = program_of(made.recipe, own.update)
-            if program is not None and are_arrays((updates, state, params, extra_args)):
-                return program(updates, state, params, extra_args)
-            return own.update(updates, state, params, **extra_args)
+            with as_they_lie(updates) if own.whole_matrices else contextlib.nullcontext():
+                if program is not None and are_arrays((updates, state, params, extra_args)):
+                    return program(updates, state, params, extra_args)
+                return own.update(updates, state, params, **extra_args)
         except Exception as error:
             mismatch.explain_update(own.name, error, own.init, updates, state, params)
             raise

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, NamedSharding, Sharding
 
 from gradtx.core import Function
 from gradtx.inspection.summary_data import Entry, ParameterGroup
@@ -42,6 +43,7 @@ def warnings(
         *_integers(node),
         *_unchanged_gradients(node, groups),
         *_nothing_moves(node),
+        *_matrices_on_all_devices(node),
     ]
     return tuple(dict.fromkeys(found))
 
@@ -162,6 +164,28 @@ def _unchanged_gradients(node: Node, groups: Sequence[ParameterGroup]) -> Iterat
 def _nothing_moves(node: Node) -> Iterator[str]:
     if node.paths and _frozen(node).issuperset(node.paths):
         yield "Every parameter is frozen."
+
+
+def _matrices_on_all_devices(node: Node) -> Iterator[str]:
+    """Work on whole matrices that is not divided, as types do not tell how these are split, and no wrapper does."""
+    if node.told.lays_out or not node.told.whole_matrices:
+        return
+    inside = [part for part in node.parts if part.told.whole_matrices]
+    for part in inside:
+        yield from _matrices_on_all_devices(part)
+    split = [each.path for each in node.parameters if len(each.shape) > 1 and _is_split_untyped(each.sharding)]
+    if split and not inside:
+        more = f" and {len(split) - 1} more" if split[1:] else ""
+        yield (
+            f"{split[0] or 'The array'}{more}: {_called(node)} works on whole matrices, and under jit nothing tells it how "
+            "these are split, so that devices repeat work; write sharded(...) around the optimizer, or use a mesh of explicit axes."
+        )
+
+
+def _is_split_untyped(sharding: Sharding | None) -> bool:
+    if not isinstance(sharding, NamedSharding) or sharding.is_fully_replicated:
+        return False
+    return any(kind != AxisType.Explicit for kind in sharding.mesh.axis_types)
 
 
 def _frozen(node: Node) -> set[str]:

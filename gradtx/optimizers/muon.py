@@ -85,6 +85,8 @@ def scale_by_muon(
         m ← beta·m + (1−beta)·g       m̂ = m / (1−betaᵗ), or with `nesterov` the mean of one step ahead
         u = UVᵀ of m̂ = UΣVᵀ           by `orthogonalize`
 
+    Of matrices that are split among devices each device orthogonalizes some; see `muon`.
+
     Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
@@ -132,7 +134,7 @@ def scale_by_muon(
         numbers_of(weight_dimension_numbers, mu, MuonDimensionNumbers())  # raises if they do not fit
         return MuonState(jnp.zeros((), jnp.int32), mu, jnp.array(rows, float))
 
-    @tells(decays={"mu": ("beta", beta)})
+    @tells(decays={"mu": ("beta", beta)}, whole_matrices=True)
     def update(updates: Updates, state: MuonState, params: Params | None = None):
         count = safe_increment(state.count)
         weights = {"debias1": 1.0, "next_debias1": 1.0}
@@ -237,6 +239,10 @@ def muon(
 
     Matrices are (inputs, outputs), as in Flax; PyTorch's are the other way round. A `consistent_rms` of 0.2 gives updates the
     root mean square of AdamW's, so that both can have one learning rate.
+
+    Of matrices that are split among devices (FSDP, tensor parallelism) each device orthogonalizes some, which it is sent whole,
+    if it is known how they are split: as on a mesh of explicit axes, or outside of `jit`; under `jit` on a mesh of auto axes
+    write `sharded(muon(...), layout=...)`. Else the compiler divides each product, and sends up to 35 times as much.
 
     Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 

@@ -4,6 +4,7 @@ Left to itself, the compiler splits and gathers within each product of an iterat
 on layouts do not bind it; `shard_map` does.
 """
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Hashable, Sequence
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gradtx.tree import scopes
@@ -61,6 +63,18 @@ def layouts_of(arrays: Any, numbers: list[DimensionNumbers | None]) -> list[Layo
     found = [_layout(x, _sharding_in_type(x) or said) for x, said in pairs]
     splits = splits_of_matrices([layout and layout.split for layout in found], arrays, numbers)
     return [layout._replace(split=split) if layout and split else None for layout, split in zip(found, splits, strict=True)]
+
+
+def as_they_lie(arrays: Any) -> contextlib.AbstractContextManager[None]:
+    """Say how arrays are split that are not traced, where nobody else has said it."""
+
+    def seen(x: Any) -> NamedSharding | None:
+        sharding = None if jax.device_count() == 1 or isinstance(x, Tracer) else getattr(x, "sharding", None)
+        return sharding if isinstance(sharding, NamedSharding) and not sharding.is_fully_replicated else None
+
+    if not any(map(seen, jax.tree.leaves(arrays))):
+        return contextlib.nullcontext()
+    return scopes.placed(arrays, lambda place, x: place._replace(sharding=place.sharding or seen(x)))
 
 
 def _sharding_in_type(x: jax.Array) -> NamedSharding | None:

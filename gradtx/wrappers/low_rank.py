@@ -56,6 +56,10 @@ def low_rank(
     P follows one gradient; between two singular values that are nearly equal it is arbitrary. What is not a matrix goes to
     `inner` as it is. Meta-gradients take P for a constant.
 
+    Of k matrices of a shape that are split among n devices, each device decomposes ⌈k/n⌉, if it is known how they are split:
+    as on a mesh of explicit axes, or outside of `jit`; under `jit` on a mesh of auto axes write `sharded(galore(...),
+    layout=...)`. Else each decomposes all.
+
     Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
@@ -112,7 +116,7 @@ def low_rank(
             inner_state = inner.init(_filled(low, zeros))
         return GaLoreState(jnp.zeros((), jnp.int32), inner_state, _filled(projector, unused))
 
-    @forwards_to(inner, changes_updates=True, states=lambda state: (state.base_optimizer_state,))
+    @forwards_to(inner, changes_updates=True, states=lambda state: (state.base_optimizer_state,), whole_matrices=True)
     @compiled
     def update(updates: Updates, state: GaLoreState, params: Params | None = None, **extra_args: Any):
         with mismatch.explaining(g=updates):
