@@ -8,7 +8,7 @@ import pytest
 import zoo
 
 import gradtx
-from gradtx.core import description
+from gradtx.core import description, forwards_to
 from gradtx.interop.transformers import get_linear_schedule_with_warmup, get_scheduler
 
 
@@ -162,6 +162,43 @@ def test_a_parameter_that_nothing_sees_moves_uphill():
 def test_where_everything_is_frozen_it_is_said():
     assert warned(gradtx.set_to_zero()) == ("Every parameter is frozen.",)
     assert warned(gradtx.chain(gradtx.adam(1e-3), gradtx.freeze(matrices))) == ()
+
+
+def split(kind, spec):
+    """Parameters on a mesh, none of them of values."""
+    mesh = jax.make_mesh((2,), ("x",), axis_types=(kind,))
+    sharding = jax.sharding.NamedSharding(mesh, spec)
+    return {name: jax.ShapeDtypeStruct((4, 2), jnp.float32, sharding=sharding) for name in ("v", "w")}
+
+
+@pytest.mark.parametrize(
+    ("tx", "name"),
+    [
+        (gradtx.muon(0.02), "muon.scale_by_muon"),
+        (gradtx.masked(gradtx.chain(gradtx.clip(1.0), gradtx.scale_by_muon()), matrices), "scale_by_muon"),
+        (gradtx.adjustable(gradtx.galore(1e-3, 2)), "scale_by_galore"),
+        (gradtx.low_rank(gradtx.scale_by_adam(), 2), "low_rank"),
+    ],
+)
+def test_matrices_of_which_nobody_knows_how_they_are_split_are_named(tx, name):
+    auto, explicit = jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit
+    (message,) = warned(tx, split(auto, jax.sharding.PartitionSpec("x")))
+    assert message.startswith(
+        f"v and 1 more: {name} works on whole matrices, and under jit nothing tells it how these are split"
+    )
+    assert warned(tx, split(auto, jax.sharding.PartitionSpec())) == ()
+    assert warned(tx, split(explicit, jax.sharding.PartitionSpec("x"))) == ()
+
+
+def test_a_wrapper_that_tells_how_they_are_split_is_enough():
+    inner = gradtx.scale_by_muon()
+
+    @forwards_to(inner, states=lambda state: (state,), lays_out=True)
+    def update(updates, state, params=None):
+        return inner.update(updates, state, params)
+
+    tx = gradtx.GradientTransformationExtraArgs(inner.init, update)
+    assert warned(tx, split(jax.sharding.AxisType.Auto, jax.sharding.PartitionSpec("x"))) == ()
 
 
 def test_without_parameters_there_is_nothing_to_say():

@@ -1,5 +1,7 @@
 """Low rank: what the inner optimizer sees, and what it costs."""
 
+import math
+import re
 from typing import Any
 
 import chex
@@ -8,9 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import gradtx
 import gradtx.interop.optax
+from gradtx.testing.events import COMPILED, compiler_events
+from gradtx.tree.scopes import placed
 
 foreign: Any = optax  # another library's classes are not ours to the type checker
 
@@ -111,3 +117,42 @@ def test_a_state_has_no_empty_array_and_those_of_optax_are_read():
         assert jax.tree.map(jnp.shape, after.projector) == jax.tree.map(jnp.shape, each.projector)
     back = gradtx.interop.optax.convert_state(state, like=their_state)
     chex.assert_trees_all_equal_shapes_and_dtypes(back, their_state)
+
+
+@pytest.mark.parametrize("number", [8, 12])
+@pytest.mark.parametrize("spec", [P(("a", "b")), P("a", "b")], ids=str)
+@pytest.mark.parametrize("kind", [AxisType.Auto, AxisType.Explicit])
+def test_of_split_matrices_each_device_decomposes_its_share(kind, spec, number):
+    sharding = NamedSharding(jax.make_mesh((4, 2), ("a", "b"), axis_types=(kind,) * 2), spec)
+    tx, alone = gradtx.galore(0.1, 2), [gradient((16, 8), seed) for seed in range(number)]
+
+    @jax.jit
+    def step(g, state):
+        with placed(g, lambda place, _: place._replace(sharding=sharding)):
+            return tx.update(g, state, g)
+
+    g, state, expected_state = jax.device_put(alone, sharding), tx.init(jax.device_put(alone, sharding)), tx.init(alone)
+    before = jax.tree.map(lambda x: x.sharding, state)
+    text = step.lower(g, state).compile().as_text() or ""
+    sizes = [int(size) for size in re.findall(r"= \(f32\[(\d+),16,8\].*lapack_sgesdd", text)]
+    assert sum(sizes) == text.count('"lapack_sgesdd_ffi"') == math.ceil(number / 8)
+    for k in range(3):
+        with compiler_events(COMPILED) as compiled:
+            updates, state = step(g, state)
+        assert k == 0 or compiled == []
+        expected, expected_state = jax.jit(tx.update)(alone, expected_state, alone)
+        chex.assert_trees_all_close(jax.device_get(updates), expected, rtol=0, atol=1e-6)
+        assert all(u.sharding.is_equivalent_to(sharding, 2) for u in updates)
+    assert jax.tree.all(jax.tree.map(lambda x, old: x.sharding.is_equivalent_to(old, x.ndim), state, before))
+
+
+def test_a_batch_of_matrices_is_divided_and_those_that_are_whole_are_not():
+    mesh = jax.make_mesh((8,), ("a",), axis_types=(AxisType.Auto,))
+    specs = {"stack": P(None, "a"), "row": P(), "vector": P("a")}
+    layout = jax.tree.map(lambda spec: NamedSharding(mesh, spec), specs)
+    alone = {"stack": gradient((3, 16, 8)), "row": gradient((16, 4)), "vector": gradient((8,))}
+    tx = gradtx.low_rank(gradtx.identity(), 2, weight_dimension_numbers=gradtx.GaLoreDimensionNumbers(-2, -1))
+    params = jax.device_put(alone, layout)
+    chex.assert_trees_all_close(
+        jax.device_get(tx.update(params, tx.init(params))[0]), tx.update(alone, tx.init(alone))[0], rtol=1e-4, atol=1e-5
+    )
