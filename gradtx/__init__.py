@@ -261,6 +261,7 @@ from gradtx.wrappers.partition import MultiTransformState, PartitionState, multi
 from gradtx.wrappers.per_shard import per_shard
 from gradtx.wrappers.quantized import QuantizedState, quantized
 from gradtx.wrappers.sam import SAMState, sam
+from gradtx.wrappers.sharded import sharded
 from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState, split_real_and_imaginary
 from gradtx.wrappers.stacked import stacked
 from gradtx.wrappers.stochastically_rounded import StochasticallyRoundedState, stochastically_rounded
@@ -324,8 +325,8 @@ __all__ = [
     "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio",
     "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss", "scaled_schedule", "schedule_free",
     "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "schedules", "second_order", "selective_transform",
-    "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd",
-    "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "smooth_labels", "snapshot",
+    "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss",
+    "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "smooth_labels", "snapshot",
     "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "squared_error",
     "stacked", "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged",
     "stochastically_rounded", "stored", "summary", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip",

@@ -17,6 +17,7 @@ from gradtx.core.protocol import OptState, Params, Transformation, Updates
 from gradtx.recipe import Recipe
 
 _IDLE = frozenset({"chain", "identity", "named_chain"})  # what computes nothing by itself
+_LOOKING = frozenset({"sharded"})  # what asks arrays where they lie, which in a program they do not say
 
 
 def program_of(recipe: Recipe | None, update: Callable[..., tuple[Updates, OptState]]) -> Run | None:
@@ -130,7 +131,8 @@ def _compiled(update: Callable[..., tuple[Updates, OptState]], name: str) -> Run
 
 def _is_own(recipe: Recipe) -> bool:
     calls = list(recipe.calls()) if recipe.is_plain() else []
-    return all(map(_is_of_gradtx, calls)) and any(call.name not in _IDLE for call in calls)
+    names = {call.name for call in calls}
+    return all(map(_is_of_gradtx, calls)) and not names <= _IDLE and not names & _LOOKING
 
 
 def _is_of_gradtx(call: Recipe) -> bool:

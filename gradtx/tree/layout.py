@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec, reshard
+from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec, reshard
 
 
 def placed_like(model: Any, array: jax.Array) -> jax.Array:
@@ -77,6 +77,21 @@ def first_axis_like(model: jax.Array, array: jax.Array) -> jax.Array:
     if sharding.mesh.empty or (not _is_split(sharding) and not _is_split(own)) or own.spec[:1] == sharding.spec[:1]:
         return array
     return reshard(array, NamedSharding(sharding.mesh, PartitionSpec(sharding.spec[0], *own.spec[1:])))
+
+
+def mesh_of(tree: Any) -> AbstractMesh | None:
+    """Return the mesh of the first array of a tree that is on one, traced or not; else that which is set; None if there is none.
+
+    Its axes are known within `jit`, too, and what is split along them for explicit axes.
+    """
+    meshes = (jax.typeof(x).sharding.mesh for x in jax.tree.leaves(tree))
+    return next((mesh for mesh in (*meshes, jax.sharding.get_abstract_mesh()) if not mesh.empty), None)
+
+
+def laid_out(x: Any, sharding: NamedSharding) -> jax.Array:
+    """Return `x` split among the devices of a mesh: on an explicit one that is its type, on others an order to the compiler."""
+    is_explicit = set(sharding.mesh.axis_types) == {AxisType.Explicit}
+    return reshard(x, sharding) if is_explicit else jax.lax.with_sharding_constraint(x, sharding)
 
 
 def on_mesh_of(model: Any, tree: Any) -> Any:

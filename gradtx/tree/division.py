@@ -1,0 +1,182 @@
+"""Divide the leaves of a tree further among the devices of a mesh: where each one lies, and which dimension is split once more."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.tree_util import keystr, tree_leaves_with_path
+
+from gradtx.errors import unnamed
+from gradtx.tree.holes import is_hole
+from gradtx.tree.layout import kept_like, laid_out, mesh_of
+from gradtx.tree.masks import is_function
+from gradtx.tree.paths import leaves_with_paths, with_leaves
+
+Split: TypeAlias = Callable[[tuple[int, ...], PartitionSpec, Mapping[str, int]], int | None]
+"""A rule that says which dimension of a leaf is divided: `(shape, spec, axes)` to a dimension, or None to leave it whole.
+
+- `shape`: that of the part which a device has;
+- `spec`: how the leaf is split already, with an entry for each dimension;
+- `axes`: those of the mesh along which to divide it, with their sizes.
+"""
+
+_HOW_TO_SAY = "layout=jax.tree.map(lambda p: p.sharding, params)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """How a leaf is split, if that is known, and how it is when it is divided. To JAX it is a leaf."""
+
+    shape: tuple[int, ...]
+    whole: NamedSharding | None
+    divided: NamedSharding
+
+    def divide(self, x: Any) -> Any:
+        """Return an array of the shape of the leaf divided, and anything else as it is."""
+        return laid_out(x, self.divided) if self._is_like(x) else x
+
+    def restore(self, x: Any, param: Any) -> Any:
+        """Return an array of the shape of the leaf as that is split, `param` being the leaf, and anything else as it is."""
+        if not self._is_like(x):
+            return x
+        return kept_like(param, x) if self.whole is None else laid_out(x, self.whole)
+
+    def _is_like(self, x: Any) -> bool:
+        return getattr(x, "shape", None) == self.shape
+
+
+def largest_dimension(shape: tuple[int, ...], spec: PartitionSpec, axes: Mapping[str, int]) -> int | None:
+    """Return the largest dimension that the devices along the axes divide, the first if there are several; see `Split`."""
+    devices = math.prod(axes.values())
+    fitting = [dimension for dimension, size in enumerate(shape) if size and size % devices == 0]
+    return max(fitting, key=lambda dimension: shape[dimension], default=None)
+
+
+def check_layout(layout: Any) -> None:
+    """Raise `TypeError` unless a layout is a function or a tree of shardings and specs."""
+    if layout is not None and not is_function(layout):
+        for path, leaf in tree_leaves_with_path(layout):
+            _check(f"layout{keystr(path)}", leaf)
+
+
+def divisions(params: Any, layout: Any, over: Sequence[str], split: Split) -> Any:
+    """Return the parameters with the `Division` of each instead of it.
+
+    Args:
+      params: arrays, traced or not.
+      layout: a tree of `NamedSharding` or `PartitionSpec` that may stop above the leaves it speaks for, a function of path and
+        leaf, or None: then it is asked of the types of an explicit mesh, else of the arrays.
+      over: axes of the mesh along which to divide.
+      split: says which dimension.
+    """
+    rows = leaves_with_paths(params)
+    if not rows:  # as for `map_params`
+        return params
+    said = [None] * len(rows) if layout is None else _said(layout, params, rows)
+    mesh = _mesh(params, said, over)
+
+    def division(path: str, p: Any, said: NamedSharding | PartitionSpec | None) -> Division:
+        spec = _spec_of(p, mesh, over) if said is None else said.spec if isinstance(said, NamedSharding) else said
+        whole = NamedSharding(mesh, PartitionSpec() if spec is None else spec)
+        divided = _divided(path, jnp.shape(p), whole, over, split)
+        return Division(jnp.shape(p), None if spec is None else whole, divided)
+
+    return with_leaves(params, [division(path, p, its) for (path, p), its in zip(rows, said, strict=True)])
+
+
+def undivided(divisions: Any, over: Sequence[str]) -> list[bool]:
+    """Return for each leaf whether it is whole on all the devices along `over`."""
+    return [_whole_along(over, division.divided) for division in jax.tree.leaves(divisions)]
+
+
+def _whole_along(over: Sequence[str], sharding: NamedSharding) -> bool:
+    several = any(sharding.mesh.shape[axis] > 1 for axis in over)
+    return several and not {axis for entry in sharding.spec for axis in _axes_in(entry)} & set(over)
+
+
+def _divided(path: str, shape: tuple[int, ...], whole: NamedSharding, over: Sequence[str], split: Split) -> NamedSharding:
+    """The sharding of a leaf of which one dimension is split along those axes of `over` along which it was not."""
+    spec = [*whole.spec, *[None] * (len(shape) - len(whole.spec))]
+    used = {axis for entry in spec for axis in _axes_in(entry)}
+    axes = {axis: size for axis in over if axis not in used and (size := whole.mesh.shape[axis]) > 1}
+    if not axes:
+        return whole
+    part, devices = whole.shard_shape(shape), math.prod(axes.values())
+    dimension = split(part, PartitionSpec(*spec), axes)
+    if dimension is None:
+        return whole
+    if dimension not in range(len(part)) or part[dimension] % devices:
+        message = f"split says dimension {dimension!r} of {path!r}, which has {part} on a device: {devices} cannot divide it."
+        raise unnamed(ValueError, message)
+    spec[dimension] = (*_axes_in(spec[dimension]), *axes)
+    return NamedSharding(whole.mesh, PartitionSpec(*spec))
+
+
+def _axes_in(entry: Any) -> tuple[str, ...]:
+    """The axes in an entry of a spec."""
+    return () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
+
+
+# --- what is known ----------------------------------------------------------------------------------------------------
+
+
+def _mesh(params: Any, said: Sequence[Any], over: Sequence[str]) -> Mesh | AbstractMesh:
+    """The mesh of the parameters, that which is set, or that of a layout; along its axes `over` leaves can be divided."""
+    mesh = mesh_of(params) or next((each.mesh for each in said if isinstance(each, NamedSharding)), None)
+    if mesh is None:
+        message = "no mesh is known. Put the parameters on one: jax.device_put(params, NamedSharding(mesh, PartitionSpec()))."
+        raise unnamed(ValueError, message)
+    if missing := [axis for axis in over if axis not in mesh.axis_names]:
+        raise unnamed(ValueError, f"over says {missing[0]!r}, but the axes of the mesh are {', '.join(mesh.axis_names)}.")
+    if manual := [axis for axis in over if _type_of(mesh, axis) is AxisType.Manual]:
+        message = f"within shard_map along {manual[0]!r} a device has parts of its own: call init and update outside of it."
+        raise unnamed(ValueError, message)
+    return mesh
+
+
+def _spec_of(p: Any, mesh: Mesh | AbstractMesh, over: Sequence[str]) -> PartitionSpec | None:
+    """How a parameter is split; None where the compiler alone knows it, and it may be whole along all axes."""
+    if not isinstance(p, Tracer):
+        sharding = getattr(p, "sharding", None)
+        return sharding.spec if isinstance(sharding, NamedSharding) else PartitionSpec()
+    if all(_type_of(mesh, axis) is AxisType.Explicit for axis in mesh.axis_names):
+        return PartitionSpec(*jax.typeof(p).sharding.spec)
+    if others := [axis for axis, size in mesh.shape.items() if size > 1 and axis not in over]:
+        message = f"within jit it is not known how parameters are split along {others[0]!r}: write {_HOW_TO_SAY}."
+        raise unnamed(ValueError, message)
+    return None
+
+
+def _type_of(mesh: Mesh | AbstractMesh, axis: str) -> AxisType:
+    return mesh.axis_types[mesh.axis_names.index(axis)]
+
+
+def _said(layout: Any, params: Any, rows: Sequence[tuple[str, Any]]) -> list[NamedSharding | PartitionSpec]:
+    """What a layout says of each parameter."""
+    if is_function(layout):
+        said = [layout(path, leaf) for path, leaf in rows]
+        for (path, _), each in zip(rows, said, strict=True):
+            _check(f"layout({path!r}, ...)", each)
+        return said
+    return list(_of_prefixes(dict(tree_leaves_with_path(layout)), params))
+
+
+def _of_prefixes(said: Mapping[Any, Any], params: Any) -> Iterator[Any]:
+    """Yield for each leaf what is said of the longest part of its path."""
+    for path, leaf in tree_leaves_with_path(params, is_leaf=is_hole):
+        if is_hole(leaf):
+            continue
+        above = next((path[:k] for k in range(len(path), -1, -1) if path[:k] in said), None)
+        if above is None:
+            raise unnamed(ValueError, f"layout has nothing for params{keystr(path)}.")
+        yield said[above]
+
+
+def _check(what: str, leaf: Any) -> None:
+    if not isinstance(leaf, NamedSharding | PartitionSpec):
+        raise unnamed(TypeError, f"{what} must be a NamedSharding or a PartitionSpec, got {leaf!r}.")

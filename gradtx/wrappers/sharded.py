@@ -1,0 +1,119 @@
+"""Divide the state of a transformation among devices that have copies of the parameters (Rajbhandari et al. 2019)."""
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gradtx import tree
+from gradtx.core import (
+    GradientTransformationExtraArgs,
+    OptState,
+    Params,
+    Transformation,
+    Updates,
+    factory,
+    forwards_to,
+    with_extra_args_support,
+)
+from gradtx.tree import scopes
+from gradtx.tree.division import Division, Split, check_layout, divisions, largest_dimension, undivided
+from gradtx.tree.paths import leaves_with_paths
+
+_MUCH = 0.05  # of the bytes of the parameters
+_FEW = 5  # names in a warning
+
+
+@factory
+def sharded(
+    inner: Transformation, over: str | Sequence[str] = "data", *, layout: Any = None, split: Split | None = None
+) -> GradientTransformationExtraArgs:
+    """ZeRO, stage 1: the devices that have copies of the parameters divide the state of `inner` and its work among them.
+
+        tx = sharded(adamw(1e-3))                     on 8 devices along "data", an eighth of the state is on each
+        tx = sharded(adamw(1e-3), layout=jax.tree.map(lambda p: p.sharding, params))
+
+    While `inner` runs, each leaf of the gradients and the parameters is split along one more dimension, and so is what it keeps
+    for them; then its updates are gathered to the layout of the parameters. The state is that of `inner`, with the same numbers,
+    and a checkpoint of it can be restored into `abstract_state(tx, params)` on any mesh.
+
+    Gradients may come whole, split, or not summed yet (`unreduced`, as types of explicit meshes say). When their sums are
+    scattered, a step sends what plain data parallelism does: a part for the sums, a part for the updates. Compilers for GPU and
+    TPU scatter the sums of a jitted step by themselves; that for CPU sums all on every device first, which is half as much
+    again.
+
+    How the parameters are split is asked of `layout`, then of the types of an explicit mesh, then of the arrays. Within `jit` on
+    another mesh only the compiler knows it. There, without `layout`, the parameters are taken to be whole, and updates are laid
+    out as they are; if the mesh has other axes than `over`, `layout` must be given.
+
+    A leaf that is split along `over` already stays so. One that no dimension of which divides stays whole on all devices, with
+    its state; you get a warning if these are more than 5 % of the parameters.
+
+    Args:
+      inner: a transformation; best a whole optimizer.
+      over: an axis of the mesh, or several, along which parameters are copied.
+      layout: a `NamedSharding` or `PartitionSpec` for each parameter: one for all, or a tree that may stop above the leaves it
+        speaks for, or a function `(path, leaf)` with paths such as "layers/0/bias".
+      split: a function `(shape, spec, axes)` that returns the dimension of a leaf to divide, or None to leave it whole. `shape`
+        is that of the part of a device, `spec` says how the leaf is split already, dimension by dimension, `axes` are those in
+        `over` with their sizes. By default the largest dimension that divides.
+
+    Raises:
+      TypeError: `layout` is something else.
+      ValueError: from `init` and `update`, if no mesh is known or it has not these axes; within `shard_map` along them; if
+        `layout` must be given, or lacks a parameter; or if `split` returns a dimension that does not divide.
+
+    References:
+      Rajbhandari, Rasley, Ruwase and He, ZeRO: Memory Optimizations Toward Training Trillion Parameter Models, 2019,
+        https://arxiv.org/abs/1910.02054
+      Xu, Lee, Chen, Hechtman, Huang, Joshi, Krikun, Lepikhin, Ly, Maggioni, Pang, Shazeer, Wang, Wang, Wu and Chen, Automatic
+        Cross-Replica Sharding of Weight Update in Data-Parallel Training, 2020, https://arxiv.org/abs/2004.13336
+    """
+    inner = with_extra_args_support(inner)
+    check_layout(layout)
+    axes = (over,) if isinstance(over, str) else tuple(over)
+
+    def divided(params: Params) -> Any:
+        return divisions(params, layout, axes, largest_dimension if split is None else split)
+
+    def init(params: Params) -> OptState:
+        each = divided(params)
+        _warn_of_whole(params, undivided(each, axes), axes)
+        with _said(each):
+            return inner.init(tree.map_leaves(_divide, params, each))
+
+    @forwards_to(inner, states=lambda state: (state,))
+    def update(updates: Updates, state: OptState, params: Params, **extra_args: Any):
+        each = divided(params)
+        with _said(each):
+            own, params_of_own = (tree.map_leaves(_divide, part, each) for part in (updates, params))
+            updates, state = inner.update(own, state, params_of_own, **extra_args)
+        return tree.map_leaves(_restore, updates, each, params), state
+
+    return GradientTransformationExtraArgs(init, update)
+
+
+def _divide(x: Any, division: Division) -> Any:
+    return division.divide(x)
+
+
+def _restore(x: Any, division: Division, param: Any) -> Any:
+    return division.restore(x, param)
+
+
+def _said(divisions: Any) -> contextlib.AbstractContextManager[None]:
+    """Say to what works on whole matrices how they are split."""
+    return scopes.placed(divisions, lambda place, division: place._replace(sharding=division.divided))
+
+
+def _warn_of_whole(params: Params, whole: Sequence[bool], over: Sequence[str]) -> None:
+    rows = [(path, jnp.size(p) * jnp.result_type(p).itemsize) for path, p in leaves_with_paths(params)]
+    left = [row for row, is_whole in zip(rows, whole, strict=True) if is_whole]
+    share = sum(size for _, size in left) / max(1, sum(size for _, size in rows))
+    if share > _MUCH:
+        names = ", ".join(repr(path) for path, _ in left[:_FEW]) + (f" and {len(left) - _FEW} more" if len(left) > _FEW else "")
+        message = f"sharded: of {share:.0%} of the parameters no dimension divides along {', '.join(over)}: {names}."
+        warnings.warn(message + " With their state they are whole on every device.", stacklevel=2)
