@@ -112,6 +112,7 @@ SAME_STATE = {
     "offloaded": "its state is that of what it wraps",
     "per_shard": "its state is that of what it wraps",
     "stacked": "its state is that of what it wraps",
+    "sharded": "its state is that of what it wraps",
     "lookahead": "the sample is a wrapper without a state",
 }
 

@@ -98,6 +98,12 @@ def of_bfloat16(tx):
     return gradtx.GradientTransformationExtraArgs(lambda params: tx.init(rounded(params)), update)
 
 
+def alone():
+    """Whole, on a mesh of one device."""
+    mesh = jax.make_mesh((1,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
+    return jax.NamedSharding(mesh, jax.P())
+
+
 def one_example(updates, params):
     """Gradients as of a batch of one example, which differential privacy takes."""
     return jax.tree.map(lambda g: g[None], updates)
@@ -130,6 +136,10 @@ FEW_BITS = {"float32_computes_as_float64_does": "8 bits are not 24, and float64 
 ONE_OF_TWO_CODES = {"low_precision_computes_as_float32_does": "rounding decides which of two codes is taken"}
 LOW_BITS = {"counters_are_int32_scalars": "the low bits of a scalar are not a counter"}
 FROZEN = {"nan_is_never_hidden": "what is frozen has no gradient"}
+DIVIDED = {
+    "sharding_is_kept": "it is made to divide the state",
+    "shard_map_works": "there a device has no copies to divide",
+}
 LOOP = {"gradients_through_update_are_finite": "a loop of unknown length has no derivative in reverse mode"}
 
 
@@ -340,6 +350,7 @@ PIECES: dict[str, Sample] = {
     "stacked": Sample(
         lambda: gradtx.stacked(gradtx.chain(gradtx.scale_by_novograd(), gradtx.scale_by_trust_ratio()), matrices)
     ),
+    "sharded": Sample(lambda: gradtx.sharded(gradtx.adam(1e-2), "devices", layout=alone()), excused=DIVIDED),
     "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
     "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
     "mechanize": Sample(lambda: gradtx.mechanize(gradtx.sgd(halving))),

@@ -7,15 +7,16 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.core import Tracer
 from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.tree_util import keystr, tree_leaves_with_path
 
 from gradtx.errors import unnamed
-from gradtx.tree.holes import is_hole
+from gradtx.tree.holes import is_hole, map_leaves
 from gradtx.tree.layout import kept_like, laid_out, mesh_of
 from gradtx.tree.masks import is_function
-from gradtx.tree.paths import leaves_with_paths, with_leaves
+from gradtx.tree.paths import leaves_with_paths
 
 Split: TypeAlias = Callable[[tuple[int, ...], PartitionSpec, Mapping[str, int]], int | None]
 """A rule that says which dimension of a leaf is divided: `(shape, spec, axes)` to a dimension, or None to leave it whole.
@@ -44,7 +45,8 @@ class Division:
         """Return an array of the shape of the leaf as that is split, `param` being the leaf, and anything else as it is."""
         if not self._is_like(x):
             return x
-        return kept_like(param, x) if self.whole is None else laid_out(x, self.whole)
+        divided = laid_out(x, self.divided)  # the state may be the same array, as it is of `trace`
+        return kept_like(param, lax.optimization_barrier(divided)) if self.whole is None else laid_out(divided, self.whole)
 
     def _is_like(self, x: Any) -> bool:
         return getattr(x, "shape", None) == self.shape
@@ -86,7 +88,8 @@ def divisions(params: Any, layout: Any, over: Sequence[str], split: Split) -> An
         divided = _divided(path, jnp.shape(p), whole, over, split)
         return Division(jnp.shape(p), None if spec is None else whole, divided)
 
-    return with_leaves(params, [division(path, p, its) for (path, p), its in zip(rows, said, strict=True)])
+    found = iter([division(path, p, its) for (path, p), its in zip(rows, said, strict=True)])
+    return map_leaves(lambda _: next(found), params)
 
 
 def undivided(divisions: Any, over: Sequence[str]) -> list[bool]:
@@ -114,6 +117,8 @@ def _divided(path: str, shape: tuple[int, ...], whole: NamedSharding, over: Sequ
         message = f"split says dimension {dimension!r} of {path!r}, which has {part} on a device: {devices} cannot divide it."
         raise unnamed(ValueError, message)
     spec[dimension] = (*_axes_in(spec[dimension]), *axes)
+    while spec[-1] is None:  # as compilers write it: JAX takes a spec with more to say the same for another one
+        spec.pop()
     return NamedSharding(whole.mesh, PartitionSpec(*spec))
 
 
