@@ -1,4 +1,4 @@
-"""Divide the leaves of a tree further among the devices of a mesh: where each one lies, and which dimension is split once more."""
+"""Divide the leaves of a tree further among the devices of a mesh: how each is split, and which dimension is, once more."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from jax.tree_util import keystr, tree_leaves_with_path
 
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole, map_leaves
-from gradtx.tree.layout import kept_like, laid_out, mesh_of
+from gradtx.tree.layout import laid_out, mesh_of
 from gradtx.tree.masks import is_function
 from gradtx.tree.paths import leaves_with_paths
 
@@ -31,32 +31,42 @@ _HOW_TO_SAY = "layout=jax.tree.map(lambda p: p.sharding, params)"
 
 @dataclasses.dataclass(frozen=True)
 class Division:
-    """How a leaf is split, if that is known, and how it is when it is divided. To JAX it is a leaf."""
+    """How a leaf of a shape is split, and how it is when it is divided. To JAX it is a leaf."""
 
     shape: tuple[int, ...]
-    whole: NamedSharding | None
+    whole: NamedSharding
     divided: NamedSharding
 
     def divide(self, x: Any) -> Any:
         """Return an array of the shape of the leaf divided, and anything else as it is."""
         return laid_out(x, self.divided) if self._is_like(x) else x
 
-    def restore(self, x: Any, param: Any) -> Any:
-        """Return an array of the shape of the leaf as that is split, `param` being the leaf, and anything else as it is."""
-        if not self._is_like(x):
-            return x
-        divided = laid_out(x, self.divided)  # the state may be the same array, as it is of `trace`
-        return kept_like(param, lax.optimization_barrier(divided)) if self.whole is None else laid_out(divided, self.whole)
+    def divide_param(self, p: Any) -> Any:
+        """Return the leaf itself divided, which stays as it is, and anything else."""
+        return laid_out(_fixed(p, self.whole), self.divided) if self._is_like(p) else p
+
+    def restore(self, x: Any) -> Any:
+        """Return an array of the shape of the leaf as the leaf is split, and anything else as it is."""
+        return laid_out(_fixed(x, self.divided), self.whole) if self._is_like(x) else x
 
     def _is_like(self, x: Any) -> bool:
         return getattr(x, "shape", None) == self.shape
 
 
+def _fixed(x: Any, sharding: NamedSharding) -> Any:
+    """An array laid out for good. What is said of it next, compilers take to be said of all its uses, be it in a state."""
+    x = laid_out(x, sharding)
+    return lax.optimization_barrier(x) if isinstance(x, Tracer) and not _is_explicit(sharding.mesh) else x
+
+
 def largest_dimension(shape: tuple[int, ...], spec: PartitionSpec, axes: Mapping[str, int]) -> int | None:
-    """Return the largest dimension that the devices along the axes divide, the first if there are several; see `Split`."""
+    """Return the largest dimension that the devices along the axes divide; the last one only if there is no other.
+
+    Parts of the last one do not lie together: compilers transpose arrays to gather them, and `quantized` needs whole blocks.
+    """
     devices = math.prod(axes.values())
     fitting = [dimension for dimension, size in enumerate(shape) if size and size % devices == 0]
-    return max(fitting, key=lambda dimension: shape[dimension], default=None)
+    return max(fitting, key=lambda dimension: (dimension < len(shape) - 1, shape[dimension]), default=None)
 
 
 def check_layout(layout: Any) -> None:
@@ -84,22 +94,26 @@ def divisions(params: Any, layout: Any, over: Sequence[str], split: Split) -> An
 
     def division(path: str, p: Any, said: NamedSharding | PartitionSpec | None) -> Division:
         spec = _spec_of(p, mesh, over) if said is None else said.spec if isinstance(said, NamedSharding) else said
-        whole = NamedSharding(mesh, PartitionSpec() if spec is None else spec)
-        divided = _divided(path, jnp.shape(p), whole, over, split)
-        return Division(jnp.shape(p), None if spec is None else whole, divided)
+        whole = NamedSharding(mesh, spec)
+        return Division(jnp.shape(p), whole, _divided(path, jnp.shape(p), whole, over, split))
 
     found = iter([division(path, p, its) for (path, p), its in zip(rows, said, strict=True)])
     return map_leaves(lambda _: next(found), params)
 
 
-def undivided(divisions: Any, over: Sequence[str]) -> list[bool]:
-    """Return for each leaf whether it is whole on all the devices along `over`."""
-    return [_whole_along(over, division.divided) for division in jax.tree.leaves(divisions)]
-
-
-def _whole_along(over: Sequence[str], sharding: NamedSharding) -> bool:
-    several = any(sharding.mesh.shape[axis] > 1 for axis in over)
-    return several and not {axis for entry in sharding.spec for axis in _axes_in(entry)} & set(over)
+def is_whole(x: Any, over: Sequence[str]) -> bool:
+    """Return whether it is known that several devices along some axes of a mesh have all of a `Division`, or of an array."""
+    if isinstance(x, Division):
+        sharding = x.divided
+    elif isinstance(x, Tracer):
+        sharding = jax.typeof(x).sharding
+        if not _is_explicit(sharding.mesh):
+            return False
+    else:
+        sharding = getattr(x, "sharding", None)
+    if not isinstance(sharding, NamedSharding) or not any(sharding.mesh.shape.get(axis, 1) > 1 for axis in over):
+        return False
+    return not {axis for entry in sharding.spec for axis in _axes_in(entry)} & set(over)
 
 
 def _divided(path: str, shape: tuple[int, ...], whole: NamedSharding, over: Sequence[str], split: Split) -> NamedSharding:
@@ -114,7 +128,9 @@ def _divided(path: str, shape: tuple[int, ...], whole: NamedSharding, over: Sequ
     if dimension is None:
         return whole
     if dimension not in range(len(part)) or part[dimension] % devices:
-        message = f"split says dimension {dimension!r} of {path!r}, which has {part} on a device: {devices} cannot divide it."
+        message = (
+            f"split says dimension {dimension!r} of {path!r}, which has {part} on a device: {devices} devices cannot divide it."
+        )
         raise unnamed(ValueError, message)
     spec[dimension] = (*_axes_in(spec[dimension]), *axes)
     while spec[-1] is None:  # as compilers write it: JAX takes a spec with more to say the same for another one
@@ -138,27 +154,28 @@ def _mesh(params: Any, said: Sequence[Any], over: Sequence[str]) -> Mesh | Abstr
         raise unnamed(ValueError, message)
     if missing := [axis for axis in over if axis not in mesh.axis_names]:
         raise unnamed(ValueError, f"over says {missing[0]!r}, but the axes of the mesh are {', '.join(mesh.axis_names)}.")
-    if manual := [axis for axis in over if _type_of(mesh, axis) is AxisType.Manual]:
+    types = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+    if manual := [axis for axis in over if types[axis] is AxisType.Manual]:
         message = f"within shard_map along {manual[0]!r} a device has parts of its own: call init and update outside of it."
         raise unnamed(ValueError, message)
     return mesh
 
 
-def _spec_of(p: Any, mesh: Mesh | AbstractMesh, over: Sequence[str]) -> PartitionSpec | None:
-    """How a parameter is split; None where the compiler alone knows it, and it may be whole along all axes."""
+def _spec_of(p: Any, mesh: Mesh | AbstractMesh, over: Sequence[str]) -> PartitionSpec:
+    """How a parameter is split. Where the compiler alone knows it, and `over` are all axes, it is taken to be whole."""
     if not isinstance(p, Tracer):
         sharding = getattr(p, "sharding", None)
         return sharding.spec if isinstance(sharding, NamedSharding) else PartitionSpec()
-    if all(_type_of(mesh, axis) is AxisType.Explicit for axis in mesh.axis_names):
+    if _is_explicit(mesh):
         return PartitionSpec(*jax.typeof(p).sharding.spec)
     if others := [axis for axis, size in mesh.shape.items() if size > 1 and axis not in over]:
         message = f"within jit it is not known how parameters are split along {others[0]!r}: write {_HOW_TO_SAY}."
         raise unnamed(ValueError, message)
-    return None
+    return PartitionSpec()
 
 
-def _type_of(mesh: Mesh | AbstractMesh, axis: str) -> AxisType:
-    return mesh.axis_types[mesh.axis_names.index(axis)]
+def _is_explicit(mesh: Mesh | AbstractMesh) -> bool:
+    return set(mesh.axis_types) == {AxisType.Explicit}
 
 
 def _said(layout: Any, params: Any, rows: Sequence[tuple[str, Any]]) -> list[NamedSharding | PartitionSpec]:

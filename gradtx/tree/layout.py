@@ -80,10 +80,7 @@ def first_axis_like(model: jax.Array, array: jax.Array) -> jax.Array:
 
 
 def mesh_of(tree: Any) -> AbstractMesh | None:
-    """Return the mesh of the first array of a tree that is on one, traced or not; else that which is set; None if there is none.
-
-    Its axes are known within `jit`, too, and what is split along them for explicit axes.
-    """
+    """Return the mesh of the first array of a tree that is on one, traced or not, else that which is set, if there is one."""
     meshes = (jax.typeof(x).sharding.mesh for x in jax.tree.leaves(tree))
     return next((mesh for mesh in (*meshes, jax.sharding.get_abstract_mesh()) if not mesh.empty), None)
 

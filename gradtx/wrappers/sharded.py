@@ -20,7 +20,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.tree import scopes
-from gradtx.tree.division import Division, Split, check_layout, divisions, largest_dimension, undivided
+from gradtx.tree.division import Division, Split, check_layout, divisions, is_whole, largest_dimension
 from gradtx.tree.paths import leaves_with_paths
 
 _MUCH = 0.05  # of the bytes of the parameters
@@ -37,17 +37,17 @@ def sharded(
         tx = sharded(adamw(1e-3), layout=jax.tree.map(lambda p: p.sharding, params))
 
     While `inner` runs, each leaf of the gradients and the parameters is split along one more dimension, and so is what it keeps
-    for them; then its updates are gathered to the layout of the parameters. The state is that of `inner`, with the same numbers,
-    and a checkpoint of it can be restored into `abstract_state(tx, params)` on any mesh.
+    for them; then its updates are gathered to the layout of the parameters. The state is that of `inner`, with the same
+    numbers, and a checkpoint of it can be restored into `abstract_state(tx, params)` on any mesh.
 
     Gradients may come whole, split, or not summed yet (`unreduced`, as types of explicit meshes say). When their sums are
     scattered, a step sends what plain data parallelism does: a part for the sums, a part for the updates. Compilers for GPU and
     TPU scatter the sums of a jitted step by themselves; that for CPU sums all on every device first, which is half as much
     again.
 
-    How the parameters are split is asked of `layout`, then of the types of an explicit mesh, then of the arrays. Within `jit` on
-    another mesh only the compiler knows it. There, without `layout`, the parameters are taken to be whole, and updates are laid
-    out as they are; if the mesh has other axes than `over`, `layout` must be given.
+    How the parameters are split is asked of `layout`, then of the types of an explicit mesh, then of the arrays. Within `jit`
+    on another mesh only the compiler knows it. There, without `layout`, the parameters are taken to be whole on all devices; if
+    the mesh has other axes than `over`, `layout` must be given.
 
     A leaf that is split along `over` already stays so. One that no dimension of which divides stays whole on all devices, with
     its state; you get a warning if these are more than 5 % of the parameters.
@@ -59,7 +59,8 @@ def sharded(
         speaks for, or a function `(path, leaf)` with paths such as "layers/0/bias".
       split: a function `(shape, spec, axes)` that returns the dimension of a leaf to divide, or None to leave it whole. `shape`
         is that of the part of a device, `spec` says how the leaf is split already, dimension by dimension, `axes` are those in
-        `over` with their sizes. By default the largest dimension that divides.
+        `over` with their sizes. By default the largest dimension that divides; the last one only if no other does, as parts of
+        it do not lie together.
 
     Raises:
       TypeError: `layout` is something else.
@@ -81,17 +82,18 @@ def sharded(
 
     def init(params: Params) -> OptState:
         each = divided(params)
-        _warn_of_whole(params, undivided(each, axes), axes)
         with _said(each):
-            return inner.init(tree.map_leaves(_divide, params, each))
+            state = inner.init(tree.map_leaves(_divide_param, params, each))
+        _warn_of_whole(params, each, state, axes)
+        return state
 
     @forwards_to(inner, states=lambda state: (state,))
     def update(updates: Updates, state: OptState, params: Params, **extra_args: Any):
         each = divided(params)
+        parts, own = tree.map_leaves(_divide, updates, each), tree.map_leaves(_divide_param, params, each)
         with _said(each):
-            own, params_of_own = (tree.map_leaves(_divide, part, each) for part in (updates, params))
-            updates, state = inner.update(own, state, params_of_own, **extra_args)
-        return tree.map_leaves(_restore, updates, each, params), state
+            updates, state = inner.update(parts, state, own, **extra_args)
+        return tree.map_leaves(_restore, updates, each), state
 
     return GradientTransformationExtraArgs(init, update)
 
@@ -100,8 +102,12 @@ def _divide(x: Any, division: Division) -> Any:
     return division.divide(x)
 
 
-def _restore(x: Any, division: Division, param: Any) -> Any:
-    return division.restore(x, param)
+def _divide_param(p: Any, division: Division) -> Any:
+    return division.divide_param(p)
+
+
+def _restore(x: Any, division: Division) -> Any:
+    return division.restore(x)
 
 
 def _said(divisions: Any) -> contextlib.AbstractContextManager[None]:
@@ -109,11 +115,19 @@ def _said(divisions: Any) -> contextlib.AbstractContextManager[None]:
     return scopes.placed(divisions, lambda place, division: place._replace(sharding=division.divided))
 
 
-def _warn_of_whole(params: Params, whole: Sequence[bool], over: Sequence[str]) -> None:
-    rows = [(path, jnp.size(p) * jnp.result_type(p).itemsize) for path, p in leaves_with_paths(params)]
-    left = [row for row, is_whole in zip(rows, whole, strict=True) if is_whole]
-    share = sum(size for _, size in left) / max(1, sum(size for _, size in rows))
-    if share > _MUCH:
-        names = ", ".join(repr(path) for path, _ in left[:_FEW]) + (f" and {len(left) - _FEW} more" if len(left) > _FEW else "")
-        message = f"sharded: of {share:.0%} of the parameters no dimension divides along {', '.join(over)}: {names}."
-        warnings.warn(message + " With their state they are whole on every device.", stacklevel=2)
+def _warn_of_whole(params: Params, divisions: Any, state: OptState, over: Sequence[str]) -> None:
+    """Name the parameters that are not divided, or else the parts of the state, if they are many bytes."""
+    rows = leaves_with_paths(params)
+    much = _MUCH * max(sum(_bytes(x) for x in jax.tree.leaves(each)) for each in (params, state))
+    of_params = [row for row, division in zip(rows, jax.tree.leaves(divisions), strict=True) if is_whole(division, over)]
+    of_state = [(path, x) for path, x in leaves_with_paths(state) if jnp.ndim(x) and is_whole(x, over)]
+    for what, whole in (("parameters", of_params), ("the state", of_state)):
+        if sum(_bytes(x) for _, x in whole) > much:
+            names = [repr(path) for path, _ in whole]
+            shown = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+            message = f"sharded: of {what} {shown} cannot be divided along {', '.join(over)}, and every device has all of it."
+            return warnings.warn(message, stacklevel=2)
+
+
+def _bytes(x: Any) -> int:
+    return jnp.size(x) * jnp.result_type(x).itemsize
