@@ -51,6 +51,17 @@ def positive_number(text: str) -> float:
     return number
 
 
+def mesh_axes(text: str) -> dict[str, int]:
+    """Parse the axes of a mesh with their sizes: data=64,model=16."""
+    sizes = {}
+    for word in text.split(","):
+        name, _, size = word.partition("=")
+        if not name.isidentifier() or not size.isdecimal() or int(size) < 1 or name in sizes:
+            raise ArgumentTypeError(f"must be axes with their sizes such as data=64,model=16, got {text!r}")
+        sizes[name] = int(size)
+    return sizes
+
+
 def large_number(text: str) -> int:
     """Parse how many there are of something, exactly, up to 10³⁰: 7e9, 7B, 7_000_000_000."""
     power = {"K": 3, "M": 6, "B": 9, "T": 12}.get(text[-1:].upper(), 0)

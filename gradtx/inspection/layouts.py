@@ -1,6 +1,7 @@
 """Where a state will lie among devices, before there is one."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -29,16 +30,12 @@ def abstract_state(tx: Transformation, params: Params) -> OptState:
     Raises:
       ValueError: parameters lie on different meshes.
     """
-    mesh = _mesh_of(params)
-    planned = None if mesh is None else _explicit(mesh)
-
-    def planned_param(p: Any) -> jax.ShapeDtypeStruct:
-        sharding = None if planned is None else NamedSharding(planned, _spec_of(p))
-        return jax.ShapeDtypeStruct(jnp.shape(p), dtype_of(p), sharding=sharding)
-
-    # As on an explicit mesh, whatever mesh is set: there the types say how each array is split.
-    with contextlib.nullcontext() if planned is None else jax.sharding.use_abstract_mesh(planned):
-        jaxpr, shapes = jax.make_jaxpr(tx.init, return_shape=True)(jax.tree.map(planned_param, params))
+    meshes = meshes_of(params)
+    if len(meshes) > 1:
+        raise unnamed(ValueError, f"parameters lie on {len(meshes)} meshes: {', '.join(sorted(map(str, meshes)))}.")
+    mesh = next(iter(meshes), None)
+    with planned(params, mesh) as shapes_of_params:
+        jaxpr, shapes = jax.make_jaxpr(tx.init, return_shape=True)(shapes_of_params)
     leaves, structure = jax.tree.flatten(shapes)
     pairs = zip(leaves, jaxpr.out_avals, strict=True)
     return structure.unflatten(_on(mesh, leaf, aval) for leaf, aval in pairs)
@@ -61,6 +58,27 @@ def state_shardings(tx: Transformation, params: Params) -> OptState:
     return jax.tree.map(lambda leaf: leaf.sharding, state)
 
 
+def meshes_of(params: Params) -> set[Mesh | AbstractMesh]:
+    """Return the meshes that the parameters are on."""
+    return {sharding.mesh for p in jax.tree.leaves(params) if isinstance(sharding := _sharding_of(p), NamedSharding)}
+
+
+@contextlib.contextmanager
+def planned(params: Params, mesh: Mesh | AbstractMesh | None) -> Iterator[Params]:
+    """Within, arrays are as on an explicit mesh, whatever mesh is set: there the types say how each array is split.
+
+    Yields the shapes of the parameters there; as they are without a mesh, if that is None.
+    """
+    explicit = None if mesh is None else _explicit(mesh)
+
+    def shape(p: Any) -> jax.ShapeDtypeStruct:
+        sharding = None if explicit is None else NamedSharding(explicit, _spec_of(p))
+        return jax.ShapeDtypeStruct(jnp.shape(p), dtype_of(p), sharding=sharding)
+
+    with contextlib.nullcontext() if explicit is None else jax.sharding.use_abstract_mesh(explicit):
+        yield jax.tree.map(shape, params)
+
+
 def _sharding_of(p: Any) -> Sharding | None:
     return getattr(p, "sharding", None)
 
@@ -68,15 +86,6 @@ def _sharding_of(p: Any) -> Sharding | None:
 def _spec_of(p: Any) -> Any:
     sharding = _sharding_of(p)
     return sharding.spec if isinstance(sharding, NamedSharding) else jax.P()
-
-
-def _mesh_of(params: Params) -> Mesh | AbstractMesh | None:
-    """The mesh of the parameters; None if no one says it."""
-    shardings = [sharding for p in jax.tree.leaves(params) if isinstance(sharding := _sharding_of(p), NamedSharding)]
-    meshes = {sharding.mesh for sharding in shardings}
-    if len(meshes) > 1:
-        raise unnamed(ValueError, f"parameters lie on {len(meshes)} meshes: {', '.join(sorted(map(str, meshes)))}.")
-    return next(iter(meshes), None)
 
 
 def _explicit(mesh: Mesh | AbstractMesh) -> AbstractMesh:

@@ -7,6 +7,7 @@ import jax
 from gradtx.core import Params, Transformation, is_transformation, with_extra_args_support
 from gradtx.core.hyperparameters import hyperparameters
 from gradtx.errors import names_errors
+from gradtx.inspection.layouts import meshes_of, planned
 from gradtx.inspection.summary_data import Component, Summary
 from gradtx.inspection.summary_entries import bytes_of, entries
 from gradtx.inspection.summary_groups import groups
@@ -32,8 +33,8 @@ def summary(tx: Transformation, params: Params) -> Summary:
     updates of 16-bit parameters and the quantized arrays of one parameter, decoded. So it is for AdamW in a training step that
     is compiled as a whole and donates what it replaces; what a transformation computes with besides is not in it.
 
-    Of a transformation from another library the state is known, but not what it is made of. A part of the state that looks
-    like a parameter is taken to be sharded like it; all else, to be whole on every device.
+    Of a transformation from another library the state is known, but not what it is made of. What a device keeps is as
+    `abstract_state` says, on a `Mesh` or an `AbstractMesh`.
 
     Args:
       tx: a transformation.
@@ -68,7 +69,9 @@ def summary(tx: Transformation, params: Params) -> Summary:
             )
         )
 
-    jax.eval_shape(gather, params)
+    meshes = meshes_of(params)
+    with planned(params, meshes.pop() if len(meshes) == 1 else None) as shapes:
+        jax.eval_shape(gather, shapes)
     return found[0]
 
 

@@ -148,7 +148,8 @@ class Summary:
     @property
     def is_sharded(self) -> bool:
         """Whether a device keeps less than all."""
-        return self.parameter_bytes_per_device < self.parameter_bytes
+        whole = self.parameter_bytes + self.state_bytes
+        return self.parameter_bytes_per_device + self.state_bytes_per_device < whole
 
     def __repr__(self) -> str:
         from gradtx.inspection.summary_text import as_text

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Sharding
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from gradtx.inspection.summary_data import Entry, ShapeClass
 from gradtx.inspection.walk import Node, Parameter, dtype_of
@@ -54,7 +54,7 @@ class Array(NamedTuple):
     @property
     def bytes_per_device(self) -> int:
         """What a device keeps of it."""
-        return sum(bytes_of(jnp.shape(each), dtype_of(each), self._sharding_of(each)) for each in self.kept)
+        return sum(bytes_of(jnp.shape(each), dtype_of(each), _sharding_of(each)) for each in self.kept)
 
     @property
     def like(self) -> ShapeClass:
@@ -63,21 +63,35 @@ class Array(NamedTuple):
 
     @property
     def sharding(self) -> Any:
-        """That of its parameter, which it takes over if it looks like it."""
-        return self.parameter.sharding if self.parameter is not None and self.like == "parameter" else None
+        """Its own, as its type says on a mesh."""
+        return _sharding_of(self.kept[0])
 
-    def _sharding_of(self, each: Any) -> Any:
-        """That of the array, but for scales that cannot be divided so."""
-        try:
-            self.sharding.shard_shape(jnp.shape(each))
-        except (AttributeError, ValueError):  # there is none, or it does not fit
-            return None
-        return self.sharding
+    @property
+    def spec(self) -> str:
+        """How it is split; nothing if it is whole."""
+        return _spec_of(self.sharding)
+
+    @property
+    def is_split_as_parameter(self) -> bool:
+        """Whether it is split as its parameter is."""
+        return self.parameter is not None and self.spec == _spec_of(self.parameter.sharding)
 
 
 def bytes_of(shape: tuple[int, ...], dtype: Any, sharding: Sharding | None = None) -> int:
     """Return the bytes of an array; with a sharding, of the part that one device keeps."""
     return math.prod(shape if sharding is None else sharding.shard_shape(shape)) * dtype.itemsize
+
+
+def _sharding_of(x: Any) -> Sharding | None:
+    sharding = jax.typeof(x).sharding
+    return None if sharding.mesh.empty else sharding
+
+
+def _spec_of(sharding: Sharding | None) -> str:
+    axes = list(sharding.spec) if isinstance(sharding, NamedSharding) else []
+    while axes and axes[-1] is None:
+        axes.pop()
+    return str(PartitionSpec(*axes)) if axes else ""
 
 
 def entries(node: Node) -> list[Entry]:
@@ -89,7 +103,8 @@ def entries(node: Node) -> list[Entry]:
 
 
 def _entry(node: Node, owner: NamedTupleKey, like: ShapeClass, dtype: str, arrays: Sequence[Array]) -> Entry:
-    shardings = {str(getattr(array.sharding, "spec", "")) for array in arrays}
+    specs = {array.spec for array in arrays}
+    follow = all(array.is_split_as_parameter for array in arrays)
     return Entry(
         label="/".join(node.labels),
         state=owner.tuple_name,
@@ -100,7 +115,7 @@ def _entry(node: Node, owner: NamedTupleKey, like: ShapeClass, dtype: str, array
         bytes=sum(array.bytes for array in arrays),
         bytes_on_host=sum(array.bytes_on_host for array in arrays),
         bytes_per_device=sum(array.bytes_per_device for array in arrays),
-        sharding=shardings.pop() if len(shardings) == 1 else "as the parameters",
+        sharding=specs.pop() if len(specs) == 1 else "as the parameters" if follow else "various",
     )
 
 

@@ -211,6 +211,39 @@ def test_every_optimizer_is_known():
     assert {name for name in optimizers if not name.startswith("scale_by")} <= known_optimizers().keys()
 
 
+def test_a_mesh_of_a_thousand_devices_is_planned_without_one(printed):
+    arguments = ("--parameters", "7e9", "--optimizer", "adamw", "--mesh", "data=64,model=16")
+    assert printed(*arguments) == (
+        "adamw() with 7,000,000,000 parameters, taken for 392 matrices of 4,224 by 4,224 and a vector of 5,867,008, "
+        "split P('data', 'model') on 1,024 devices\n"
+        "\n"
+        "                     dtype       bytes             per parameter  per device\n"
+        "parameters           float32   28.0 GB   26.1 GiB              4     27.7 MB\n"
+        "ScaleByAdamState.mu  float32   28.0 GB   26.1 GiB              4     27.7 MB\n"
+        "ScaleByAdamState.nu  float32   28.0 GB   26.1 GiB              4     27.7 MB\n"
+        "total                          84.0 GB   78.2 GiB             12     83.1 MB\n"
+        "gradients            float32   28.0 GB   26.1 GiB              4     27.7 MB\n"
+        "peak of an update             112.0 GB  104.3 GiB             16    110.8 MB\n"
+    )
+
+
+def test_copied_parameters_and_a_divided_state_are_planned(printed):
+    optimizer = ("--optimizer", "adamw", "--dtype", "bfloat16", "--quantized", "8")
+    output = printed("--parameters", "7e9", *optimizer, "--mesh", "data=8,model=2", "--sharded", "data")
+    assert output.startswith("sharded(quantized(adamw()), 'data') with 7,000,000,000 parameters")
+    table = rows(output)
+    assert table["parameters"][-1] == table["gradients"][-1] == "7.0 GB"
+    assert table["ScaleByAdamState.mu"][:-1] == ["8 bit", "7.1 GB", "6.6 GiB", "1.02"]
+    assert table["ScaleByAdamState.mu"][-1] == table["ScaleByAdamState.nu"][-1] == "546.9 MB"  # scales of blocks across rows are whole
+
+
+def test_many_matrices_on_a_mesh_are_counted_as_a_few_are(printed, monkeypatch):
+    arguments = ("--parameters", "1e6", "--optimizer", "adafactor", "--mesh", "a=2,b=2,c=2", "--sharded", "a")
+    expected = printed(*arguments)
+    monkeypatch.setattr(memory, "MANY", 2)
+    assert printed(*arguments) == expected
+
+
 def test_it_is_a_command():
     result = run("memory", "--parameters", "1e6", "--optimizer", "lion")
     assert result.returncode == 0, result.stderr
@@ -244,6 +277,12 @@ def test_it_is_a_command():
             ["--parameters", "1", "--optimizer", "adam", "--compensated", "--stochastically-rounded"],
             ["--stochastically-rounded", "not allowed with", "--compensated"],
         ),
+        (["--parameters", "1e6", "--optimizer", "adam", "--mesh", "data=x"], ["--mesh", "data=64,model=16", "'data=x'"]),
+        (["--parameters", "1e6", "--optimizer", "adam", "--mesh", "data"], ["--mesh", "'data'"]),
+        (["--parameters", "1e6", "--optimizer", "adam", "--mesh", "a=2,a=2"], ["--mesh", "'a=2,a=2'"]),
+        (["--parameters", "1e6", "--optimizer", "adam", "--mesh", "data=7"], ["--mesh cannot split", "7 devices"]),
+        (["--parameters", "1e6", "--optimizer", "adam", "--sharded", "data"], ["--sharded has 'data'", "--mesh has no axis"]),
+        (["--parameters", "1e6", "--optimizer", "adam", "--mesh", "data=2", "--compare"], ["--compare", "--mesh"]),
         (["--optimizer", "adam"], ["--parameters"]),
         (["--parameters", "1"], ["--optimizer"]),
     ],

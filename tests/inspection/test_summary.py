@@ -427,6 +427,19 @@ def sharded(*spec):
     return NamedSharding(mesh, P(*spec))
 
 
+def test_a_divided_state_is_counted_as_abstract_state_says():
+    params = {name: jax.ShapeDtypeStruct((8, 4), jnp.float32, sharding=sharded(*spec)) for name, spec in SPECS.items()}
+    found = gradtx.summary(gradtx.sharded(gradtx.adam(1e-3), "devices"), params)
+    assert (found.parameter_bytes_per_device, found.is_sharded) == (4 * (32 + 8), True)
+    mu = entry(found, "mu")
+    assert (mu.bytes, mu.bytes_per_device, mu.sharding) == (4 * 64, 4 * 16, "P('devices',)")
+    assert "per device" in str(found)
+    assert entry(gradtx.summary(gradtx.adam(1e-3), params), "mu").sharding == "as the parameters"
+
+
+SPECS = {"copied": (), "split": ("devices",)}
+
+
 def test_what_looks_like_a_parameter_is_sharded_like_it():
     params = {
         "w": jax.ShapeDtypeStruct((8, 4), jnp.float32, sharding=sharded("devices")),
