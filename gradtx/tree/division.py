@@ -37,20 +37,24 @@ class Division:
     whole: NamedSharding
     divided: NamedSharding
 
-    def divide(self, x: Any) -> Any:
-        """Return an array of the shape of the leaf divided, and anything else as it is."""
-        return laid_out(x, self.divided) if self._is_like(x) else x
 
-    def divide_param(self, p: Any) -> Any:
-        """Return the leaf itself divided, which stays as it is, and anything else."""
-        return laid_out(_fixed(p, self.whole), self.divided) if self._is_like(p) else p
+def divide(x: Any, division: Division) -> Any:
+    """Return an array of the shape of the leaf divided, and anything else as it is."""
+    return laid_out(x, division.divided) if _is_like(x, division) else x
 
-    def restore(self, x: Any) -> Any:
-        """Return an array of the shape of the leaf as the leaf is split, and anything else as it is."""
-        return laid_out(_fixed(x, self.divided), self.whole) if self._is_like(x) else x
 
-    def _is_like(self, x: Any) -> bool:
-        return getattr(x, "shape", None) == self.shape
+def divide_param(p: Any, division: Division) -> Any:
+    """Return the leaf itself divided; what it is made of stays as the leaf is, which in a loop the compiler might change."""
+    return laid_out(_fixed(p, division.whole), division.divided) if _is_like(p, division) else p
+
+
+def restore(x: Any, division: Division) -> Any:
+    """Return an array of the shape of the leaf as the leaf is split, and anything else as it is."""
+    return laid_out(_fixed(x, division.divided), division.whole) if _is_like(x, division) else x
+
+
+def _is_like(x: Any, division: Division) -> bool:
+    return getattr(x, "shape", None) == division.shape
 
 
 def _fixed(x: Any, sharding: NamedSharding) -> Any:

@@ -1,7 +1,6 @@
 """Divide the state of a transformation among devices that have copies of the parameters (Rajbhandari et al. 2019)."""
 
 import contextlib
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +18,9 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
+from gradtx.errors import warn
 from gradtx.tree import scopes
-from gradtx.tree.division import Division, Split, check_layout, divisions, is_whole, largest_dimension
+from gradtx.tree.division import Split, check_layout, divide, divide_param, divisions, is_whole, largest_dimension, restore
 from gradtx.tree.paths import leaves_with_paths
 
 _MUCH = 0.05  # of the bytes of the parameters
@@ -70,8 +70,8 @@ def sharded(
     References:
       Rajbhandari, Rasley, Ruwase and He, ZeRO: Memory Optimizations Toward Training Trillion Parameter Models, 2019,
         https://arxiv.org/abs/1910.02054
-      Xu, Lee, Chen, Hechtman, Huang, Joshi, Krikun, Lepikhin, Ly, Maggioni, Pang, Shazeer, Wang, Wang, Wu and Chen, Automatic
-        Cross-Replica Sharding of Weight Update in Data-Parallel Training, 2020, https://arxiv.org/abs/2004.13336
+      Xu, Lee, Chen, Choi, Hechtman and Wang, Automatic Cross-Replica Sharding of Weight Update in Data-Parallel Training, 2020,
+        https://arxiv.org/abs/2004.13336
     """
     inner = with_extra_args_support(inner)
     check_layout(layout)
@@ -83,31 +83,19 @@ def sharded(
     def init(params: Params) -> OptState:
         each = divided(params)
         with _said(each):
-            state = inner.init(tree.map_leaves(_divide_param, params, each))
+            state = inner.init(tree.map_leaves(divide_param, params, each))
         _warn_of_whole(params, each, state, axes)
         return state
 
     @forwards_to(inner, states=lambda state: (state,))
     def update(updates: Updates, state: OptState, params: Params, **extra_args: Any):
         each = divided(params)
-        parts, own = tree.map_leaves(_divide, updates, each), tree.map_leaves(_divide_param, params, each)
+        parts, own = tree.map_leaves(divide, updates, each), tree.map_leaves(divide_param, params, each)
         with _said(each):
             updates, state = inner.update(parts, state, own, **extra_args)
-        return tree.map_leaves(_restore, updates, each), state
+        return tree.map_leaves(restore, updates, each), state
 
     return GradientTransformationExtraArgs(init, update)
-
-
-def _divide(x: Any, division: Division) -> Any:
-    return division.divide(x)
-
-
-def _divide_param(p: Any, division: Division) -> Any:
-    return division.divide_param(p)
-
-
-def _restore(x: Any, division: Division) -> Any:
-    return division.restore(x)
 
 
 def _said(divisions: Any) -> contextlib.AbstractContextManager[None]:
@@ -125,8 +113,8 @@ def _warn_of_whole(params: Params, divisions: Any, state: OptState, over: Sequen
         if sum(_bytes(x) for _, x in whole) > much:
             names = [repr(path) for path, _ in whole]
             shown = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
-            message = f"sharded: of {what} {shown} cannot be divided along {', '.join(over)}, and every device has all of it."
-            return warnings.warn(message, stacklevel=2)
+            warn(f"sharded: of {what} {shown} cannot be divided along {', '.join(over)}, and every device has all of it.")
+            return
 
 
 def _bytes(x: Any) -> int:

@@ -234,7 +234,9 @@ def test_copied_parameters_and_a_divided_state_are_planned(printed):
     table = rows(output)
     assert table["parameters"][-1] == table["gradients"][-1] == "7.0 GB"
     assert table["ScaleByAdamState.mu"][:-1] == ["8 bit", "7.1 GB", "6.6 GiB", "1.02"]
-    assert table["ScaleByAdamState.mu"][-1] == table["ScaleByAdamState.nu"][-1] == "546.9 MB"  # scales of blocks across rows are whole
+    assert (
+        table["ScaleByAdamState.mu"][-1] == table["ScaleByAdamState.nu"][-1] == "546.9 MB"
+    )  # scales of blocks across rows are whole
 
 
 def test_many_matrices_on_a_mesh_are_counted_as_a_few_are(printed, monkeypatch):

@@ -189,7 +189,7 @@ def test_it_works_on_an_explicit_mesh(label):
 def test_gradients_that_are_not_summed_yet_are_scattered():
     mesh = mesh_of(EXPLICIT)
     tx = gradtx.sharded(gradtx.adamw(1e-2))
-    x = np.cos(np.arange(128.0)).reshape(8, 16).astype("float32")
+    x = np.cos(np.arange(256.0)).reshape(8, 32).astype("float32")
 
     def loss(params, x):
         return jnp.sum(jnp.tanh(x @ params["up"]) ** 2)
