@@ -160,7 +160,7 @@ def params_for(name):
     theme = testing.LAWS[name].__module__.rpartition(".")[2]
     if theme == "tracing" or name.startswith("flatten_"):
         matrix = jnp.linspace(4, 7, 12, dtype=jnp.float32).reshape(4, 3)
-        return {"vector": matrix[0] - 11, "matrix": matrix}
+        return {"vector": matrix[:, 0] - 11, "matrix": matrix}
     params = testing.sample_params()
     return params if theme in ("arguments", "buffers", "dtypes", "structure") else {k: params[k] for k in ("vector", "matrix")}
 
