@@ -74,6 +74,8 @@ ENTRY %main (p: bf16[2,8]) -> bf16[16,8] {
   %move = (s32[4]{0}, s32[4]{0}, u32[], u32[]) collective-permute-start(%q), source_target_pairs={{0,1}}
   %loop = f32[4]{0} while(%x), condition=%cond, body=%body, backend_config={"known_trip_count":{"n":"3"}}
   %alone = f32[4]{0} all-reduce(%x), replica_groups={{0},{1}}, to_apply=%add
+  %swap = f32[8]{0} all-to-all(%x), replica_groups=mesh['a'=4,'b'=2] {'b'}, dimensions={0}
+  %part = f32[8]{0} all-to-all(%x), replica_groups=mesh['a'=4,'b'=2] {'a':(2)2,'b'}, dimensions={0}
 }
 """
 
@@ -90,6 +92,7 @@ def test_texts_of_other_compilers_are_read():
     assert found == {
         "all-gather": Collective(1, 16 * 8 * 2 * 7 / 8),
         "all-reduce": Collective(3, 3 * 2 * 16 * 3 / 4),
+        "all-to-all": Collective(2, 32 * (1 / 2 + 3 / 4)),
         "collective-permute": Collective(1, 16),
     }
 

@@ -14,6 +14,8 @@ _BRANCHES = re.compile(r"\b(?:branch_computations=\{([^}]*)\}|true_computation=(
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 _ARRAY = re.compile(r"\b([a-z]+)(\d*)\w*\[([\d,]*)\]")
 _GROUP = re.compile(r"replica_groups=(?:\{\{([\d,]+)\}|\[\d+,(\d+)\])")
+# Of JAX 0.12: axes of a mesh by name, or parts of them, with their sizes.
+_AXES = re.compile(r"replica_groups=mesh\[([^\]]*)\][^{]*\{([^}]*)\}")
 
 
 class Compiled(Protocol):
@@ -96,6 +98,9 @@ def _sent_by(name: str, lines: Mapping[str, Sequence[str]], devices: int) -> Ite
 
 def _group_size(line: str, devices: int) -> int:
     """How many devices work together; all of them, if nothing is said."""
+    if (axes := _AXES.search(line)) is not None:
+        sizes = dict(re.findall(r"'([^']+)'=(\d+)", axes[1]))
+        return math.prod(int(part or sizes[name]) for name, part in re.findall(r"'([^']+)'(?::\(\d+\)(\d+))?", axes[2]))
     found = _GROUP.search(line)
     if found is None:
         return devices
