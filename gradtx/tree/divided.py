@@ -47,7 +47,7 @@ class Layout(NamedTuple):
 # --- what is known ----------------------------------------------------------------------------------------------------
 
 
-def layouts_of(arrays: Any, numbers: list[DimensionNumbers | None]) -> list[Layout | None]:
+def layouts_of(arrays: Any, numbers: Sequence[DimensionNumbers | None]) -> list[Layout | None]:
     """Return how the matrices that arrays are made of are split among devices; None if they are not, or if nobody knows.
 
     On a mesh of explicit axes it is part of the type of an array; elsewhere a wrapper may have said it.

@@ -98,7 +98,9 @@ def from_matrices(matrices: Any, like: Any, numbers: list[DimensionNumbers | Non
     )
 
 
-def splits_of_matrices(splits: Sequence[Split | None], like: Any, numbers: list[DimensionNumbers | None]) -> list[Split | None]:
+def splits_of_matrices(
+    splits: Sequence[Split | None], like: Any, numbers: Sequence[DimensionNumbers | None]
+) -> list[Split | None]:
     """Return along which axes of the mesh each axis of matrices is split, of what is known of those of the leaves of `like`.
 
     None for those of which a device has no rows, or columns, that are one after another.
