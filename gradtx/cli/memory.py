@@ -130,7 +130,7 @@ def _wrapped(optimizer: Any, shown: str, way: Way) -> tuple[Any, str]:
     if way.stochastically_rounded:
         optimizer, shown = gradtx.stochastically_rounded(optimizer, 0), f"stochastically_rounded({shown}, key)"
     if way.sharded:
-        over = way.sharded if len(way.sharded) > 1 else way.sharded[0]
+        over = way.sharded[0] if len(way.sharded) == 1 else way.sharded
         optimizer, shown = gradtx.sharded(optimizer, over), f"sharded({shown}, {over!r})"
     if way.offloaded:
         optimizer, shown = gradtx.offloaded(optimizer), f"offloaded({shown})"
