@@ -87,7 +87,7 @@ def sharded(
         _warn_of_whole(params, each, state, axes)
         return state
 
-    @forwards_to(inner, states=lambda state: (state,))
+    @forwards_to(inner, states=lambda state: (state,), lays_out=True)
     def update(updates: Updates, state: OptState, params: Params, **extra_args: Any):
         each = divided(params)
         parts, own = tree.map_leaves(divide, updates, each), tree.map_leaves(divide_param, params, each)

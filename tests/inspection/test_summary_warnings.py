@@ -8,7 +8,7 @@ import pytest
 import zoo
 
 import gradtx
-from gradtx.core import description, forwards_to
+from gradtx.core import description
 from gradtx.interop.transformers import get_linear_schedule_with_warmup, get_scheduler
 
 
@@ -191,14 +191,9 @@ def test_matrices_of_which_nobody_knows_how_they_are_split_are_named(tx, name):
 
 
 def test_a_wrapper_that_tells_how_they_are_split_is_enough():
-    inner = gradtx.scale_by_muon()
-
-    @forwards_to(inner, states=lambda state: (state,), lays_out=True)
-    def update(updates, state, params=None):
-        return inner.update(updates, state, params)
-
-    tx = gradtx.GradientTransformationExtraArgs(inner.init, update)
-    assert warned(tx, split(jax.sharding.AxisType.Auto, jax.sharding.PartitionSpec("x"))) == ()
+    params = split(jax.sharding.AxisType.Auto, jax.sharding.PartitionSpec("x"))
+    layout = jax.tree.map(lambda p: p.sharding, params)
+    assert warned(gradtx.adjustable(gradtx.sharded(gradtx.muon(0.02), "x", layout=layout)), params) == ()
 
 
 def test_without_parameters_there_is_nothing_to_say():

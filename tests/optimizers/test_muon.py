@@ -67,6 +67,16 @@ def test_each_device_sends_its_parts_twice_and_orthogonalizes_an_eighth(sizes, n
     assert products <= analysis["flops"] <= 1.05 * products
 
 
+@pytest.mark.parametrize(("specs", "gathered"), [(FSDP, 0), ({}, 8 * 12 * 256 * 256 * 4 * 7 / 8)], ids=["FSDP", "copies"])
+def test_sharded_tells_how_matrices_are_split(specs, gathered):
+    layout = shardings(*LINE, specs, AUTO)
+    params = jax.tree.map(lambda sharding, shape: jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding), layout, gpt(256))
+    tx = gradtx.sharded(gradtx.muon(0.02), layout=layout)
+    sent = collectives(jax.jit(tx.update).lower(params, gradtx.abstract_state(tx, params), params).compile())
+    assert sent["all-to-all"].bytes == pytest.approx(2 * 12 * 256 * 256 * 4 * 7 / 8)
+    assert sent["all-gather"].bytes == pytest.approx(gathered, abs=1e4)  # of updates, and of a few vectors
+
+
 @pytest.mark.parametrize("kind", [AUTO, EXPLICIT])
 @pytest.mark.parametrize(("sizes", "names", "specs"), MESHES, ids=["FSDP", "FSDP and tensor"])
 def test_steps_are_those_of_one_device_and_keep_every_layout(sizes, names, specs, kind):
