@@ -116,7 +116,7 @@ ALIASES = {"multi_transform": "partition", "noisy_sgd": "add_noise"}
 # Steps that are never reached.
 STEPS = ("_steps", "transition_begin")
 # Trees and functions of trees, which no annotation describes.
-TREES = ("mask", "dimension_numbers", "labels")
+TREES = ("mask", "dimension_numbers", "labels", "layout")
 
 
 def has_a_meaning(case, parameter):

@@ -53,7 +53,8 @@ def per_shard(
       ValueError: `specs` do not match the parameters, or name an axis that there is none of: this is not inside of `shard_map`.
     """
     inner = with_extra_args_support(inner)
-    for path, spec in jax.tree_util.tree_leaves_with_path(specs, is_leaf=_is_spec):
+    rows = jax.tree_util.tree_leaves_with_path(specs, is_leaf=_is_spec) or [((), specs)]
+    for path, spec in rows:
         if not _is_spec(spec):
             raise unnamed(TypeError, f"specs{keystr(path)} must be a PartitionSpec, got {spec!r}.")
 
