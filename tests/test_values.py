@@ -19,7 +19,7 @@ from gradtx.core import Function, GradientTransformation, factory
 
 MAKERS = {label: sample.make for label, sample in zoo.TRANSFORMATIONS.items()} | zoo.SCHEDULES | zoo.MASKS
 LABELS = [*zoo.existing(zoo.TRANSFORMATIONS), *zoo.existing(zoo.SCHEDULES), *zoo.existing(zoo.MASKS)]
-NAMES = {"bfloat16": jnp.bfloat16, "norm": gradtx.tree.norm} | {
+NAMES = {"bfloat16": jnp.bfloat16, "norm": gradtx.tree.norm, "P": jax.P, "PartitionSpec": jax.P} | {
     name: f for name, f in vars(zoo).items() if inspect.isfunction(f)
 }
 

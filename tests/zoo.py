@@ -98,8 +98,8 @@ def of_bfloat16(tx):
     return gradtx.GradientTransformationExtraArgs(lambda params: tx.init(rounded(params)), update)
 
 
-def alone():
-    """Whole, on a mesh of one device."""
+def alone(path, leaf):
+    """A layout for `sharded`: whole, on a mesh of one device."""
     mesh = jax.make_mesh((1,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:1])
     return jax.NamedSharding(mesh, jax.P())
 
@@ -350,7 +350,7 @@ PIECES: dict[str, Sample] = {
     "stacked": Sample(
         lambda: gradtx.stacked(gradtx.chain(gradtx.scale_by_novograd(), gradtx.scale_by_trust_ratio()), matrices)
     ),
-    "sharded": Sample(lambda: gradtx.sharded(gradtx.adam(1e-2), "devices", layout=alone()), excused=DIVIDED),
+    "sharded": Sample(lambda: gradtx.sharded(gradtx.adam(1e-2), "devices", layout=alone), excused=DIVIDED),
     "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
     "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
     "mechanize": Sample(lambda: gradtx.mechanize(gradtx.sgd(halving))),

@@ -19,7 +19,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.errors import warn
-from gradtx.tree import scopes
+from gradtx.tree import mismatch, scopes
 from gradtx.tree.division import Split, check_layout, divide, divide_param, divisions, is_whole, largest_dimension, restore
 from gradtx.tree.paths import leaves_with_paths
 
@@ -90,7 +90,8 @@ def sharded(
     @forwards_to(inner, states=lambda state: (state,), lays_out=True)
     def update(updates: Updates, state: OptState, params: Params, **extra_args: Any):
         each = divided(params)
-        parts, own = tree.map_leaves(divide, updates, each), tree.map_leaves(divide_param, params, each)
+        with mismatch.explaining(g=updates, p=params):
+            parts, own = tree.map_leaves(divide, updates, each), tree.map_leaves(divide_param, params, each)
         with _said(each):
             updates, state = inner.update(parts, state, own, **extra_args)
         return tree.map_leaves(restore, updates, each), state

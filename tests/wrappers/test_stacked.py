@@ -57,10 +57,10 @@ def run(tx, label, gradients, params):
     return updates, state
 
 
-def assert_alike(stacks, layers, axis=0):
+def assert_alike(stacks, layers, axis=0, within=1e-5):
     for name, layer in separate(stacks, axis).items():
         largest = float(jnp.max(jnp.abs(layers[name]), initial=0))
-        np.testing.assert_allclose(layer, layers[name], atol=1e-5 * largest, err_msg=name)
+        np.testing.assert_allclose(layer, layers[name], atol=within * largest, err_msg=name)
 
 
 @pytest.mark.parametrize("label", BY_LEAF)
@@ -68,7 +68,7 @@ def test_updates_are_those_of_separate_layers(label):
     tx = zoo.transformation(label)
     layers = jax.jit(lambda g, p: run(tx, label, g, p)[0])(separate(GRADIENTS, 1), separate(PARAMS))
     stacks = jax.jit(lambda g, p: run(gradtx.stacked(tx, WHERE), label, g, p)[0])(GRADIENTS, PARAMS)
-    assert_alike(stacks, layers, 1)
+    assert_alike(stacks, layers, 1, within=1e-4 if label == "lbfgs" else 1e-5)  # which divides by differences
 
 
 def test_all_parameters_are_stacked_by_default():
