@@ -1,6 +1,7 @@
 """Divide the leaves of a tree further among the devices of a mesh: how each is split, and which dimension is, once more."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -14,7 +15,7 @@ from jax.tree_util import keystr, tree_leaves_with_path
 
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole, map_leaves
-from gradtx.tree.layout import laid_out, mesh_of
+from gradtx.tree.layout import is_explicit, laid_out, mesh_of
 from gradtx.tree.masks import is_function
 from gradtx.tree.paths import leaves_with_paths
 
@@ -57,10 +58,22 @@ def _is_like(x: Any, division: Division) -> bool:
     return getattr(x, "shape", None) == division.shape
 
 
+def of_whole(function: Callable[..., Any], divisions: Any) -> Callable[..., Any]:
+    """Return a function of the parameters as one that takes them divided, too."""
+    structure = jax.tree.structure(divisions)
+
+    @functools.wraps(function)
+    def of_divided(params: Any, *args: Any, **kwargs: Any) -> Any:
+        whole = map_leaves(restore, params, divisions) if jax.tree.structure(params) == structure else params
+        return function(whole, *args, **kwargs)
+
+    return of_divided
+
+
 def _fixed(x: Any, sharding: NamedSharding) -> Any:
     """An array laid out for good. What is said of it next, compilers take to be said of all its uses, be it in a state."""
     x = laid_out(x, sharding)
-    return lax.optimization_barrier(x) if isinstance(x, Tracer) and not _is_explicit(sharding.mesh) else x
+    return lax.optimization_barrier(x) if isinstance(x, Tracer) and not is_explicit(sharding.mesh) else x
 
 
 def largest_dimension(shape: tuple[int, ...], spec: PartitionSpec, axes: Mapping[str, int]) -> int | None:
@@ -111,7 +124,7 @@ def is_whole(x: Any, over: Sequence[str]) -> bool:
         sharding = x.divided
     elif isinstance(x, Tracer):
         sharding = jax.typeof(x).sharding
-        if not _is_explicit(sharding.mesh):
+        if not is_explicit(sharding.mesh):
             return False
     else:
         sharding = getattr(x, "sharding", None)
@@ -170,16 +183,12 @@ def _spec_of(p: Any, mesh: Mesh | AbstractMesh, over: Sequence[str]) -> Partitio
     if not isinstance(p, Tracer):
         sharding = getattr(p, "sharding", None)
         return sharding.spec if isinstance(sharding, NamedSharding) else PartitionSpec()
-    if _is_explicit(mesh):
+    if is_explicit(mesh):
         return PartitionSpec(*jax.typeof(p).sharding.spec)
     if others := [axis for axis, size in mesh.shape.items() if size > 1 and axis not in over]:
         message = f"within jit it is not known how parameters are split along {others[0]!r}: write {_HOW_TO_SAY}."
         raise unnamed(ValueError, message)
     return PartitionSpec()
-
-
-def _is_explicit(mesh: Mesh | AbstractMesh) -> bool:
-    return set(mesh.axis_types) == {AxisType.Explicit}
 
 
 def _said(layout: Any, params: Any, rows: Sequence[tuple[str, Any]]) -> list[NamedSharding | PartitionSpec]:

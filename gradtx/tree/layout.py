@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
-from jax.sharding import AbstractMesh, AxisType, NamedSharding, PartitionSpec, reshard
+from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec, reshard
 
 
 def placed_like(model: Any, array: jax.Array) -> jax.Array:
@@ -87,8 +87,17 @@ def mesh_of(tree: Any) -> AbstractMesh | None:
 
 def laid_out(x: Any, sharding: NamedSharding) -> jax.Array:
     """Return `x` split among the devices of a mesh: on an explicit one that is its type, on others an order to the compiler."""
-    is_explicit = set(sharding.mesh.axis_types) == {AxisType.Explicit}
-    return reshard(x, sharding) if is_explicit else jax.lax.with_sharding_constraint(x, sharding)
+    return reshard(x, sharding) if is_explicit(sharding.mesh) else jax.lax.with_sharding_constraint(x, sharding)
+
+
+def is_explicit(mesh: Mesh | AbstractMesh) -> bool:
+    """Return whether types say how arrays are split along all axes of a mesh."""
+    return set(mesh.axis_types) == {AxisType.Explicit}
+
+
+def whole_spec(mesh: Mesh | AbstractMesh, ndim: int) -> PartitionSpec:
+    """Return the spec of an array that is not split, as a program returns it: JAX takes another one for another layout."""
+    return PartitionSpec(*[None] * ndim) if is_explicit(mesh) else PartitionSpec()
 
 
 def on_mesh_of(model: Any, tree: Any) -> Any:
@@ -105,8 +114,10 @@ def on_mesh_of(model: Any, tree: Any) -> Any:
     whole = NamedSharding(mesh, PartitionSpec())
 
     def placed(x: Any) -> Any:
-        is_anywhere = isinstance(x, jax.Array) and not isinstance(x, Tracer) and not x.committed
-        return jax.device_put(x, whole) if is_anywhere else x
+        is_array = isinstance(x, jax.Array) and not isinstance(x, Tracer)
+        # Within `jax.set_mesh` JAX commits what it makes of a list, and says less of it than a program does that returns it.
+        is_anywhere = is_array and (not x.committed or x.sharding == whole)
+        return jax.device_put(x, NamedSharding(mesh, whole_spec(mesh, x.ndim))) if is_anywhere else x
 
     return jax.tree.map(placed, tree)
 

@@ -20,7 +20,18 @@ from gradtx.core import (
 )
 from gradtx.errors import warn
 from gradtx.tree import mismatch, scopes
-from gradtx.tree.division import Split, check_layout, divide, divide_param, divisions, is_whole, largest_dimension, restore
+from gradtx.tree.division import (
+    Split,
+    check_layout,
+    divide,
+    divide_param,
+    divisions,
+    is_whole,
+    largest_dimension,
+    of_whole,
+    restore,
+)
+from gradtx.tree.masks import is_function
 from gradtx.tree.paths import leaves_with_paths
 
 _MUCH = 0.05  # of the bytes of the parameters
@@ -92,11 +103,20 @@ def sharded(
         each = divided(params)
         with mismatch.explaining(g=updates, p=params):
             parts, own = tree.map_leaves(divide, updates, each), tree.map_leaves(divide_param, params, each)
+        extra_args = {name: _divided_argument(arg, each) for name, arg in extra_args.items()}
         with _said(each):
             updates, state = inner.update(parts, state, own, **extra_args)
         return tree.map_leaves(restore, updates, each), state
 
     return GradientTransformationExtraArgs(init, update)
+
+
+def _divided_argument(arg: Any, divisions: Any) -> Any:
+    """A tree like the parameters, such as `grad`, divided; a function of them, such as `value_fn`, as one of divided ones."""
+    if is_function(arg):
+        return of_whole(arg, divisions)
+    is_like_params = jax.tree.structure(arg) == jax.tree.structure(divisions)
+    return tree.map_leaves(divide, arg, divisions) if is_like_params else arg
 
 
 def _said(divisions: Any) -> contextlib.AbstractContextManager[None]:

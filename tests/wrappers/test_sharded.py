@@ -184,9 +184,30 @@ def test_with_scattered_gradients_a_step_sends_what_plain_data_parallelism_does(
 # --- meshes and ways to run ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("label", ["adamw", "trace", "clip_by_global_norm"])
+@pytest.mark.parametrize("label", ["adamw", "muon", "trace", "clip_by_global_norm"])
 def test_it_works_on_an_explicit_mesh(label):
     check(zoo.TRANSFORMATIONS[label].make, mesh_of(EXPLICIT))
+
+
+@pytest.mark.parametrize("kind", [AUTO, EXPLICIT])
+def test_a_line_search_works_on_whole_parameters(kind):
+    mesh, plain = mesh_of(kind), gradtx.chain(gradtx.sgd(0.1), gradtx.scale_by_backtracking_linesearch(5))
+    tx = gradtx.sharded(plain)
+
+    def value(params):
+        if isinstance(params["up"], jax.core.Tracer) and is_explicit(mesh):
+            assert jax.typeof(params["up"]).sharding.spec == P(None, None)
+        return jnp.sum(params["up"] @ params["down"]) ** 2 + jnp.sum(params["bias"] ** 2)
+
+    def step(tx, params):
+        loss, grad = jax.value_and_grad(value)(params)
+        return tx.update(grad, tx.init(params), params, value=loss, grad=grad, value_fn=value)[0]
+
+    expected = jax.jit(functools.partial(step, plain))(PARAMS)
+    with context(mesh):
+        found = jax.jit(functools.partial(step, tx))(whole(PARAMS, mesh))
+    chex.assert_trees_all_close(jax.device_get(found), jax.device_get(expected), rtol=1e-5, atol=1e-6)
+    assert_copied(found, mesh)
 
 
 def test_gradients_that_are_not_summed_yet_are_scattered():
