@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import zoo
+from jax.core import Tracer
 from jax.sharding import AbstractMesh, AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -195,7 +196,7 @@ def test_a_line_search_works_on_whole_parameters(kind):
     tx = gradtx.sharded(plain)
 
     def value(params):
-        if isinstance(params["up"], jax.core.Tracer) and is_explicit(mesh):
+        if isinstance(params["up"], Tracer) and is_explicit(mesh):
             assert jax.typeof(params["up"]).sharding.spec == P(None, None)
         return jnp.sum(params["up"] @ params["down"]) ** 2 + jnp.sum(params["bias"] ** 2)
 
