@@ -1,5 +1,6 @@
 """Lay one array out as another: with its sharding, whoever knows it."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -17,15 +18,16 @@ def placed_like(model: Any, array: jax.Array) -> jax.Array:
 
 def kept_like(model: Any, array: jax.Array) -> jax.Array:
     """Return `array`, which replaces `model`, with the sharding of `model`, whatever the sharding of what it was made of."""
-    return _placed(model, array, _laid_out_together)
+    return _placed(model, array, lambda model, array: _laid_out_together()(model, array))
 
 
-def _laid_out_together(model: jax.Array, array: jax.Array) -> jax.Array:
-    try:  # imported here, as it opens half of `jax.extend`
+@functools.cache
+def _laid_out_together() -> Callable[[jax.Array, jax.Array], jax.Array]:
+    try:  # imported here, as it opens half of `jax.extend`, for several devices alone
         from gradtx.tree.sharding_groups import laid_out_together
     except (ImportError, AttributeError):  # in a JAX to come
-        return _chosen_over(model, array)  # which follows any model but a replicated one
-    return laid_out_together(model, array)
+        return _chosen_over  # which follows any model but a replicated one
+    return laid_out_together
 
 
 def _placed(model: Any, array: jax.Array, tie: Callable[[jax.Array, jax.Array], jax.Array]) -> jax.Array:
@@ -107,6 +109,7 @@ def on_mesh_of(model: Any, tree: Any) -> Any:
     """
     if jax.device_count() == 1:
         return tree
+    _laid_out_together()  # imported in the trace of a step it would have JAX 0.12 trace that again: settings come with it
     shardings = {x.sharding if isinstance(x, jax.Array) and not isinstance(x, Tracer) else None for x in jax.tree.leaves(model)}
     meshes = {sharding.mesh if isinstance(sharding, NamedSharding) else None for sharding in shardings}
     if len(meshes) != 1 or (mesh := meshes.pop()) is None or isinstance(mesh, AbstractMesh) or mesh.is_multi_process:

@@ -1,5 +1,9 @@
 """One step of everything in the zoo, jitted and not: what a version of JAX that the whole suite does not run on must do."""
 
+import os
+import subprocess
+import sys
+
 import chex
 import jax
 import pytest
@@ -21,3 +25,25 @@ def test_a_step_is_the_same_jitted_and_not(label):
     jitted_updates, jitted_state = jax.jit(step)(gradients, params)
     chex.assert_trees_all_equal_shapes_and_dtypes((jitted_updates, jitted_state), (updates, state))
     chex.assert_trees_all_close(jitted_updates, updates, rtol=1e-4, atol=1e-6)
+
+
+FRESH = """
+import jax, jax.numpy as jnp, gradtx
+
+tx, params = gradtx.clip_by_global_norm(1.0), {"w": jnp.ones((8, 4))}
+
+@jax.jit
+def step(params, state):
+    updates, state = tx.update(params, state, params)
+    return gradtx.apply_updates(params, updates), state
+
+state = tx.init(params)
+for _ in range(3):
+    params, state = step(params, state)
+assert step._cache_size() == 1, step._cache_size()
+"""
+
+
+def test_the_first_step_of_a_process_is_compiled_once():
+    """JAX traces again if what it imports meanwhile brings settings."""
+    subprocess.run([sys.executable, "-c", FRESH], check=True, env={**os.environ, "JAX_NUM_CPU_DEVICES": "8"})
