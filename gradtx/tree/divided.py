@@ -14,11 +14,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import AbstractMesh, AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from gradtx.tree import scopes
 from gradtx.tree.exchange import Spread, on_whole
 from gradtx.tree.holes import is_hole
+from gradtx.tree.layout import axes_in, is_explicit
 from gradtx.tree.matrices import DimensionNumbers, Split, splits_of_matrices
 from gradtx.tree.scopes import gathered, own_part
 
@@ -79,15 +80,14 @@ def as_they_lie(arrays: Any) -> contextlib.AbstractContextManager[None]:
 
 def _sharding_in_type(x: jax.Array) -> NamedSharding | None:
     sharding = jax.typeof(x).sharding
-    return sharding if {*sharding.mesh.axis_types} == {AxisType.Explicit} else None
+    return sharding if is_explicit(sharding.mesh) else None
 
 
 def _layout(x: jax.Array, sharding: NamedSharding | None) -> Layout | None:
     """That of an array which is split, and in equal parts."""
     if sharding is None or len(sharding.spec) > x.ndim:
         return None
-    spec = (*sharding.spec, *[None] * (x.ndim - len(sharding.spec)))
-    split = tuple((each,) if isinstance(each, str) else tuple(each or ()) for each in spec)
+    split = tuple(map(axes_in, (*sharding.spec, *[None] * (x.ndim - len(sharding.spec)))))
     numbers = [math.prod(sharding.mesh.shape[name] for name in names) for names in split]
     is_split = any(number > 1 for number in numbers) and all(
         size and size % number == 0 for size, number in zip(x.shape, numbers, strict=True)

@@ -15,7 +15,7 @@ from jax.tree_util import keystr, tree_leaves_with_path
 
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole, map_leaves
-from gradtx.tree.layout import is_explicit, laid_out, mesh_of
+from gradtx.tree.layout import axes_in, is_explicit, laid_out, mesh_of
 from gradtx.tree.masks import is_function
 from gradtx.tree.paths import leaves_with_paths
 
@@ -130,13 +130,13 @@ def is_whole(x: Any, over: Sequence[str]) -> bool:
         sharding = getattr(x, "sharding", None)
     if not isinstance(sharding, NamedSharding) or not any(sharding.mesh.shape.get(axis, 1) > 1 for axis in over):
         return False
-    return not {axis for entry in sharding.spec for axis in _axes_in(entry)} & set(over)
+    return not {axis for entry in sharding.spec for axis in axes_in(entry)} & set(over)
 
 
 def _divided(path: str, shape: tuple[int, ...], whole: NamedSharding, over: Sequence[str], split: Split) -> NamedSharding:
     """The sharding of a leaf of which one dimension is split along those axes of `over` along which it was not."""
     spec = [*whole.spec, *[None] * (len(shape) - len(whole.spec))]
-    used = {axis for entry in spec for axis in _axes_in(entry)}
+    used = {axis for entry in spec for axis in axes_in(entry)}
     axes = {axis: size for axis in over if axis not in used and (size := whole.mesh.shape[axis]) > 1}
     if not axes:
         return whole
@@ -149,15 +149,10 @@ def _divided(path: str, shape: tuple[int, ...], whole: NamedSharding, over: Sequ
             f"split says dimension {dimension!r} of {path!r}, which has {part} on a device: {devices} devices cannot divide it."
         )
         raise unnamed(ValueError, message)
-    spec[dimension] = (*_axes_in(spec[dimension]), *axes)
+    spec[dimension] = (*axes_in(spec[dimension]), *axes)
     while spec[-1] is None:  # as compilers write it: JAX takes a spec with more to say the same for another one
         spec.pop()
     return NamedSharding(whole.mesh, PartitionSpec(*spec))
-
-
-def _axes_in(entry: Any) -> tuple[str, ...]:
-    """The axes in an entry of a spec."""
-    return () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
 
 
 # --- what is known ----------------------------------------------------------------------------------------------------

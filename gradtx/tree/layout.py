@@ -92,6 +92,11 @@ def laid_out(x: Any, sharding: NamedSharding) -> jax.Array:
     return reshard(x, sharding) if is_explicit(sharding.mesh) else jax.lax.with_sharding_constraint(x, sharding)
 
 
+def axes_in(entry: Any) -> tuple[str, ...]:
+    """Return the axes of a mesh that an entry of a `PartitionSpec` names."""
+    return () if entry is None else (entry,) if isinstance(entry, str) else tuple(entry)
+
+
 def is_explicit(mesh: Mesh | AbstractMesh) -> bool:
     """Return whether types say how arrays are split along all axes of a mesh."""
     return set(mesh.axis_types) == {AxisType.Explicit}
@@ -134,8 +139,7 @@ def split_last_axis(x: jax.Array, size: int) -> jax.Array:
     if not _is_split(sharding):
         return x.reshape(shape)
     *spec, last = sharding.spec
-    axes = () if last is None else (last,) if isinstance(last, str) else last
-    if shape[-2] % math.prod(sharding.mesh.shape[axis] for axis in axes):
+    if shape[-2] % math.prod(sharding.mesh.shape[axis] for axis in axes_in(last)):
         x, last = reshard(x, NamedSharding(sharding.mesh, PartitionSpec(*spec, None))), None
     return jax.lax.reshape(x, shape, out_sharding=NamedSharding(sharding.mesh, PartitionSpec(*spec, last, None)))
 

@@ -15,7 +15,7 @@ from gradtx.numerics import extremum
 from gradtx.tree.batches import on_rows
 from gradtx.tree.dtypes import working_dtype
 from gradtx.tree.layout import varying_axes
-from gradtx.tree.scopes import combined, largest_of_devices, split_of
+from gradtx.tree.scopes import combined, devices_along, largest_of_devices, split_of
 
 AxisName: TypeAlias = str | tuple[str, ...]
 _Axes: TypeAlias = tuple[str, ...]
@@ -190,13 +190,9 @@ def _sum_over(terms: Sequence[jax.Array], leaves: Sequence[jax.Array], devices: 
     return lax.psum(total, devices.axes) if devices.axes else total
 
 
-def _size(axes: _Axes) -> int:
-    return math.prod(lax.axis_size(axis) for axis in axes)
-
-
 def _copies(x: jax.Array, axes: _Axes) -> int:
     """How many devices along `axes` hold this same part of `x`, as far as `shard_map` tells."""
-    return _size(tuple(axis for axis in axes if _varies(lax.axis_index(axis), axis) and not _varies(x, axis)))
+    return devices_along(tuple(axis for axis in axes if _varies(lax.axis_index(axis), axis) and not _varies(x, axis)))
 
 
 def _varies(x: jax.Array, axis: str) -> bool:

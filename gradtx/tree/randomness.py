@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx.tree.layout import placed_like
-from gradtx.tree.scopes import own_key, places_of
+from gradtx.tree.scopes import is_key, own_key, places_of
 
 
 def split_key_like(rng_key: jax.Array, target_tree: Any) -> Any:
@@ -40,7 +40,7 @@ def random_like(
 
 def unwrap_random_key_data(input_tree: Any) -> Any:
     """Return the tree with new-style keys as the integers they stand for, which any checkpoint can hold."""
-    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, input_tree)
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if is_key(leaf) else leaf, input_tree)
 
 
 def one_key(owner: str, key: jax.Array | int | None, seed: int | None, default: int | None = None) -> jax.Array | int:
@@ -55,10 +55,10 @@ def one_key(owner: str, key: jax.Array | int | None, seed: int | None, default: 
 
 def as_key(key: jax.Array | int) -> jax.Array:
     """The integers of a key, made from a number or given: what a state keeps of it, which every serializer can write."""
-    if isinstance(key, int) or not (_is_key(key) or key.ndim):
+    if isinstance(key, int) or not (is_key(key) or key.ndim):
         key = jax.random.key(key)
     # A copy: a state shares no buffer with what its user holds.
-    return jnp.copy(jax.random.key_data(key) if _is_key(key) else key)
+    return jnp.copy(jax.random.key_data(key) if is_key(key) else key)
 
 
 def split_key(rng_key: jax.Array, start: jax.Array | int, number: int = 2) -> tuple[jax.Array, list[jax.Array]]:
@@ -69,11 +69,7 @@ def split_key(rng_key: jax.Array, start: jax.Array | int, number: int = 2) -> tu
       start: the key that the state began with, which says what kind of key the integers are.
       number: how many there are in all.
     """
-    impl = jax.random.key_impl(start) if isinstance(start, jax.Array) and _is_key(start) else None
-    key = rng_key if _is_key(rng_key) else jax.random.wrap_key_data(rng_key, impl=impl)
+    impl = jax.random.key_impl(start) if isinstance(start, jax.Array) and is_key(start) else None
+    key = rng_key if is_key(rng_key) else jax.random.wrap_key_data(rng_key, impl=impl)
     next_key, *others = jax.random.split(key, number)
-    return next_key if _is_key(rng_key) else jax.random.key_data(next_key), others
-
-
-def _is_key(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return next_key if is_key(rng_key) else jax.random.key_data(next_key), others

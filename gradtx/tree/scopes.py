@@ -215,7 +215,7 @@ def at_place(place: Place, function: Callable[..., Any], *arguments: Any) -> Any
             return function(*arguments)
         leaves, structure = jax.tree.flatten(arguments)
         number = next(len(leaf) for leaf in leaves if jnp.ndim(leaf))
-        leaves = [jax.random.split(leaf, number) if _is_key(leaf) else leaf for leaf in leaves]
+        leaves = [jax.random.split(leaf, number) if is_key(leaf) else leaf for leaf in leaves]
         counted = [k for k, leaf in enumerate(leaves) if jnp.ndim(leaf)]
 
         def of_layer(layer: list[jax.Array]) -> Any:
@@ -296,5 +296,6 @@ def own_key(key: jax.Array, place: Place) -> jax.Array:
     return key
 
 
-def _is_key(leaf: Any) -> bool:
+def is_key(leaf: Any) -> bool:
+    """Return whether a leaf is a typed random key."""
     return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

@@ -18,6 +18,7 @@ from gradtx.core import (
     with_extra_args_support,
 )
 from gradtx.errors import unnamed
+from gradtx.tree.layout import axes_in
 from gradtx.tree.scopes import MeshAxes, Place, placed
 
 
@@ -94,7 +95,7 @@ class _Axes(tuple[MeshAxes, ...]):
 
 
 def _axes(spec: PartitionSpec) -> _Axes:
-    names = _Axes(() if each is None else (each,) if isinstance(each, str) else tuple(each) for each in spec)
+    names = _Axes(map(axes_in, spec))
     for name in (name for each in names for name in each):
         try:
             lax.axis_size(name)
