@@ -167,6 +167,13 @@ def test_an_argument_means_something_or_is_refused_by_name(name):
                 assert several or parameter.name in error, f"{what} is refused without the name of the argument: {error}"
 
 
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_annotation_says_what_an_argument_may_be(name):
+    # Of an argument that may be anything it is guessed whether a function is a schedule, as with factories of other libraries.
+    for parameter in inspect.signature(SAMPLES[name][0], eval_str=True).parameters.values():
+        assert parameter.annotation not in (typing.Any, parameter.empty), parameter.name
+
+
 # --- what is meant ----------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,9 @@ Split: TypeAlias = Callable[[tuple[int, ...], PartitionSpec, Mapping[str, int]],
 - `axes`: those of the mesh along which to divide it, with their sizes.
 """
 
+Layout: TypeAlias = NamedSharding | PartitionSpec | Callable[[str, Any], NamedSharding | PartitionSpec] | Any
+"""How parameters are laid out: alike, by a function of path and leaf, or by a tree of any kind."""
+
 _HOW_TO_SAY = "layout=jax.tree.map(lambda p: p.sharding, params)"
 
 
@@ -86,14 +89,14 @@ def largest_dimension(shape: tuple[int, ...], spec: PartitionSpec, axes: Mapping
     return max(fitting, key=lambda dimension: (dimension < len(shape) - 1, shape[dimension]), default=None)
 
 
-def check_layout(layout: Any) -> None:
+def check_layout(layout: Layout | None) -> None:
     """Raise `TypeError` unless a layout is a function or a tree of shardings and specs."""
     if layout is not None and not is_function(layout):
         for path, leaf in tree_leaves_with_path(layout):
             _check(f"layout{keystr(path)}", leaf)
 
 
-def divisions(params: Any, layout: Any, over: Sequence[str], split: Split) -> Any:
+def divisions(params: Any, layout: Layout | None, over: Sequence[str], split: Split) -> Any:
     """Return the parameters with the `Division` of each instead of it.
 
     Args:
@@ -186,7 +189,7 @@ def _spec_of(p: Any, mesh: Mesh | AbstractMesh, over: Sequence[str]) -> Partitio
     return PartitionSpec()
 
 
-def _said(layout: Any, params: Any, rows: Sequence[tuple[str, Any]]) -> list[NamedSharding | PartitionSpec]:
+def _said(layout: Layout, params: Any, rows: Sequence[tuple[str, Any]]) -> list[NamedSharding | PartitionSpec]:
     """What a layout says of each parameter."""
     if is_function(layout):
         said = [layout(path, leaf) for path, leaf in rows]

@@ -24,7 +24,7 @@ from gradtx.tree.scopes import MeshAxes, Place, placed
 
 @factory
 def per_shard(
-    inner: Transformation, specs: Any, *, batch: str | tuple[str, ...] | None = None
+    inner: Transformation, specs: PartitionSpec | Any, *, batch: str | tuple[str, ...] | None = None
 ) -> GradientTransformationExtraArgs:
     """Tell `inner` how the parameters are split, so that it is right inside of `shard_map`.
 

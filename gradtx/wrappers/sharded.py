@@ -21,6 +21,7 @@ from gradtx.core import (
 from gradtx.errors import warn
 from gradtx.tree import mismatch, scopes
 from gradtx.tree.division import (
+    Layout,
     Split,
     check_layout,
     divide,
@@ -40,7 +41,7 @@ _FEW = 5  # names in a warning
 
 @factory
 def sharded(
-    inner: Transformation, over: str | Sequence[str] = "data", *, layout: Any = None, split: Split | None = None
+    inner: Transformation, over: str | Sequence[str] = "data", *, layout: Layout | None = None, split: Split | None = None
 ) -> GradientTransformationExtraArgs:
     """ZeRO, stage 1: the devices that have copies of the parameters divide the state of `inner` and its work among them.
 
