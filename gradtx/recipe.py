@@ -36,6 +36,16 @@ def is_factory(thing: Any) -> bool:
     return inspect.isfunction(thing) and thing in _FACTORIES
 
 
+def without_number(word: Any) -> Any:
+    """Return the type of a number, and of anything else the thing itself: what is the same where numbers alone differ."""
+    return type(word) if isinstance(word, int | float | complex) else word
+
+
+def is_own(function: Any) -> bool:
+    """Return whether a function is one of gradtx."""
+    return (getattr(function, "__module__", None) or "").startswith("gradtx.")
+
+
 class Keyed:
     """A thing that equals another one of the same key: what a cache is asked with, which is to find the first of them."""
 
@@ -136,7 +146,7 @@ class Recipe:
     def kind(self) -> Hashable:
         """What it shares with calls that differ from it in numbers alone, if all that it was called with is plain."""
         leaves, structure = jax.tree.flatten(self)
-        return structure, tuple(type(leaf) if isinstance(leaf, int | float | complex) else leaf for leaf in leaves)
+        return structure, tuple(map(without_number, leaves))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.key() == other.key()

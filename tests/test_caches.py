@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections import Counter
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import zoo
 
 import gradtx
 from gradtx import testing
+from gradtx.caches import LastOfEachKind
 from gradtx.core.arguments import Argument
 from gradtx.core.hyperparameters import hyperparameters, rebuilt
 
@@ -146,6 +148,18 @@ def test_other_hyperparameters_leave_nothing_behind():
         run(k)
     # Which programs are kept, and how many things each is made of, changes a little.
     assert all(now <= 1.02 * then for now, then in zip(compiled_things(), before, strict=True))
+
+
+def test_a_rule_stays_while_it_is_in_use_and_the_last_of_its_kind_longer():
+    rules = LastOfEachKind(kinds=2)
+    made = [rules.get(k, k % 2, Counter) for k in range(6)]
+    assert all(rules.get(k, k % 2, Counter) is rule for k, rule in enumerate(made))
+    made.clear()
+    gc.collect()
+    assert len(rules) == 2
+    rules.get("other", "kind", Counter)
+    gc.collect()
+    assert len(rules) == 2
 
 
 def test_a_class_that_was_looked_at_goes():

@@ -4,17 +4,16 @@ Operation by operation, an update reads and writes the parameters some thirty ti
 """
 
 import dataclasses
-import functools
-import weakref
-from collections.abc import Callable, Hashable, MutableMapping
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
 from jax.core import Tracer
 
+from gradtx.caches import LastOfEachKind
 from gradtx.core.description import Run
 from gradtx.core.protocol import OptState, Params, Transformation, Updates
-from gradtx.recipe import Recipe
+from gradtx.recipe import Recipe, is_own
 
 _IDLE = frozenset({"chain", "identity", "named_chain"})  # what computes nothing by itself
 _LOOKING = frozenset({"sharded"})  # what asks arrays where they lie, which in a program they do not say
@@ -61,26 +60,12 @@ def init_at_once(
     return lambda params: _shared(recipe, key, lambda: jax.jit(init))(params) if are_arrays(params) else init(params)
 
 
-_programs: MutableMapping[Hashable, Callable[..., Any]] = weakref.WeakValueDictionary()  # those that something has a hold of
+_programs = LastOfEachKind(kinds=32)
 
 
 def _shared(recipe: Recipe, key: Hashable, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
-    """Return the program of a recipe: that of an equal one which is there still, or was the last of its kind, or a new one.
-
-    A program takes a megabyte. So of optimizers that differ in numbers alone, as in a search for the best, only the last
-    leaves its program behind.
-    """
-    program = _programs.get((recipe.key(), key))
-    if program is None:
-        program = _programs[recipe.key(), key] = make()
-    _last(recipe.kind(), key)[:] = [program]
-    return program
-
-
-@functools.lru_cache(maxsize=32)
-def _last(kind: Hashable, key: Hashable) -> list[Callable[..., Any]]:
-    """Where the last program of a kind is kept."""
-    return []
+    """Return the program of a recipe, or of an equal one."""
+    return _programs.get((recipe.key(), key), (recipe.kind(), key), make)
 
 
 def are_arrays(trees: Any) -> bool:
@@ -132,8 +117,4 @@ def _compiled(update: Callable[..., tuple[Updates, OptState]], name: str) -> Run
 def _is_own(recipe: Recipe) -> bool:
     calls = list(recipe.calls()) if recipe.is_plain() else []
     names = {call.name for call in calls}
-    return all(map(_is_of_gradtx, calls)) and not names <= _IDLE and not names & _LOOKING
-
-
-def _is_of_gradtx(call: Recipe) -> bool:
-    return (getattr(call.factory, "__module__", None) or "").startswith("gradtx.")
+    return all(is_own(call.factory) for call in calls) and not names <= _IDLE and not names & _LOOKING

@@ -9,16 +9,18 @@ The only machinery of gradtx, and the place of its four policies:
 - *errors*: trees that do not match are reported by the path of the first leaf that differs.
 """
 
+import dataclasses
 import functools
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from gradtx.caches import LastOfEachKind
 from gradtx.errors import unnamed
-from gradtx.recipe import WORDS, Keyed
+from gradtx.recipe import WORDS, is_own, without_number
 from gradtx.signatures import arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.batches import on_rows
@@ -28,7 +30,13 @@ from gradtx.tree.holes import is_hole
 from gradtx.tree.quantized import Format
 from gradtx.tree.scopes import Place, at_place, in_leaf, place_of_leaf, places_of
 
-_Compiled: TypeAlias = tuple[Callable[..., Any], Callable[..., list[Any]]]
+
+@dataclasses.dataclass(frozen=True)
+class _Compiled:
+    """A rule as a compiled function of one leaf, and of many."""
+
+    on_leaf: Callable[..., Any]
+    on_leaves: Callable[..., list[Any]]
 
 
 def lift(
@@ -81,24 +89,24 @@ def lift(
     replaced = range(len(names)) if like is None else [names.index(name) for name in like.split()]
     alike = range(len(names)) if same_shapes is True else [0, *(names.index(name) for name in (same_shapes or "").split())]
 
-    compiled, on_leaves = _compiled_rule(rule, tuple(alike), tuple(replaced))
+    compiled = _compiled_rule(rule, tuple(alike), tuple(replaced))
 
     @functools.lru_cache(maxsize=4)
     def on_coded_leaves(its_format: Format) -> Callable[..., list[Any]]:
-        return on_coded_rows(compiled, its_format, tuple(replaced))
+        return on_coded_rows(compiled.on_leaf, its_format, tuple(replaced))
 
     def lifted(*trees: Any, **scalars: Any) -> Any:
         try:
             structure, rows = aligned(trees)
             its_format = format_of(rows)
-            on_rows_of = on_leaves if its_format is None else on_coded_leaves(its_format)
+            on_rows_of = compiled.on_leaves if its_format is None else on_coded_leaves(its_format)
             places, leaves = places_of(trees[0], is_hole), [row for row in rows if not is_hole(row[0])]
             computed = iter(on_rows_of(leaves, **scalars) if places is None else on_placed(on_rows_of, leaves, places, scalars))
             results = [None if is_hole(row[0]) else next(computed) for row in rows]
         except Exception as error:
             mismatch.explain(names, trees, alike, advice)  # raises if the trees are to blame
             if same_shapes is not True and isinstance(error, TypeError | ValueError):  # as errors of shapes are
-                shapes = mismatch.shapes_seen(names, trees, compiled, scalars)
+                shapes = mismatch.shapes_seen(names, trees, compiled.on_leaf, scalars)
                 raise unnamed(type(error), f"{shapes} {error}") from error
             raise
         sample = next((result for result in results if result is not None), None)
@@ -120,24 +128,23 @@ def lift(
         if like is not None:
             return like if len(replaced) == 1 else tuple(replaced)
         scalar = jax.ShapeDtypeStruct((), jnp.float32)
-        return jax.eval_shape(compiled, *[scalar] * len(names), **scalars)
+        return jax.eval_shape(compiled.on_leaf, *[scalar] * len(names), **scalars)
 
     return lifted
 
 
+_rules = LastOfEachKind(kinds=64)
+
+
 def _compiled_rule(rule: Callable[..., Any], alike: tuple[int, ...], replaced: tuple[int, ...]) -> _Compiled:
-    """A rule as a compiled function of one leaf, and of many; equal rules, as equal transformations have them, share both."""
+    """A rule, compiled; equal rules, as equal transformations have them, share it."""
     cells = [cell.cell_contents for cell in rule.__closure__ or ()] if isinstance(rule, types.FunctionType) else [rule]
     # The rules of others may read what is not in their code, or close over what a cache must not keep.
-    if not rule.__module__.startswith("gradtx.") or not all(isinstance(x, WORDS) for x in cells):
+    if not is_own(rule) or not all(isinstance(x, WORDS) for x in cells):
         return _compile(rule, alike, replaced)
+    kind = (rule.__module__, rule.__code__, alike, replaced, tuple(map(without_number, cells)))
     values = tuple((type(x), repr(x)) for x in cells)
-    return _compile_once(Keyed(rule, (rule.__module__, rule.__code__, values)), alike, replaced)
-
-
-@functools.lru_cache(maxsize=64)
-def _compile_once(rule: Keyed, alike: tuple[int, ...], replaced: tuple[int, ...]) -> _Compiled:
-    return _compile(rule.thing, alike, replaced)
+    return _rules.get((kind, values), kind, lambda: _compile(rule, alike, replaced))
 
 
 def _compile(rule: Callable[..., Any], alike: tuple[int, ...], replaced: tuple[int, ...]) -> _Compiled:
@@ -160,7 +167,7 @@ def _compile(rule: Callable[..., Any], alike: tuple[int, ...], replaced: tuple[i
 
     on_leaf.__name__ = rule.__qualname__.split(".")[0].lstrip("_")  # the name that profilers and compiled code show
     compiled = jax.jit(on_leaf)
-    return compiled, on_rows(compiled)
+    return _Compiled(compiled, on_rows(compiled))
 
 
 def aligned(trees: tuple[Any, ...]) -> tuple[Any, list[tuple[Any, ...]]]:

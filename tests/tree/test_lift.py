@@ -164,9 +164,11 @@ def test_rules_of_equal_transformations_are_traced_once(monkeypatch):
     traced = Counter()
     monkeypatch.setattr(adam, "debias_mean", lambda g, m, b1, *_: traced.update([b1]) or m)
 
+    transformations = list(map(gradtx.scale_by_adam, (0.375, 0.375, 0.625, 0.375)))
+
     @jax.jit
     def step(g):
-        return [tx.update(g, tx.init(g)) for tx in map(gradtx.scale_by_adam, (0.375, 0.375, 0.625, 0.375))]
+        return [tx.update(g, tx.init(g)) for tx in transformations]
 
     step(jnp.ones(31))
     assert traced == {0.375: 1, 0.625: 1}
