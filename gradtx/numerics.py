@@ -60,14 +60,18 @@ def _one_minus_power(log_decay: Any, count: Any) -> jax.Array:
 @jax.jit
 def _debias(decay: Any, count: Any) -> jax.Array:
     steps = jnp.asarray(count).astype(float)
-    decay = jnp.asarray(decay).astype(steps.dtype)
-    size = jnp.abs(decay)
-    # log1p keeps the digits of log b near 1, where b − 1 is exact; log 0 would be NaN, also in the branch not taken.
-    log = jnp.log1p(jnp.where(size > 0, size, 1) - 1)
+    decay = in_dtype(decay, steps.dtype)
+    # log1p keeps the digits of log |b| near 1, where 1 − |b| is exact; log 0 would be NaN, also in the branch not taken.
+    log = jnp.log1p(-jnp.where(decay > 0, 1 - decay, jnp.where(decay < 0, 1 + decay, 0)))
     # The power in parts, as the derivative of `**` asks for float64 where `enable_x64` has ended.
     of_negative = (1 - 2 * (steps % 2)) * jnp.exp(steps * log)
     of_zero = jnp.where(steps == 1, decay, (steps == 0).astype(steps.dtype))
     return jnp.where(decay > 0, _one_minus_power(log, count), 1 - jnp.where(decay < 0, of_negative, of_zero))
+
+
+def in_dtype(number: Any, dtype: Any) -> Any:
+    """Return a number in a dtype, whether it is of Python, an array, or `Rounded`, which then still is."""
+    return jax.tree.map(lambda x: jnp.asarray(x).astype(dtype), number)
 
 
 def clipped_to_finite(x: jax.Array) -> jax.Array:

@@ -374,7 +374,6 @@ PIECES: dict[str, Sample] = {
             gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(halving)),
             {"adamw.b1": gradtx.linear_schedule(0.8, 0.9, 9)},
         ),
-        excused={"float32_computes_as_float64_does": "1 − b2 of a decay that is held is that of the float32 that is held"},
     ),
     "inject_hyperparams": Sample(lambda: gradtx.inject_hyperparams(gradtx.adamw)(learning_rate=halving, weight_decay=0.1)),
     # optimizers with rules of their own

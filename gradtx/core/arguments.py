@@ -14,8 +14,9 @@ from jax.core import Tracer
 from gradtx.core.protocol import Schedule
 from gradtx.recipe import Value, is_factory
 from gradtx.require import alternatives
+from gradtx.rounded import Rounded
 
-_NUMBERS = (int, float, np.generic, np.ndarray, jax.Array)
+_NUMBERS = (int, float, np.generic, np.ndarray, jax.Array, Rounded)
 
 
 class Argument(NamedTuple):

@@ -17,6 +17,7 @@ from gradtx.core.description import description, supported
 from gradtx.core.protocol import GradientTransformation, Transformation
 from gradtx.errors import names_errors_when_alone, unnamed
 from gradtx.recipe import Recipe, Value
+from gradtx.rounded import given_to
 
 Labels: TypeAlias = tuple[str, ...]
 
@@ -104,10 +105,11 @@ def rebuilt(tx: Transformation, values: Mapping[str, Any]) -> GradientTransforma
 
     def remade(made: Made) -> Value:
         recipe, name = made.recipe, next(names)
+        its_values = given_to(recipe.factory, values)
         changed = {
             argument: new
             for argument, given in recipe.arguments.items()
-            if (new := _replaced(f"{name}.{argument}", _with_parts(given, remade), values)) is not given
+            if (new := _replaced(f"{name}.{argument}", _with_parts(given, remade), its_values)) is not given
         }
         if not changed:
             return made.value

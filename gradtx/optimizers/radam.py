@@ -16,7 +16,7 @@ from gradtx.core import (
     factory,
     tells,
 )
-from gradtx.numerics import abs_sq, debias, safe_increment, safe_sqrt, squarable
+from gradtx.numerics import abs_sq, debias, in_dtype, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import ScaleByAdamState, bias_corrections, debias_mean, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
 
@@ -62,7 +62,7 @@ def scale_by_radam(
         """Whether v is trusted, and the factor r, in float64: ρ is a small difference of large numbers."""
         with jax.enable_x64(True):
             weight = debias(b2, count)
-            rho_inf = 2 / (1 - jnp.asarray(b2).astype(float)) - 1
+            rho_inf = 2 / (1 - in_dtype(b2, float)) - 1
             rho = rho_inf - 2 * count.astype(float) * (1 - weight) / weight
             safe = jnp.where(rho > 4, rho, 5)  # the root of a negative number would be NaN, also in the branch not taken
             factor = (safe - 4) * (safe - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * safe)

@@ -192,7 +192,8 @@ def _spec_of(p: Any, mesh: Mesh | AbstractMesh, over: Sequence[str]) -> Partitio
 def _said(layout: Layout, params: Any, rows: Sequence[tuple[str, Any]]) -> list[NamedSharding | PartitionSpec]:
     """What a layout says of each parameter."""
     if is_function(layout):
-        said = [layout(path, leaf) for path, leaf in rows]
+        of_leaf: Any = layout
+        said = [of_leaf(path, leaf) for path, leaf in rows]
         for (path, _), each in zip(rows, said, strict=True):
             _check(f"layout({path!r}, ...)", each)
         return said

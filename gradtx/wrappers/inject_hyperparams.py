@@ -25,6 +25,7 @@ from gradtx.core.arguments import arguments_in, looked_at
 from gradtx.errors import unnamed
 from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import Recipe, Value
+from gradtx.rounded import given_to
 from gradtx.wrappers.stored_hyperparameters import Layout, given_at_least, storing
 
 
@@ -140,9 +141,9 @@ def inject_hyperparams(
 
     All else is given to `inner_factory` as it is: what is in `static_args`, and a number that it looks at, as in an `if`.
 
-    Hyperparameters are float32 whatever the dtype of the params: in bfloat16 a decay of 0.999 is 1. All that is computed is
-    exact for the number that is stored, which is not 0.999: its 1 − b2 is smaller by 1.3e-5 of it, and of 0.9999 by 1.7e-4.
-    In averages whose bias is corrected this cancels; where it matters, make the argument static.
+    Hyperparameters are float32 whatever the dtype of the params: in bfloat16 a decay of 0.999 is 1. While the state holds what
+    `inner_factory` was called with, 1 − b2 is that of 0.999 and not of the nearest float32, of which it would differ by
+    1.3e-5, and for 0.9999 by 1.7e-4. Of a number that was written there, or that a schedule says, it is that of the float32.
 
     Args:
       inner_factory: a function that returns a transformation. In each update it is called with traced hyperparameters.
@@ -186,7 +187,7 @@ def injected(made_by: InjectedFactory, arguments: Mapping[str, Any]) -> Gradient
     schedules |= {each.name: WrappedSchedule(each.value) for each in known if each.name not in schedules and each.is_schedule()}
 
     def build(hyperparams: Mapping[str, Any]) -> GradientTransformation:
-        call = inspect.BoundArguments(signature, {**arguments, **hyperparams})  # pyright: ignore[reportArgumentType]
+        call = inspect.BoundArguments(signature, {**arguments, **given_to(made_by.inner_factory, hyperparams)})  # pyright: ignore[reportArgumentType]
         return made_by.inner_factory(*call.args, **call.kwargs)
 
     at_first = {each.name: each.value for each in known if each.is_number()}

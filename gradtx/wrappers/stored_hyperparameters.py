@@ -23,6 +23,7 @@ from gradtx.core import (
 )
 from gradtx.errors import unnamed
 from gradtx.numerics import safe_increment
+from gradtx.rounded import Rounded, as_meant
 
 
 class Layout(NamedTuple):
@@ -64,28 +65,30 @@ def storing(
       layout: of the state.
       extra_args: what the schedules read.
     """
-    # What inits has arrays, as what updates has: a factory may leave out what a Python number of 0 is the weight of.
-    at_first = {**stored, **scheduled}
-    start = with_extra_args_support(build({name: _as_array(value) for name, value in at_first.items()}))
+    # Arrays, as what updates has: a factory may leave out what a Python number of 0 is the weight of.
+    at_first = {name: _as_array(value) for name, value in {**stored, **scheduled}.items()}
+    start = with_extra_args_support(build(at_first))
 
     def init(params: Params) -> Any:
         # Copies: a state that shares the caller's array could not be donated.
         values = {name: jnp.array(value, dtype or default_float()) for name, value in stored.items()}
-        return layout.first(values, start.init(params))
+        # Not those of NumPy, which JAX does not tell from float32 where x64 was enabled meanwhile.
+        begin = build({name: jnp.asarray(value, dtype or default_float()) for name, value in at_first.items()})
+        return layout.first(values, begin.init(params))
 
     def arrays(hyperparams: Mapping[str, Any]) -> dict[str, Any]:
         known = {name: given_at_least(value, stored[name]) for name, value in hyperparams.items()}
         return {name: jnp.asarray(value, dtype or default_float()) for name, value in known.items()}
 
-    def now(state: Any, extra_args: dict[str, Any] | None) -> tuple[GradientTransformationExtraArgs, Any]:
-        """The transformation as it is at present, and the state for the next step."""
+    def now(state: Any, extra_args: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any], Any]:
+        """The hyperparameters as they are at present, stored and scheduled, and the state for the next step."""
         check_names(state.hyperparams, stored)
         instead, new_state = layout.scheduled(state, extra_args)
-        present = with_extra_args_support(build({**arrays(state.hyperparams), **instead}))
-        return present, new_state._replace(hyperparams=arrays(new_state.hyperparams))
+        return arrays(state.hyperparams), instead, new_state._replace(hyperparams=arrays(new_state.hyperparams))
 
     def parts(state: Any) -> list[Part]:
-        return [Part(None, supported(now(state, None)[0]), state.inner_state)]
+        held, instead, _ = now(state, None)
+        return [Part(None, supported(build({**held, **instead})), state.inner_state)]
 
     def adjust(state: Any, values: Mapping[str, Any], override: bool) -> Any:
         # Raises if a number is out of its range; an array may be traced.
@@ -101,7 +104,9 @@ def storing(
 
     def update(updates: Updates, state: Any, params: Params | None = None, **extra_args: Any):
         with jax.numpy_dtype_promotion("standard"):  # hyperparameters have a dtype of their own
-            tx, new_state = now(state, extra_args)
+            held, instead, new_state = now(state, extra_args)
+            meant = {name: as_meant(value, stored[name]) for name, value in held.items()}
+            tx = with_extra_args_support(build({**meant, **instead}))
             new_updates, inner_state = tx.update(updates, state.inner_state, params, **extra_args)
         return keep_dtypes(new_updates, as_wide_as_updates_of(start, updates)), new_state._replace(
             count=safe_increment(state.count), inner_state=keep_dtypes(inner_state, state.inner_state)
@@ -147,7 +152,7 @@ def check_names(got: Iterable[str], expected: Iterable[str]) -> None:
 
 
 def _as_array(value: Any) -> Any:
-    return value if isinstance(value, jax.Array) else np.asarray(value, float)
+    return value if isinstance(value, jax.Array | Rounded) else np.asarray(value, float)
 
 
 def _is_plain_number(value: Any) -> bool:

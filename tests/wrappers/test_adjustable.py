@@ -15,6 +15,7 @@ import zoo
 import gradtx
 from gradtx import adjustable, hyperparams, set_hyperparams
 from gradtx.core.hyperparameters import hyperparameters as known_hyperparameters
+from gradtx.testing import float32_computes_as_float64_does
 from gradtx.testing.samples import gradients_like, sample_params
 
 PARAMS = {"w": jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), "b": jnp.ones(3)}
@@ -83,6 +84,29 @@ def test_a_schedule_may_take_the_place_of_another():
     _, state = tx.update(PARAMS, tx.init(PARAMS), PARAMS)
     chex.assert_trees_all_close(hyperparams(tx, state), {"sgd.learning_rate": 0.1})
     chex.assert_trees_all_close(tx.update(PARAMS, state, PARAMS)[0]["b"], -0.1 * PARAMS["b"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [gradtx.adamw, gradtx.ademamix, gradtx.radam, gradtx.rmsprop, gradtx.yogi])
+def test_the_complement_of_a_decay_that_is_held_is_exact(make):
+    # 1 − 0.9999 is 1.7e-4 off in float32.
+    for tx in (adjustable(make(0.01)), gradtx.inject_hyperparams(make)(0.01)):
+        float32_computes_as_float64_does(tx, sample_params())
+
+
+def test_a_decay_that_is_set_is_the_float32_that_it_became():
+    tx = adjustable(gradtx.ema(0.9999, debias=False))
+    for decay, rest in ((0.9999, 1e-4), (0.999, float(1 - jnp.float32(0.999)))):
+        state = set_hyperparams(tx, tx.init(PARAMS), {"ema.decay": decay})
+        chex.assert_trees_all_close(tx.update(PARAMS, state)[0]["b"], rest * PARAMS["b"], rtol=1e-7)
+
+
+def test_a_factory_of_the_user_gets_arrays():
+    @gradtx.factory
+    def strict(b1: float):
+        return gradtx.stateless(lambda updates, params: jax.tree.map(lambda g: g * jax.lax.sqrt(b1), updates))
+
+    for tx in (adjustable(strict(0.81)), gradtx.inject_hyperparams(lambda b1: strict(b1))(b1=0.81)):
+        chex.assert_trees_all_close(tx.update(PARAMS, tx.init(PARAMS))[0]["b"], 0.9 * PARAMS["b"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("tx", [adjustable(gradtx.sgd(FALLING)), adjustable(gradtx.sgd(0.5), {"sgd.learning_rate": FALLING})])

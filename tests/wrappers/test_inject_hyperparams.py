@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.core import Tracer
 
 from gradtx import tree
 from gradtx.core import GradientTransformation, GradientTransformationExtraArgs, ScalarOrSchedule, Schedule, chain, factory
@@ -331,9 +332,9 @@ def test_unjitted_updates_trace_the_factory_once():
         return scale_by_learning_rate(learning_rate)
 
     tx = inject_hyperparams(build)(falling)
-    before = len(calls)
+    calls.clear()
     steps(tx, 4)
-    assert len(calls) == before + 1
+    assert [isinstance(rate, Tracer) for rate in calls] == [False, True]  # in init, and in all updates together
 
 
 def leaves_out_zero(learning_rate: float, momentum: float = 0.0):
