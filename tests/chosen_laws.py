@@ -7,7 +7,6 @@ from gradtx.testing import LAWS
 _OF_PIECES = {
     "zero_tiny_and_huge_gradients_give_finite_updates",
     "low_precision_computes_as_float32_does",
-    "sharding_is_kept",
     "gradients_through_update_are_finite",
     "flatten_unflatten_and_numpy_round_trip_change_nothing",
     "vmap_works",
@@ -18,7 +17,10 @@ _OF_PIECES = {
     "float32_computes_as_float64_does",
 }
 assert LAWS.keys() >= _OF_PIECES
-COMPOSED_LAWS = {name: law for name, law in LAWS.items() if name not in _OF_PIECES}
+# Each takes some seconds: they are tried in test_scale_of_the_zoo.py, once a week on all samples.
+LAWS_OF_SCALE = [name for name, law in LAWS.items() if law.__module__ in ("gradtx.testing.layouts", "gradtx.testing.scaling")]
+LAWS_OF_ALL = {name: law for name, law in LAWS.items() if name not in LAWS_OF_SCALE}
+COMPOSED_LAWS = {name: law for name, law in LAWS_OF_ALL.items() if name not in _OF_PIECES}
 # Options of one function change its numbers and their dtypes, not what is done with trees, devices and extra arguments.
 LAWS_OF_OPTIONS = {
     name: law

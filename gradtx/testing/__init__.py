@@ -26,6 +26,9 @@ from gradtx.testing.dtypes import strict_dtype_promotion_is_enough as strict_dty
 from gradtx.testing.dtypes import updates_keep_structure_shape_and_dtype as updates_keep_structure_shape_and_dtype
 from gradtx.testing.laws import LAWS as LAWS
 from gradtx.testing.laws import law as law
+from gradtx.testing.layouts import abstract_state_tells_the_truth as abstract_state_tells_the_truth
+from gradtx.testing.layouts import sharding_is_kept as sharding_is_kept
+from gradtx.testing.layouts import steps_on_a_mesh_compile_once as steps_on_a_mesh_compile_once
 from gradtx.testing.numbers import float32_computes_as_float64_does as float32_computes_as_float64_does
 from gradtx.testing.numbers import gradients_through_update_are_finite as gradients_through_update_are_finite
 from gradtx.testing.numbers import low_precision_computes_as_float32_does as low_precision_computes_as_float32_does
@@ -35,8 +38,11 @@ from gradtx.testing.numbers import (
     zero_tiny_and_huge_gradients_give_finite_updates as zero_tiny_and_huge_gradients_give_finite_updates,
 )
 from gradtx.testing.samples import sample_params as sample_params
-from gradtx.testing.sharding import shard_map_works as shard_map_works
-from gradtx.testing.sharding import sharding_is_kept as sharding_is_kept
+from gradtx.testing.scaling import a_divided_state_gives_the_same_updates as a_divided_state_gives_the_same_updates
+from gradtx.testing.scaling import parts_are_updated_as_the_whole_is as parts_are_updated_as_the_whole_is
+from gradtx.testing.scaling import (
+    stacked_layers_are_updated_as_separate_ones_are as stacked_layers_are_updated_as_separate_ones_are,
+)
 from gradtx.testing.structure import bystanders_pass as bystanders_pass
 from gradtx.testing.structure import empty_trees_pass as empty_trees_pass
 from gradtx.testing.structure import (
@@ -46,6 +52,7 @@ from gradtx.testing.structure import holes_stay_holes as holes_stay_holes
 from gradtx.testing.structure import state_is_made_of_plain_containers as state_is_made_of_plain_containers
 from gradtx.testing.tracing import jit_changes_nothing_and_traces_once as jit_changes_nothing_and_traces_once
 from gradtx.testing.tracing import scan_works as scan_works
+from gradtx.testing.tracing import shard_map_works as shard_map_works
 from gradtx.testing.tracing import unjitted_update_compiles_once as unjitted_update_compiles_once
 from gradtx.testing.tracing import update_is_pure as update_is_pure
 from gradtx.testing.tracing import vmap_works as vmap_works

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 
 from gradtx import hints
 from gradtx.core import Params, Transformation
-from gradtx.testing import arguments, buffers, dtypes, numbers, sharding, structure, tracing  # noqa: F401  (fill LAWS)
+from gradtx.testing import arguments, buffers, dtypes, layouts, numbers, scaling, structure, tracing  # noqa: F401  (fill LAWS)
 from gradtx.testing.laws import LAWS, ExtraArgs, Law
 
 

@@ -1,18 +1,21 @@
-"""Laws of JAX's function transformations: jit, vmap, scan."""
+"""Laws of JAX's function transformations: jit, vmap, scan, shard_map."""
 
 from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
+from jax.sharding import AxisType, PartitionSpec
 
 from gradtx.core import Params, Transformation
-from gradtx.testing.compare import assert_same_values
+from gradtx.testing.compare import assert_same_types, assert_same_values
 from gradtx.testing.events import COMPILED, compiler_events
 from gradtx.testing.laws import law
 from gradtx.testing.samples import gradients_like
 
 _STEPS = 3
+_DEVICES = 2
+_SPLIT, _WHOLE = PartitionSpec("devices"), PartitionSpec()
 
 
 @law
@@ -92,3 +95,27 @@ def scan_works(tx: Transformation, params: Params) -> None:
 
 def _stacked(trees: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+@law
+def shard_map_works(tx: Transformation, params: Params) -> None:
+    """Inside `shard_map` a step works on averaged gradients and whole parameters, and on a model of each device's own."""
+    if jax.device_count() < _DEVICES:
+        return
+    mesh = jax.make_mesh((_DEVICES,), ("devices",), axis_types=(AxisType.Auto,), devices=jax.devices()[:_DEVICES])
+
+    def data_parallel(g: Any, state: Any, p: Any) -> Any:
+        return tx.update(jax.lax.pmean(jax.tree.map(lambda x: x[0], g), "devices"), state, p)
+
+    def independent(g: Any, p: Any) -> Any:
+        g, p = jax.tree.map(lambda x: x[0], (g, p))
+        return jax.tree.map(lambda x: x[None], tx.update(g, tx.init(p), p))
+
+    state = jax.eval_shape(tx.init, params)
+    many = jax.tree.map(lambda x: jnp.stack([x] * _DEVICES), params)
+    whole = (_SPLIT, _WHOLE, _WHOLE)
+    _, new_state = jax.eval_shape(
+        jax.shard_map(data_parallel, mesh=mesh, in_specs=whole, out_specs=_WHOLE), many, state, params
+    )
+    assert_same_types(new_state, state, "the state in shard_map")
+    jax.eval_shape(jax.shard_map(independent, mesh=mesh, in_specs=_SPLIT, out_specs=_SPLIT), many, many)

@@ -17,7 +17,7 @@ from jax import lax
 from jax.sharding import NamedSharding
 
 from gradtx.errors import unnamed
-from gradtx.tree.layout import first_axis_like, varying_axes
+from gradtx.tree.layout import first_axis_like, is_explicit, placed_like, varying_axes
 
 MeshAxes: TypeAlias = tuple[str, ...]
 _Path: TypeAlias = tuple[Any, ...]
@@ -224,7 +224,16 @@ def at_place(place: Place, function: Callable[..., Any], *arguments: Any) -> Any
 
         model = leaves[counted[0]]
         results = jax.vmap(of_layer)([first_axis_like(model, leaves[k]) for k in counted])
-        return jax.tree.map(functools.partial(first_axis_like, model), results)
+        return jax.tree.map(functools.partial(_layers_like, model), results)
+
+
+def _layers_like(model: jax.Array, result: jax.Array) -> jax.Array:
+    """What was computed of each layer, where the layer lies."""
+    result = first_axis_like(model, result)
+    if result.ndim >= model.ndim or is_explicit(jax.typeof(model).sharding.mesh):
+        return result
+    of_layers = model.reshape(len(model), -1)[:, :1] if model.size else jnp.zeros((len(model), 1), model.dtype)
+    return placed_like(jnp.broadcast_to(of_layers.reshape(-1, *[1] * (result.ndim - 1)), result.shape), result)
 
 
 def combined(

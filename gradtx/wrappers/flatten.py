@@ -19,7 +19,7 @@ from gradtx.core import (
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import dtype
 from gradtx.tree.holes import is_hole
-from gradtx.tree.layout import all_gathered, reshard_like
+from gradtx.tree.layout import all_gathered, kept_like, reshard_like
 
 
 @factory
@@ -66,7 +66,7 @@ def _split(vector: jax.Array, like: Any) -> Any:
 
 def _like(part: jax.Array, leaf: jax.Array) -> jax.Array:
     part = part if jnp.iscomplexobj(leaf) else part.real
-    return reshard_like(leaf, part.reshape(leaf.shape).astype(leaf.dtype))
+    return kept_like(leaf, reshard_like(leaf, part.reshape(leaf.shape).astype(leaf.dtype)))
 
 
 def _in_place_of(g: Any, p: Any) -> Any:

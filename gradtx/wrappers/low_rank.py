@@ -93,7 +93,7 @@ def low_rank(
     @tree.lift(like="g", same_shapes=False)
     def lift_back(g, low, projector):
         u = projector @ low if _is_tall(g.shape) else low @ _adjoint(projector)
-        return kept_like(g, reshard_like(g, scale * u))
+        return reshard_like(g, scale * u)
 
     def numbers_in(like: Any) -> list[DimensionNumbers | None]:
         numbers = weight_dimension_numbers
@@ -137,7 +137,10 @@ def low_rank(
         with nothing_placed():
             back = lift_back(matrices, _only(steps, numbers), projector)
         arrays = from_matrices(back, own, [number for number in numbers if number is not None])
-        new_updates = tree.cast_like(_filled(arrays, steps), updates)
+        laid_out = tree.map_leaves(
+            kept_like, own, arrays
+        )  # leaf by leaf: a rule that two leaves share would lay them out alike
+        new_updates = tree.cast_like(_filled(laid_out, steps), updates)
         new_state = GaLoreState(safe_increment(state.count), inner_state, projector)
         return new_updates, _laid_out_as(state, new_state)
 

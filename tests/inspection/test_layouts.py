@@ -3,10 +3,8 @@
 import jax
 import jax.numpy as jnp
 import pytest
-import zoo
 from jax.sharding import AbstractMesh, AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
-from test_laws import PIECES
 
 import gradtx
 
@@ -41,28 +39,6 @@ def test_a_state_lies_where_it_is_said_to(tx, kind):
         assert leaf.sharding.is_equivalent_to(plan.sharding, leaf.ndim), f"{leaf.sharding}, not {plan.sharding}"
 
 
-ELSEWHERE = {
-    "sharded": "the sample is for a mesh of its own; see test_sharded",
-    "stacked": "where devices have different layers, the first update alone splits what is kept for each of them",
-}
-
-
-@pytest.mark.parametrize("label", [label for label in PIECES if label not in ELSEWHERE])
-def test_what_is_said_of_the_zoo_is_true(label):
-    mesh = jax.make_mesh((4, 2), ("x", "y"), axis_types=AUTO)
-    tx, params = zoo.transformation(label), params_on(mesh)
-    eager, state = tx.init(params), jax.jit(tx.init)(params)
-    for plan, leaf in zip(jax.tree.leaves(gradtx.state_shardings(tx, params)), jax.tree.leaves(eager), strict=True):
-        assert leaf.sharding.is_equivalent_to(plan, leaf.ndim), f"{leaf.sharding}, not {plan}"
-    planned = jax.tree.leaves(gradtx.abstract_state(tx, params))
-    for plan, (path, leaf) in zip(planned, jax.tree_util.tree_leaves_with_path(state), strict=True):
-        name = jax.tree_util.keystr(path)
-        assert (plan.shape, plan.dtype) == (leaf.shape, leaf.dtype), name
-        # What a jitted init does not make of the parameters lies anywhere.
-        expected = plan.sharding if leaf.committed else leaf.sharding
-        assert leaf.sharding.is_equivalent_to(expected, leaf.ndim), f"{name}: {leaf.sharding}, not {expected}"
-
-
 def test_a_thousand_devices_are_planned_without_one():
     mesh = AbstractMesh((64, 16), ("x", "y"), axis_types=AUTO)
     shape = jax.ShapeDtypeStruct((4096, 11008), jnp.bfloat16, sharding=NamedSharding(mesh, P("x", "y")))
@@ -87,17 +63,6 @@ def test_parameters_on_several_meshes_are_refused():
     params = [jax.ShapeDtypeStruct((8,), jnp.float32, sharding=NamedSharding(mesh, P("x"))) for mesh in meshes]
     with pytest.raises(ValueError, match="abstract_state: parameters lie on 2 meshes"):
         gradtx.abstract_state(gradtx.adam(1e-3), params)
-
-
-@pytest.mark.parametrize("make_init", [lambda tx: tx.init, lambda tx: jax.jit(tx.init)], ids=["eager", "jitted"])
-@pytest.mark.parametrize("tx", [gradtx.adamw(1e-3), gradtx.sm3(1e-3), gradtx.MultiSteps(gradtx.adam(1e-3), 2)], ids=str)
-def test_a_step_is_compiled_once(make_init, tx):
-    params = params_on(jax.make_mesh((4, 2), ("x", "y"), axis_types=AUTO))
-    state = make_init(tx)(params)
-    step = jax.jit(lambda params, state: tx.update(params, state, params))
-    for _ in range(3):
-        _, state = step(params, state)
-    assert step._cache_size() == 1  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_shardings_of_a_fresh_state_go_together():

@@ -271,11 +271,22 @@ def starts_on_one_device():
     return remembers_the_moment(MomentState, lambda p: jnp.asarray(np.zeros(p.shape), p.dtype))
 
 
+def starts_rows_on_one_device():
+    def rows(tree):
+        return MomentState(jax.tree.map(lambda x: jnp.sum(x, 0) if x.ndim else jnp.zeros(2), tree))
+
+    return with_state(lambda p: jax.tree.map(jnp.zeros_like, jax.device_get(rows(p))), lambda u, s: (u, rows(u)))
+
+
 def branches_on_replicated_zeros():
     def halved(g):
         return jax.lax.cond(True, lambda x: jnp.zeros(x.shape, x.dtype), lambda x: x / 2, g)
 
     return without_state(each(halved))
+
+
+def divides_by_norms_of_its_own():
+    return without_state(each(lambda g: g / (1 + jnp.sqrt(jnp.sum(g**2)))))
 
 
 BREAKS = [
@@ -320,7 +331,13 @@ BREAKS = [
     ("fresh_state_and_params_can_be_donated", starts_from_the_params, r"state.moment\['.*'\] shares the buffer of params"),
     ("fresh_state_and_params_can_be_donated", starts_twice_from_one_array, "shares the buffer of state.moment"),
     ("fresh_state_and_params_can_be_donated", gives_away_its_constant, "another fresh state.count shares the buffer"),
-    ("sharding_is_kept", starts_on_one_device, r"Auto mesh, init: state.moment\['matrix'\] has"),
+    ("sharding_is_kept", starts_on_one_device, r"Auto mesh, init: state.moment\['.*'\] has"),
+    ("sharding_is_kept", starts_rows_on_one_device, r"Auto mesh, update: state.moment\['.*'\] has .*, not Single"),
+    ("parts_are_updated_as_the_whole_is", divides_by_norms_of_its_own, r"per_shard: updates\['matrix'\] differ by"),
+    ("stacked_layers_are_updated_as_separate_ones_are", divides_by_norms_of_its_own, r"stacked: updates\['matrix'\] differ by"),
+    ("a_divided_state_gives_the_same_updates", decides_in_python, "Concret"),
+    ("abstract_state_tells_the_truth", starts_on_one_device, r"Auto mesh, init: state.moment\['.*'\] has"),
+    ("steps_on_a_mesh_compile_once", starts_on_one_device, "2 compilations in 3 steps after init"),
     ("shard_map_works", branches_on_replicated_zeros, "varying|vary"),
 ]
 
@@ -360,6 +377,8 @@ def test_the_laws_find_what_is_known_of_another_library():
         "low_precision_computes_as_float32_does",
         "gradients_through_update_are_finite",
         "sharding_is_kept",
+        "abstract_state_tells_the_truth",
+        "steps_on_a_mesh_compile_once",
         "holes_stay_holes",
         "updates_are_bounded",
         "float32_computes_as_float64_does",

@@ -16,13 +16,8 @@ SPECS = {"a": P("x"), "b": P("y", "x"), "c": P(None, "y"), "d": P(("x", "y")), "
 SHAPES = {"a": (8, 4), "b": (4, 8), "c": (6, 4), "d": (4, 6), "v": (8,), "w": (3,), "s": ()}
 STEPS = 3
 
-# One of each way to reduce: of the tree, of a leaf, along axes of it, by whole matrices.
-REDUCING = [
-    "adafactor", "adaptive_grad_clip", "apply_if_finite", "centralize", "clip_by_block_rms", "clip_by_global_norm", "dog",
-    "dynamic_loss_scaling", "flatten", "galore", "lamb", "scale_by_lbfgs", "mechanize", "momo", "MultiSteps", "muon",
-    "normalize_by_update_norm", "novograd", "prodigy", "scale_by_distance_over_gradients", "scale_by_polyak",
-    "scale_by_trust_ratio", "sm3", "zero_nans",
-]  # fmt: skip
+# A law tells it of the whole zoo: here without types that say on which axes arrays vary, as `check_vma=False` has it.
+REDUCING = ["adafactor", "clip_by_global_norm", "flatten", "galore", "mechanize", "muon", "prodigy", "scale_by_trust_ratio"]
 
 
 def drawn(seed, size=1.0):
@@ -59,16 +54,11 @@ def updates_of(tx, gradients, params=PARAMS, specs=SPECS, **options):
     return sharded(step, (specs, specs), specs, **options)(gradients, params)
 
 
-@pytest.mark.parametrize("check_vma", [True, False])
 @pytest.mark.parametrize("label", REDUCING)
-def test_updates_are_those_of_whole_parameters(label, check_vma):
-    if check_vma and label == "flatten":
-        pytest.skip("in one vector what is the same on all devices is with what is not: JAX cannot tell them apart")
+def test_updates_are_those_of_whole_parameters(label):
     tx = zoo.transformation(label)
     whole = jax.jit(lambda g, p: run(tx, label, g, p))(GRADIENTS, PARAMS)
-    inside = sharded(
-        lambda g, p: run(gradtx.per_shard(tx, SPECS), label, g, p), (OF_STEPS, SPECS), OF_STEPS, check_vma=check_vma
-    )
+    inside = sharded(lambda g, p: run(gradtx.per_shard(tx, SPECS), label, g, p), (OF_STEPS, SPECS), OF_STEPS, check_vma=False)
     for name, updates in inside(GRADIENTS, PARAMS).items():
         np.testing.assert_allclose(updates, whole[name], atol=1e-5 * float(jnp.max(jnp.abs(whole[name]))), err_msg=name)
 
