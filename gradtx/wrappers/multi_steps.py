@@ -23,6 +23,7 @@ from gradtx.core import (
     as_wide_as_updates_of,
     at_step,
     declared_extra_args,
+    description,
     forwards_to,
     no_updates,
     sealed,
@@ -32,6 +33,7 @@ from gradtx.core import (
 from gradtx.errors import naming, unnamed
 from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import Recipe
+from gradtx.tree import unsummed
 from gradtx.tree.dtypes import at_least_float32
 
 
@@ -102,6 +104,10 @@ class MultiSteps(GradientTransformationExtraArgs):
     Averages of the parameters, `lookahead` and `schedule_free` around it count the steps of `opt` alone. What reads every
     gradient (`mechanize`, `sam`) belongs inside.
 
+    On an explicit mesh, gradients whose types say that they are still to be summed (`unreduced`) are accumulated so, and summed
+    once a step, not once a mini-step. `init` with parameters that are `reduced`, as the loss has them, gives the state its type
+    from the beginning; else the first update changes it.
+
     Args:
       opt: a transformation.
       every_k_schedule: k, or a function of the number of steps taken that returns it.
@@ -165,18 +171,24 @@ def multi_steps(
     inner = with_extra_args_support(opt)
     every_k = _as_schedule(every_k_schedule)
     should_skip = should_skip_update_fn or _skip_nothing
-    gather = _running_mean if use_grad_mean else _running_sum
     tree.check_moment_dtype(accumulator_dtype)
 
     def init(params: Params) -> MultiStepsState:
+        of_gradients, params = params, tree.map_leaves(unsummed.without_promise, params)
         _, report = jax.eval_shape(should_skip, params, jnp.zeros((), jnp.int32), params)
         return MultiStepsState(
             mini_step=jnp.zeros((), jnp.int32),
             gradient_step=jnp.zeros((), jnp.int32),
             inner_opt_state=inner.init(params),
-            acc_grads=tree.moment_like(params, accumulator_dtype),
+            acc_grads=tree.map_leaves(unsummed.zeros_of_gradient, of_gradients, tree.moment_like(params, accumulator_dtype)),
             skip_state=jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), report),
         )
+
+    def gathered(updates: Updates, acc_grads: Updates, count: jax.Array) -> Updates:
+        if unsummed.awaits_sums(updates):
+            weights = (1 - 1 / count, 1 / count) if use_grad_mean else (jnp.ones(()), jnp.ones(()))
+            return tree.map_leaves(functools.partial(_sum_of_terms, *weights), updates, acc_grads)
+        return (_running_mean if use_grad_mean else _running_sum)(updates, acc_grads, count=count)
 
     @compiled
     def mini_step_of(updates: Updates, state: MultiStepsState, params: Params | None = None, *, emit: Any, **extra_args: Any):
@@ -186,16 +198,17 @@ def multi_steps(
         due = (~skip & (state.mini_step >= every_k(state.gradient_step) - 1)) | (emit & (accumulated > 0))
         if "emit" in declared_extra_args(inner.update):  # of one that accumulates what this one emits
             extra_args |= {"emit": emit}
-        acc_grads = jax.lax.cond(skip, lambda: state.acc_grads, lambda: gather(updates, state.acc_grads, count=mini_step))
+        before = tree.map_leaves(unsummed.as_term_like, updates, state.acc_grads)
+        acc_grads = jax.lax.cond(skip, lambda: before, lambda: gathered(updates, before, mini_step))
 
         def step():
-            new_updates, inner_state = inner.update(
-                _in_place_of(as_wide_as_updates_of(inner, updates), acc_grads), state.inner_opt_state, params, **extra_args
-            )
+            ready = acc_grads if description(inner).lays_out else tree.map_leaves(unsummed.summed, acc_grads)
+            wide = as_wide_as_updates_of(inner, updates)
+            new_updates, inner_state = inner.update(_in_place_of(wide, ready), state.inner_opt_state, params, **extra_args)
             return new_updates, inner_state, jax.tree.map(jnp.zeros_like, acc_grads)
 
         def wait():
-            return no_updates(inner, updates), state.inner_opt_state, acc_grads
+            return no_updates(inner, tree.map_leaves(unsummed.summed, updates)), state.inner_opt_state, acc_grads
 
         new_updates, inner_state, acc_grads = run_if(due, step, otherwise=wait)
         return new_updates, MultiStepsState(
@@ -247,6 +260,10 @@ def _running_mean(g, a, *, count):
 def _running_sum(g, a, *, count):
     del count
     return a + g
+
+
+def _sum_of_terms(weight_a: jax.Array, weight_g: jax.Array, g: jax.Array, a: jax.Array) -> jax.Array:
+    return unsummed.scaled(a, weight_a) + unsummed.scaled(g.astype(a.dtype), weight_g)
 
 
 @tree.lift

@@ -10,10 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import gradtx
 from gradtx.core import EmptyState, GradientTransformation, GradientTransformationExtraArgs, chain
 from gradtx.optimizers.adam import scale_by_adam
+from gradtx.testing.events import LOWERED, compiler_events
 from gradtx.transforms.scale import scale
 from gradtx.tree import full_like
 from gradtx.wrappers.multi_steps import MultiSteps, MultiStepsState, skip_large_updates, skip_not_finite
@@ -319,3 +322,51 @@ def test_wrappers_around_it_count_the_steps_of_its_optimizer(wrapper, wrapped):
                 chex.assert_trees_all_equal(found[0], before[0])
         chex.assert_trees_all_close(found[0], expected[0], rtol=1e-6)
         chex.assert_trees_all_close(*(gradtx.eval_params(state, p) for p, state in (found, expected)), rtol=1e-6)
+
+
+# --- gradients that are not summed yet ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("use_grad_mean", [True, False])
+def test_gradients_of_an_explicit_mesh_are_summed_once_a_step(use_grad_mean):
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,), devices=jax.devices()[:4])
+    x = np.cos(np.arange(96.0)).reshape(3, 8, 4).astype("float32")  # three mini-batches of eight examples
+    w = {"w": jnp.ones((4, 2))}
+    tx = gradtx.MultiSteps(gradtx.adam(0.1), 3, use_grad_mean)
+
+    def reduced(params):
+        return jax.tree.map(lambda p: jax.sharding.reshard(p, P(reduced=frozenset({"data"}))), params)
+
+    def loss(params, x):
+        return jnp.sum(jnp.tanh(x @ params["w"]) ** 2)
+
+    def step(model_of, params, state, x):
+        updates, state = tx.update(jax.grad(loss)(model_of(params), x), state, params)
+        return gradtx.apply_updates(params, updates), state
+
+    (expected, _), _ = jax.lax.scan(lambda carry, x: (step(lambda p: p, *carry, x), None), (w, tx.init(w)), x)
+    with jax.set_mesh(mesh):
+        params, batches = jax.device_put(w, P(None, None)), [jax.device_put(each, P("data")) for each in x]
+        state = jax.jit(lambda params: tx.init(reduced(params)))(params)
+        run = jax.jit(functools.partial(step, reduced))
+        program = run.lower(params, state, batches[0]).compile().as_text() or ""
+        assert "all-reduce" not in program.split("ENTRY")[1]  # it is in a branch of the condition
+        with compiler_events(LOWERED) as lowered:
+            for each in batches:
+                params, state = run(params, state, each)
+        assert len(lowered) <= 1
+        assert jax.typeof(state.acc_grads["w"]).sharding.spec.unreduced == {"data"}
+    chex.assert_trees_all_close(jax.device_get(params), jax.device_get(expected), rtol=1e-6)
+
+
+def test_what_divides_the_state_scatters_what_was_accumulated():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,), devices=jax.devices()[:4])
+    tx = gradtx.MultiSteps(gradtx.sharded(gradtx.adam(0.1)), 2)
+    with jax.set_mesh(mesh):
+        params = jax.device_put({"w": jnp.ones((4, 2))}, P(None, None))
+        terms = jax.tree.map(lambda p: jax.sharding.reshard(2 * p, P(unreduced=frozenset({"data"}))), params)
+        update, state = jax.jit(tx.update), tx.init(params)
+        _, state = update(terms, state, params)
+        updates, state = update(terms, state, params)
+        assert state.inner_opt_state[0].mu["w"].sharding.spec == P("data", None)
+    np.testing.assert_allclose(updates["w"], -0.1, rtol=1e-5)
