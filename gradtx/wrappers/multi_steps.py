@@ -35,6 +35,7 @@ from gradtx.numerics import Count, safe_increment
 from gradtx.recipe import Recipe
 from gradtx.tree import unsummed
 from gradtx.tree.dtypes import at_least_float32
+from gradtx.tree.layout import kept_like
 
 
 class MultiStepsState(NamedTuple):
@@ -211,6 +212,8 @@ def multi_steps(
             return no_updates(inner, tree.map_leaves(unsummed.summed, updates)), state.inner_opt_state, acc_grads
 
         new_updates, inner_state, acc_grads = run_if(due, step, otherwise=wait)
+        # Also where the inner one works on parts of what was accumulated, as `sharded` does.
+        acc_grads = tree.map_leaves(kept_like, before, acc_grads)
         return new_updates, MultiStepsState(
             mini_step=jnp.where(due, 0, accumulated),
             gradient_step=jnp.where(due, safe_increment(state.gradient_step), state.gradient_step),

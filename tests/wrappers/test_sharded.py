@@ -401,6 +401,7 @@ def test_a_thousand_devices_are_planned_without_one():
 
 AROUND = {
     "MultiSteps": lambda tx: gradtx.sharded(gradtx.MultiSteps(tx, 2)),
+    "MultiSteps outside": lambda tx: gradtx.MultiSteps(gradtx.sharded(tx), 2),
     "adjustable outside": lambda tx: gradtx.adjustable(gradtx.sharded(tx)),
     "chain outside": lambda tx: gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.sharded(tx)),
     "apply_if_finite outside": lambda tx: gradtx.apply_if_finite(gradtx.sharded(tx), 3),
