@@ -1,7 +1,7 @@
 """Divide the state of a transformation among devices that have copies of the parameters (Rajbhandari et al. 2019)."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -90,12 +90,14 @@ def sharded(
     axes = (over,) if isinstance(over, str) else tuple(over)
 
     def divided(params: Params) -> Any:
-        return divisions(params, layout, axes, largest_dimension if split is None else split)
+        with scopes.layers_together():
+            return divisions(params, layout, axes, largest_dimension if split is None else split)
 
     def init(params: Params) -> OptState:
         each = divided(params)
+        own = _each(divide_param, params, each)
         with _said(each):
-            state = inner.init(tree.map_leaves(divide_param, params, each))
+            state = inner.init(own)
         _warn_of_whole(params, each, state, axes)
         return state
 
@@ -103,13 +105,19 @@ def sharded(
     def update(updates: Updates, state: OptState, params: Params, **extra_args: Any):
         each = divided(params)
         with mismatch.explaining(g=updates, p=params):
-            parts, own = tree.map_leaves(divide, updates, each), tree.map_leaves(divide_param, params, each)
+            parts, own = _each(divide, updates, each), _each(divide_param, params, each)
         extra_args = {name: _divided_argument(arg, each) for name, arg in extra_args.items()}
         with _said(each):
             updates, state = inner.update(parts, state, own, **extra_args)
-        return tree.map_leaves(restore, updates, each), state
+        return _each(restore, updates, each), state
 
     return GradientTransformationExtraArgs(init, update)
+
+
+def _each(change: Callable[[Any, Any], Any], arrays: Any, divisions: Any) -> Any:
+    """The leaves, each changed as its division says; of what is stacked all layers together."""
+    with scopes.layers_together():
+        return tree.map_leaves(change, arrays, divisions)
 
 
 def _divided_argument(arg: Any, divisions: Any) -> Any:
@@ -117,7 +125,7 @@ def _divided_argument(arg: Any, divisions: Any) -> Any:
     if is_function(arg):
         return of_whole(arg, divisions)
     is_like_params = jax.tree.structure(arg) == jax.tree.structure(divisions)
-    return tree.map_leaves(divide, arg, divisions) if is_like_params else arg
+    return _each(divide, arg, divisions) if is_like_params else arg
 
 
 def _said(divisions: Any) -> contextlib.AbstractContextManager[None]:

@@ -211,3 +211,18 @@ def test_its_state_is_known_before_it_is_there():
     tx = gradtx.stacked(gradtx.adafactor(0.1, min_dim_size_to_factor=4), WHERE)
     shapes = jax.tree.map(lambda x: (x.shape, x.dtype), gradtx.abstract_state(tx, PARAMS))
     assert shapes == jax.tree.map(lambda x: (x.shape, x.dtype), tx.init(PARAMS))
+
+
+def test_stacks_are_divided_inside_and_outside():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
+    gradients, params = jax.device_put((drawn(1), PARAMS), jax.NamedSharding(mesh, P()))
+    alone, layout = gradtx.stacked(gradtx.lamb(0.1), WHERE), jax.NamedSharding(mesh, P())
+    expected = jax.jit(lambda g, p: alone.update(g, alone.init(p), p)[0])(gradients, params)
+    for tx in (
+        gradtx.stacked(gradtx.sharded(gradtx.lamb(0.1), layout=layout), WHERE),
+        gradtx.sharded(gradtx.stacked(gradtx.lamb(0.1), WHERE), layout=layout),
+    ):
+        state = tx.init(params)
+        assert tree.get(state, "mu")["m"].sharding.spec[:2] == (None, "data")
+        updates, _ = jax.jit(tx.update)(gradients, state, params)
+        jax.tree.map(lambda u, e: np.testing.assert_allclose(u, e, atol=1e-6), updates, expected)
