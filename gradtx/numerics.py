@@ -79,6 +79,14 @@ def clipped_to_finite(x: jax.Array) -> jax.Array:
     return lax.min(x, x.dtype.type(jnp.finfo(x.dtype).max))
 
 
+def added_finitely(total: jax.Array, x: jax.Array) -> jax.Array:
+    """Return `total + x`, and the largest number of the dtype instead of infinity, for a finite total and x of at least 0.
+
+    Not as the minimum of the sum: of an array that such an operation ends with, XLA keeps the old one beside the new on a CPU.
+    """
+    return lax.add(total, lax.min(x, x.dtype.type(jnp.finfo(x.dtype).max) - total))
+
+
 def abs_sq(x: jax.Array) -> jax.Array:
     """Return |x|², real also for complex `x`; infinite for a float32 above 1.8e19, unless `squarable` has bounded it."""
     return lax.square(x.real) + lax.square(x.imag) if jnp.iscomplexobj(x) else lax.square(x)

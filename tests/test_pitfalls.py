@@ -233,6 +233,21 @@ def test_clipping_before_an_optimizer_needs_no_copy_of_the_gradients():
     assert temporaries(tx, [jax.ShapeDtypeStruct((1024, 1024), jnp.float32)] * 4) < 0.05
 
 
+def test_adafactor_keeps_no_squares():
+    # It was an array for each matrix, of which the means of rows and of columns were taken in two scales.
+    params = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((256, 1024), (1024, 256)) * 3]
+    tx = gradtx.scale_by_factored_rms()
+    memory = jax.jit(tx.update).lower(params, jax.eval_shape(tx.init, params)).compile().memory_analysis()
+    assert memory is not None
+    assert memory.temp_size_in_bytes < 2**16
+
+
+@pytest.mark.parametrize("make", [gradtx.adam, gradtx.adagrad, gradtx.rmsprop, gradtx.madgrad, gradtx.yogi, gradtx.nadam])
+def test_a_donated_step_keeps_nothing_of_the_size_of_the_parameters(make):
+    # A clipped gradient, its square, or the old sums lay beside the new ones.
+    assert temporaries(make(1e-3), [jax.ShapeDtypeStruct((256, 1024), jnp.float32)] * 3) < 0.01
+
+
 def test_lbfgs_needs_no_copy_of_its_memory():
     params = [jax.ShapeDtypeStruct((256, 256), jnp.float32)] * 4
     few, many = (temporaries(gradtx.scale_by_lbfgs(memory_size), params) for memory_size in (2, 12))

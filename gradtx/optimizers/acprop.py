@@ -43,7 +43,7 @@ def scale_by_acprop(b1: float = 0.9, b2: float = 0.999, eps: float = 1e-16, eps_
     def rule(g, m, v, *, first, debias2):
         g = squarable(g)
         root = jnp.where(first, 1, safe_sqrt(v / debias2))
-        return g / (root + eps), b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * abs_sq(g - m) + eps_root
+        return g / (root + eps), b1 * m + (1 - b1) * g, b2 * v + ((1 - b2) * abs_sq(g - m) + eps_root)
 
     def init(params: Params) -> ScaleByBeliefState:
         return ScaleByBeliefState(*init_adam_state(params))

@@ -54,7 +54,7 @@ def scale_by_belief(
     def rule(g, m, v, *, debias1, next_debias1, debias2):
         g = squarable(g)
         m = b1 * m + (1 - b1) * g
-        v = b2 * v + (1 - b2) * abs_sq(g - m) + eps_root
+        v = b2 * v + ((1 - b2) * abs_sq(g - m) + eps_root)
         return debias_mean(g, m, b1, debias1, next_debias1, nesterov) / (safe_sqrt(v / debias2) + eps), m, v
 
     def init(params: Params) -> ScaleByBeliefState:

@@ -12,7 +12,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.numerics import abs_sq, clipped_to_finite, safe_sqrt, squarable
+from gradtx.numerics import abs_sq, bounded_square, clipped_to_finite, safe_sqrt, squarable
 from gradtx.require import DECAY
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -44,9 +44,8 @@ def scale_by_adadelta(rho: float = 0.9, eps: float = 1e-6) -> GradientTransforma
 
     @tree.lift
     def rule(g, e_g, e_x):
-        g = squarable(g)
-        e_g = rho * e_g + (1 - rho) * abs_sq(g)
-        u = safe_sqrt(e_x + eps) / safe_sqrt(e_g + eps) * g
+        e_g = rho * e_g + (1 - rho) * bounded_square(g)
+        u = safe_sqrt(e_x + eps) / safe_sqrt(e_g + eps) * squarable(g)
         return u, e_g, rho * e_x + (1 - rho) * clipped_to_finite(abs_sq(u))
 
     def init(params: Params) -> ScaleByAdaDeltaState:

@@ -102,8 +102,9 @@ def scale_by_factored_rms(
             v = (1 - weight) * v + weight * square
             return g / (safe_sqrt(v) if least is None else jnp.maximum(safe_sqrt(v), least)), v_row, v_col, v
         rows, columns = largest
-        v_row = (1 - weight) * v_row + weight * _mean(square, columns)
-        v_col = (1 - weight) * v_col + weight * _mean(square, rows)
+        of_rows, of_columns = _means(square, (columns, rows))
+        v_row = (1 - weight) * v_row + weight * of_rows
+        v_col = (1 - weight) * v_col + weight * of_columns
         rows_in_v_row = rows - (columns < rows)
         of_v_row = [axis for axis in range(g.ndim) if axis != columns]
         # A quotient of roots: squares of 1e-30, which the derivative of a quotient of means has, would underflow.
@@ -143,9 +144,16 @@ def _factored_axes(shape: tuple[int, ...], min_size: int, last: bool) -> tuple[i
 
 def _mean(square: jax.Array, axis: int, of: Sequence[int] | None = None) -> jax.Array:
     """The mean along an axis, whose sum might overflow; `of` as for `sum_along`."""
-    n = max(1, size_along(square, axis, of=of))
-    unit = 2.0 ** (n - 1).bit_length()
-    return sum_along(square * (1 / unit), axis, of=of) * (unit / n)
+    [mean] = _means(square, (axis,), of)
+    return mean
+
+
+def _means(square: jax.Array, axes: Sequence[int], of: Sequence[int] | None = None) -> list[jax.Array]:
+    """The means along each of some axes."""
+    sizes = [max(1, size_along(square, axis, of=of)) for axis in axes]
+    unit = 2.0 ** (max(sizes) - 1).bit_length()
+    part = square * (1 / unit)  # the same for all of them: XLA would keep an array for each
+    return [sum_along(part, axis, of=of) * (unit / n) for axis, n in zip(axes, sizes, strict=True)]
 
 
 def _start(zero: jax.Array, largest: tuple[int, int] | None) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -14,7 +14,7 @@ from gradtx.core import (
     chain,
     factory,
 )
-from gradtx.numerics import abs_sq, clipped_to_finite, safe_sqrt, squarable
+from gradtx.numerics import added_finitely, bounded_square, safe_sqrt, squarable
 from gradtx.transforms.scale import scale_by_learning_rate
 
 
@@ -45,10 +45,9 @@ def scale_by_rss(
 
     @tree.lift
     def rule(g, s):
-        g = squarable(g)
-        s = clipped_to_finite(s + abs_sq(g))  # finite: an infinite sum would end all steps
+        s = added_finitely(s, bounded_square(g))  # finite: an infinite sum would end all steps
         root = safe_sqrt(s + eps) if eps_in_sqrt else safe_sqrt(s) + eps
-        return g / jnp.where(root == 0, 1, root), s  # not 0/0 for a coordinate that never had a gradient
+        return squarable(g) / jnp.where(root == 0, 1, root), s  # not 0/0 for a coordinate that never had a gradient
 
     def init(params: Params) -> ScaleByRssState:
         return ScaleByRssState(tree.moment_like(params, fill_value=initial_accumulator_value, real=True))

@@ -17,7 +17,7 @@ from gradtx.core import (
     factory,
     tells,
 )
-from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment, squarable
+from gradtx.numerics import Count, added_finitely, bounded_square, safe_increment, squarable
 from gradtx.require import NONNEGATIVE, Range
 from gradtx.transforms.scale import scale
 
@@ -77,11 +77,10 @@ def scale_by_ftrl(
 
     @tree.lift
     def rule(g, n, z, p, *, rate):
-        g = squarable(g)
         counts = rate != 0
         rate = jnp.where(counts, rate, 1)  # a step at rate 0 is left out below, with no NaN on its way
-        new_n = clipped_to_finite(n + abs_sq(g))
-        new_z = z + g + 2 * l2_shrinkage * p - (raised(new_n) - raised(n)) * p / rate
+        new_n = added_finitely(n, bounded_square(g))
+        new_z = z + squarable(g) + 2 * l2_shrinkage * p - (raised(new_n) - raised(n)) * p / rate
         divisor = beta + raised(new_n) + 2 * l2 * rate
         moves = counts & (divisor != 0)
         minimum = -jnp.sign(new_z) * jnp.maximum(jnp.abs(new_z) - l1, 0) * rate / jnp.where(moves, divisor, 1)

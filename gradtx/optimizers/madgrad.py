@@ -17,7 +17,7 @@ from gradtx.core import (
     factory,
     tells,
 )
-from gradtx.numerics import Count, abs_sq, clipped_to_finite, safe_increment, squarable
+from gradtx.numerics import Count, added_finitely, bounded_square, safe_increment, squarable
 from gradtx.transforms.weight_decay import add_decayed_weights
 
 
@@ -54,9 +54,8 @@ def scale_by_madgrad(learning_rate: ScalarOrSchedule, momentum: float = 0.9, eps
 
     @tree.lift
     def rule(g, v, s, x0, p, *, weight):
-        g = squarable(g)
-        v = clipped_to_finite(v + weight * abs_sq(g))
-        s = s + weight * g
+        v = added_finitely(v, weight * bounded_square(g))
+        s = s + weight * squarable(g)
         z = x0 - s / (_safe_cbrt(v) + eps)
         return (1 - momentum) * (z - p), v, s
 

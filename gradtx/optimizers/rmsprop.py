@@ -16,7 +16,7 @@ from gradtx.core import (
     identity,
     tells,
 )
-from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
+from gradtx.numerics import Count, abs_sq, bounded_square, debias, safe_increment, safe_sqrt, squarable
 from gradtx.transforms.momentum import trace
 from gradtx.transforms.scale import scale_by_learning_rate
 
@@ -78,9 +78,8 @@ def scale_by_rms(
 
     @tree.lift
     def rule(g, v, *, weight):
-        g = squarable(g)
-        v = decay * v + (1 - decay) * abs_sq(g)
-        return _divided(g, v / weight if bias_correction else v, eps, eps_in_sqrt), v
+        v = decay * v + (1 - decay) * bounded_square(g)
+        return _divided(squarable(g), v / weight if bias_correction else v, eps, eps_in_sqrt), v
 
     def init(params: Params) -> ScaleByRmsState | ScaleByRmsWithCountState:
         nu = tree.moment_like(params, fill_value=initial_scale, real=True)

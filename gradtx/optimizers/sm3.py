@@ -17,7 +17,7 @@ from gradtx.core import (
     factory,
     tells,
 )
-from gradtx.numerics import abs_sq, clipped_to_finite, safe_sqrt, squarable
+from gradtx.numerics import bounded_square, clipped_to_finite, safe_sqrt, squarable
 from gradtx.require import DECAY, Range
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.tree.along import max_along, sum_along
@@ -56,12 +56,11 @@ def scale_by_sm3(b1: float = 0.9, b2: float = 1.0, eps: float = 1e-8) -> Gradien
 
     @tree.lift(like="g mu m", same_shapes=False)
     def rule(g, mu, m):
-        g = squarable(g)
         weight = jnp.where(b2 == 1, 1.0, 1 - b2)  # b2 may be traced
-        square = clipped_to_finite(b2 * _least(mu, g.ndim) + weight * abs_sq(g))
+        square = clipped_to_finite(b2 * _least(mu, g.ndim) + weight * bounded_square(g))
         root = safe_sqrt(square + eps)
         # Not 0/0 for a coordinate that never had a gradient.
-        m = b1 * m + (1 - b1) * g / jnp.where(root == 0, 1, root)
+        m = b1 * m + (1 - b1) * squarable(g) / jnp.where(root == 0, 1, root)
         return m, _greatest(square), m
 
     def init(params: Params) -> ScaleBySM3State:
