@@ -178,7 +178,8 @@ def _matrices_on_all_devices(node: Node) -> Iterator[str]:
         more = f" and {len(split) - 1} more" if split[1:] else ""
         yield (
             f"{split[0] or 'The array'}{more}: {_called(node)} works on whole matrices, and under jit nothing tells it how "
-            "these are split, so that devices repeat work; write sharded(...) around the optimizer, or use explicit axes."
+            "these are split, so that devices send more and may repeat work; write sharded(...) around the optimizer, or use "
+            "explicit axes."
         )
 
 

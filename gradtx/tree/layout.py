@@ -115,6 +115,9 @@ def on_mesh_of(model: Any, tree: Any) -> Any:
     if jax.device_count() == 1:
         return tree
     _laid_out_together()  # imported in the trace of a step it would have JAX 0.12 trace that again: settings come with it
+    leaves = jax.tree.leaves(tree)
+    if leaves and not any(jnp.ndim(x) and jnp.issubdtype(x.dtype, jnp.inexact) for x in leaves):
+        tree = _beside(jax.tree.leaves(model), tree)
     shardings = {x.sharding if isinstance(x, jax.Array) and not isinstance(x, Tracer) else None for x in jax.tree.leaves(model)}
     meshes = {sharding.mesh if isinstance(sharding, NamedSharding) else None for sharding in shardings}
     if len(meshes) != 1 or (mesh := meshes.pop()) is None or isinstance(mesh, AbstractMesh) or mesh.is_multi_process:
@@ -128,6 +131,12 @@ def on_mesh_of(model: Any, tree: Any) -> Any:
         return jax.device_put(x, NamedSharding(mesh, whole_spec(mesh, x.ndim))) if is_anywhere else x
 
     return jax.tree.map(placed, tree)
+
+
+def _beside(models: list[Any], tree: Any) -> Any:
+    """A tree of numbers and keys as part of an `init` that needs one of the parameters: else it would run on one device."""
+    traced = next((x for x in models if isinstance(x, Tracer)), None)
+    return tree if traced is None else jax.lax.optimization_barrier((tree, traced))[0]
 
 
 def split_last_axis(x: jax.Array, size: int) -> jax.Array:

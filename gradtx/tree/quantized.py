@@ -101,6 +101,18 @@ def map_quantized(f: Callable[[Quantized], Any], tree: Any) -> Any:
     return jax.tree.map(lambda node: f(node) if is_quantized(node) else node, tree, is_leaf=is_quantized)
 
 
+def laid_out_like(model: jax.Array, quantized: Quantized, follow: Callable[[jax.Array, jax.Array], jax.Array]) -> Quantized:
+    """Return a quantized array whose codes lie as an array of their shape does, also where blocks are those of a flat one.
+
+    Args:
+      model: an array, that which is quantized or its codes; two codes of 4 bits in a byte have another shape.
+      quantized: its codes and scales.
+      follow: `placed_like` or `kept_like`.
+    """
+    codes, scale = quantized
+    return Quantized(follow(model, codes) if model.shape == codes.shape else codes, scale)
+
+
 def _in_blocks(x: jax.Array, size: int) -> jax.Array:
     """An array with its blocks along a new axis; flattened, and filled up with zeros, where they do not divide the last one."""
     if x.shape[-1] % size == 0:

@@ -21,10 +21,10 @@ from gradtx.errors import unnamed
 from gradtx.numerics import hidden_zero
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree.codes import DynamicCode, FloatCode
-from gradtx.tree.layout import rests_on_host
+from gradtx.tree.layout import kept_like, placed_like, rests_on_host
 from gradtx.tree.masks import Mask, check_mask, evaluate_mask
 from gradtx.tree.placeholders import map_params
-from gradtx.tree.quantized import Coded, Format, is_quantized, map_quantized
+from gradtx.tree.quantized import Coded, Format, is_quantized, laid_out_like, map_quantized
 
 _BLOCK_SIZE = {8: 256, 4: 128}
 
@@ -112,7 +112,7 @@ def quantized(
             if is_precise(leaf) or not is_large(leaf):
                 return leaf
             # What the compiler knows to be zeros it would encode itself, for minutes.
-            return encode(jnp.where(hidden_zero() == 0, leaf, 0))
+            return laid_out_like(leaf, encode(jnp.where(hidden_zero() == 0, leaf, 0)), placed_like)
 
         if mask is None:
             return QuantizedState(jax.tree.map(encoded, state))
@@ -134,10 +134,11 @@ def quantized(
             return by_leaves(updates, state, params, extra_args)
         except Exception:  # something in it computes with the state otherwise than by rules on its leaves, or would fail anyway
             new_updates, new_state = inner.update(updates, decoded(state), params, **extra_args)
-        again = jax.tree.map(
-            lambda old, new: encode(new) if is_quantized(old) else new, state.inner_state, new_state, is_leaf=is_quantized
-        )
-        return new_updates, QuantizedState(again)
+
+        def encoded_again(old: Any, new: Any) -> Any:
+            return laid_out_like(old.codes, encode(new), kept_like) if is_quantized(old) else new
+
+        return new_updates, QuantizedState(jax.tree.map(encoded_again, state.inner_state, new_state, is_leaf=is_quantized))
 
     def by_leaves(updates: Updates, state: QuantizedState, params: Params | None, extra_args: dict[str, Any]):
         """The update with codes all along, which `tree.lift` decodes and encodes leaf by leaf."""
@@ -160,4 +161,4 @@ def _why_not(arrays: list[jax.Array], min_size: int) -> str:
 def _from_coded(old: Any, new: Any) -> Any:
     if is_quantized(old) != isinstance(new, Coded):
         raise TypeError("an array is not quantized any more, or another one is")
-    return new.quantized if isinstance(new, Coded) else new
+    return laid_out_like(old.codes, new.quantized, kept_like) if isinstance(new, Coded) else new
