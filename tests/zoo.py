@@ -129,6 +129,14 @@ INFO = {"state_is_made_of_plain_containers": "Optax calls a part of this state .
 ROUNDED = {"low_precision_computes_as_float32_does": "rounding decides which of two learning rates is taken"}
 SEARCHED = {"updates_are_bounded": "of a step of 1e30 float32 has no value: there the search takes none"}
 NOISE = {"float32_computes_as_float64_does": "random numbers of float64 are others"}
+PARTS, STACKS, DIVISION = (
+    "parts_are_updated_as_the_whole_is",
+    "stacked_layers_are_updated_as_separate_ones_are",
+    "a_divided_state_gives_the_same_updates",
+)
+OWN_NOISE = {PARTS: "each part has random numbers of its own", STACKS: "each layer has random numbers of its own"}
+OWN_BLOCKS = dict.fromkeys((PARTS, STACKS), "blocks of a few numbers begin elsewhere, and a number alone has no code")
+LOCAL = {PARTS: "a search needs the value of all parts, and the sample gives that of one"}
 SINGULAR = {"float32_computes_as_float64_does": "singular vectors are rounded as LAPACK has it, by more than a millionth"}
 REMOVES = {"nan_is_never_hidden": "it is made to remove it"}
 SIGN = {"nan_is_never_hidden": "the sign of an infinite number is known"}
@@ -139,6 +147,7 @@ FROZEN = {"nan_is_never_hidden": "what is frozen has no gradient"}
 DIVIDED = {
     "sharding_is_kept": "it is made to divide the state",
     "shard_map_works": "there a device has no copies to divide",
+    **dict.fromkeys((PARTS, DIVISION, "abstract_state_tells_the_truth", "steps_on_a_mesh_compile_once"), "it has another mesh"),
 }
 LOOP = {"gradients_through_update_are_finite": "a loop of unknown length has no derivative in reverse mode"}
 
@@ -213,7 +222,7 @@ PIECES: dict[str, Sample] = {
         lambda: gradtx.add_decayed_weights(halving),
         excused={"state_is_made_of_plain_containers": "Optax calls this state WeightDecaySchedule"},
     ),
-    "add_noise": Sample(lambda: gradtx.add_noise(0.01, 0.55, seed=0), excused=NOISE),
+    "add_noise": Sample(lambda: gradtx.add_noise(0.01, 0.55, seed=0), excused=NOISE | OWN_NOISE),
     "clip": Sample(lambda: gradtx.clip(0.5), excused=REMOVES | {"complex parameters": "complex numbers have no order"}),
     "clip_by_global_norm": Sample(lambda: gradtx.clip_by_global_norm(1.0)),
     "clip_by_block_norm": Sample(lambda: gradtx.clip_by_block_norm(0.5)),
@@ -245,7 +254,9 @@ PIECES: dict[str, Sample] = {
     "scale_by_factored_rms of small matrices": Sample(lambda: gradtx.scale_by_factored_rms(min_dim_size_to_factor=2)),
     "scale_by_param_block_norm": Sample(lambda: gradtx.scale_by_param_block_norm()),
     "scale_by_param_block_rms": Sample(lambda: gradtx.scale_by_param_block_rms()),
-    "scale_by_layer_decay": Sample(lambda: gradtx.scale_by_layer_decay(0.75, [is_matrix, "**"])),
+    "scale_by_layer_decay": Sample(
+        lambda: gradtx.scale_by_layer_decay(0.75, [is_matrix, "**"]), excused={STACKS: "paths are others"}
+    ),
     "scale_by_trust_ratio": Sample(lambda: gradtx.scale_by_trust_ratio()),
     "scale_by_distance_over_gradients": Sample(lambda: gradtx.scale_by_distance_over_gradients()),
     "scale_by_polyak": Sample(lambda: gradtx.scale_by_polyak(), extra_args={"value": jnp.asarray(2.0, jnp.float32)}),
@@ -266,7 +277,7 @@ PIECES: dict[str, Sample] = {
     "measure_with_ema of the updates themselves": Sample(lambda: gradtx.measure_with_ema(itself, 0.9)),
     "differentially_private_aggregate of one example": Sample(
         lambda: gradtx.chain(gradtx.stateless(one_example), gradtx.differentially_private_aggregate(1.0, 0.1, key=0)),
-        excused=NOISE,
+        excused=NOISE | OWN_NOISE,
     ),
     "scale_by_matrix_shape": Sample(lambda: gradtx.masked(gradtx.scale_by_matrix_shape(consistent_rms=0.2), matrices)),
     "scale_by_muon of matrices in bfloat16": Sample(
@@ -278,15 +289,15 @@ PIECES: dict[str, Sample] = {
     "scale_by_backtracking_linesearch": Sample(
         lambda: gradtx.scale_by_backtracking_linesearch(3, store_grad=True),
         extra_args=searched,
-        excused=INFO | SEARCHED | ROUNDED,
+        excused=INFO | SEARCHED | ROUNDED | LOCAL,
     ),
     "scale_by_backtracking_linesearch without gradient": Sample(
-        lambda: gradtx.scale_by_backtracking_linesearch(3), extra_args=searched, excused=INFO | SEARCHED | ROUNDED
+        lambda: gradtx.scale_by_backtracking_linesearch(3), extra_args=searched, excused=INFO | SEARCHED | ROUNDED | LOCAL
     ),
     "scale_by_zoom_linesearch": Sample(
         lambda: gradtx.scale_by_zoom_linesearch(4),
         extra_args=searched,
-        excused=INFO | SEARCHED | ROUNDED | LOOP,
+        excused=INFO | SEARCHED | ROUNDED | LOOP | LOCAL,
         uncertain={"float32_computes_as_float64_does": "what it reports are differences of values"},
     ),
     # wrappers
@@ -322,7 +333,9 @@ PIECES: dict[str, Sample] = {
     "stochastic_weight_averaged": Sample(lambda: gradtx.stochastic_weight_averaged(gradtx.adam(1e-2), 2, begin=1)),
     "consecutive": Sample(lambda: gradtx.consecutive(gradtx.adam(1e-2), gradtx.lamb(1e-2))),
     "lookahead": Sample(lambda: synced(gradtx.lookahead(gradtx.adam(1e-2), 2, 0.5, reset_state=True))),
-    "flatten": Sample(lambda: gradtx.flatten(gradtx.adam(1e-2))),
+    "flatten": Sample(
+        lambda: gradtx.flatten(gradtx.adam(1e-2)), excused={PARTS: "in one vector types do not tell copies from parts"}
+    ),
     "split_real_and_imaginary": Sample(lambda: gradtx.split_real_and_imaginary(gradtx.adam(1e-2))),
     "apply_if_finite": Sample(lambda: gradtx.apply_if_finite(gradtx.adam(1e-2), 3)),
     "dynamic_loss_scaling": Sample(
@@ -330,9 +343,13 @@ PIECES: dict[str, Sample] = {
     ),
     "compensated": Sample(lambda: of_bfloat16(gradtx.compensated(gradtx.adam(1e-2))), excused=LOW_BITS),
     "compensated by 8 bits": Sample(lambda: of_bfloat16(gradtx.compensated(gradtx.adam(1e-2), low_bits=8)), excused=LOW_BITS),
-    "stochastically_rounded": Sample(lambda: of_bfloat16(gradtx.stochastically_rounded(gradtx.adam(1e-2), 0))),
+    "stochastically_rounded": Sample(
+        lambda: of_bfloat16(gradtx.stochastically_rounded(gradtx.adam(1e-2), 0)), excused=OWN_NOISE
+    ),
     "quantized": Sample(
-        lambda: gradtx.quantized(gradtx.adam(1e-2), min_size=1, block_size=2), excused=FEW_BITS, uncertain=ONE_OF_TWO_CODES
+        lambda: gradtx.quantized(gradtx.adam(1e-2), min_size=1, block_size=2),
+        excused=FEW_BITS | OWN_BLOCKS,
+        uncertain=ONE_OF_TWO_CODES,
     ),
     "quantized with 4 bits": Sample(
         lambda: gradtx.quantized(gradtx.adam(1e-2), bits=4, min_size=1, block_size=2),
@@ -341,14 +358,19 @@ PIECES: dict[str, Sample] = {
     ),
     "quantized dynamically": Sample(
         lambda: gradtx.quantized(gradtx.trace(0.9), code="dynamic", min_size=1, block_size=2),
-        excused=FEW_BITS,
+        excused=FEW_BITS | OWN_BLOCKS,
         uncertain=ONE_OF_TWO_CODES,
     ),
-    "stored": Sample(lambda: gradtx.stored(gradtx.trace(0.9), jnp.bfloat16)),
+    "stored": Sample(
+        lambda: gradtx.stored(gradtx.trace(0.9), jnp.bfloat16), excused={STACKS: "a number alone is not stored in 16 bits"}
+    ),
     "offloaded": Sample(lambda: gradtx.offloaded(gradtx.adam(1e-2), min_size=1)),
-    "per_shard": Sample(lambda: gradtx.per_shard(gradtx.scale_by_trust_ratio(), jax.P())),
+    "per_shard": Sample(
+        lambda: gradtx.per_shard(gradtx.scale_by_trust_ratio(), jax.P()), excused={PARTS: "it is told otherwise"}
+    ),
     "stacked": Sample(
-        lambda: gradtx.stacked(gradtx.chain(gradtx.scale_by_novograd(), gradtx.scale_by_trust_ratio()), matrices)
+        lambda: gradtx.stacked(gradtx.chain(gradtx.scale_by_novograd(), gradtx.scale_by_trust_ratio()), matrices),
+        excused={STACKS: "which arrays are matrices is asked of stacks"},
     ),
     "sharded": Sample(lambda: gradtx.sharded(gradtx.adam(1e-2), "devices", layout=alone), excused=DIVIDED),
     "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
@@ -381,7 +403,7 @@ PIECES: dict[str, Sample] = {
     "muon": Sample(lambda: gradtx.muon(1e-2, ns_steps=2)),
     "muon of two presets": Sample(
         lambda: gradtx.muon(halving, "dion", adaptive=True, preconditioning="schatten", consistent_rms=0.2),
-        uncertain={"float32_computes_as_float64_does": "the iterations of matrices lose a digit"},
+        uncertain=dict.fromkeys(("float32_computes_as_float64_does", DIVISION), "the iterations of matrices lose a digit"),
     ),
     "momo": Sample(lambda: gradtx.momo(0.5, weight_decay=0.1, adapt_lower_bound=True), extra_args={"value": 2.0}),
     "momo_adam": Sample(lambda: gradtx.momo_adam(halving), extra_args={"value": 2.0}),
@@ -419,12 +441,18 @@ CHAINS: dict[str, Sample] = {
     "polyak_sgd": Sample(lambda: gradtx.polyak_sgd(), extra_args={"value": jnp.asarray(2.0, jnp.float32)}),
     "dpsgd of one example": Sample(
         lambda: gradtx.chain(gradtx.stateless(one_example), gradtx.dpsgd(0.1, 1.0, 0.1, key=0, momentum=0.9)),
+        excused=OWN_NOISE,
     ),
-    "lbfgs": Sample(lambda: gradtx.lbfgs(memory_size=3), extra_args=searched, excused=INFO | LOOP),
+    "lbfgs": Sample(
+        lambda: gradtx.lbfgs(memory_size=3),
+        extra_args=searched,
+        excused=INFO | LOOP | LOCAL,
+        uncertain={STACKS: "it divides by small differences"},
+    ),
     "lbfgs without line search": Sample(lambda: gradtx.lbfgs(0.1, memory_size=3, linesearch=None)),
     "sgd": Sample(lambda: gradtx.sgd(0.1)),
     "sgd with momentum": Sample(lambda: gradtx.sgd(halving, momentum=0.9, nesterov=True)),
-    "noisy_sgd": Sample(lambda: gradtx.noisy_sgd(0.1, seed=0)),
+    "noisy_sgd": Sample(lambda: gradtx.noisy_sgd(0.1, seed=0), excused=OWN_NOISE),
     "adagrad": Sample(lambda: gradtx.adagrad(0.1)),
     "rmsprop": Sample(lambda: gradtx.rmsprop(1e-2)),
     "rmsprop centered with momentum": Sample(lambda: gradtx.rmsprop(1e-2, centered=True, momentum=0.9)),
