@@ -136,7 +136,8 @@ def on_mesh_of(model: Any, tree: Any) -> Any:
 def _beside(models: list[Any], tree: Any) -> Any:
     """A tree of numbers and keys as part of an `init` that needs one of the parameters: else it would run on one device."""
     traced = next((x for x in models if isinstance(x, Tracer)), None)
-    return tree if traced is None else jax.lax.optimization_barrier((tree, traced))[0]
+    on_parts = jax.sharding.get_abstract_mesh().manual_axes  # where numbers that are the same on all devices must stay so
+    return tree if traced is None or on_parts else jax.lax.optimization_barrier((tree, traced))[0]
 
 
 def split_last_axis(x: jax.Array, size: int) -> jax.Array:
