@@ -188,7 +188,7 @@ def multi_steps(
     def gathered(updates: Updates, acc_grads: Updates, count: jax.Array) -> Updates:
         if unsummed.awaits_sums(updates):
             weights = (1 - 1 / count, 1 / count) if use_grad_mean else (jnp.ones(()), jnp.ones(()))
-            return tree.map_leaves(functools.partial(_sum_of_terms, *weights), updates, acc_grads)
+            return _where_given(functools.partial(_sum_of_terms, *weights), updates, acc_grads)
         return (_running_mean if use_grad_mean else _running_sum)(updates, acc_grads, count=count)
 
     @compiled
@@ -199,7 +199,9 @@ def multi_steps(
         due = (~skip & (state.mini_step >= every_k(state.gradient_step) - 1)) | (emit & (accumulated > 0))
         if "emit" in declared_extra_args(inner.update):  # of one that accumulates what this one emits
             extra_args |= {"emit": emit}
-        before = tree.map_leaves(unsummed.as_term_like, updates, state.acc_grads)
+        before = state.acc_grads
+        if unsummed.awaits_sums(updates):
+            before = _where_given(unsummed.as_term_like, updates, before)
         acc_grads = jax.lax.cond(skip, lambda: before, lambda: gathered(updates, before, mini_step))
 
         def step():
@@ -263,6 +265,12 @@ def _running_mean(g, a, *, count):
 def _running_sum(g, a, *, count):
     del count
     return a + g
+
+
+def _where_given(change: Callable[..., jax.Array], updates: Updates, acc_grads: Updates) -> Updates:
+    """What was accumulated, changed by the gradients that there are."""
+    changed = tree.map_leaves(change, updates, acc_grads)
+    return jax.tree.map(lambda new, old: old if tree.is_hole(new) else new, changed, acc_grads, is_leaf=tree.is_hole)
 
 
 def _sum_of_terms(weight_a: jax.Array, weight_g: jax.Array, g: jax.Array, a: jax.Array) -> jax.Array:
