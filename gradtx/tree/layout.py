@@ -115,9 +115,7 @@ def on_mesh_of(model: Any, tree: Any) -> Any:
     if jax.device_count() == 1:
         return tree
     _laid_out_together()  # imported in the trace of a step it would have JAX 0.12 trace that again: settings come with it
-    leaves = jax.tree.leaves(tree)
-    if leaves and not any(jnp.ndim(x) and jnp.issubdtype(x.dtype, jnp.inexact) for x in leaves):
-        tree = _beside(jax.tree.leaves(model), tree)
+    tree = _beside(jax.tree.leaves(model), tree)
     shardings = {x.sharding if isinstance(x, jax.Array) and not isinstance(x, Tracer) else None for x in jax.tree.leaves(model)}
     meshes = {sharding.mesh if isinstance(sharding, NamedSharding) else None for sharding in shardings}
     if len(meshes) != 1 or (mesh := meshes.pop()) is None or isinstance(mesh, AbstractMesh) or mesh.is_multi_process:
@@ -134,10 +132,15 @@ def on_mesh_of(model: Any, tree: Any) -> Any:
 
 
 def _beside(models: list[Any], tree: Any) -> Any:
-    """A tree of numbers and keys as part of an `init` that needs one of the parameters: else it would run on one device."""
+    """A state, of which nothing may be made of the parameters, of an `init` that needs one: else it would run on one device."""
+    leaves, structure = jax.tree.flatten(tree)
     traced = next((x for x in models if isinstance(x, Tracer)), None)
-    on_parts = jax.sharding.get_abstract_mesh().manual_axes  # where numbers that are the same on all devices must stay so
-    return tree if traced is None or on_parts else jax.lax.optimization_barrier((tree, traced))[0]
+    shapes = {jnp.shape(x) for x in models if jnp.ndim(x)}
+    # Within shard_map, numbers that are the same on all devices must stay so.
+    if traced is None or not leaves or shapes & set(map(jnp.shape, leaves)) or jax.sharding.get_abstract_mesh().manual_axes:
+        return tree
+    first, *others = leaves
+    return structure.unflatten([jax.lax.optimization_barrier((first, traced))[0], *others])
 
 
 def split_last_axis(x: jax.Array, size: int) -> jax.Array:
