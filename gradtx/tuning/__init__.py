@@ -1,0 +1,1 @@
+"""Questions before a run: which learning rate."""
