@@ -136,11 +136,14 @@ def _beside(models: list[Any], tree: Any) -> Any:
     leaves, structure = jax.tree.flatten(tree)
     traced = next((x for x in models if isinstance(x, Tracer)), None)
     shapes = {jnp.shape(x) for x in models if jnp.ndim(x)}
+    # A float would get a derivative, though it is 0.
+    whole_number = next((k for k, x in enumerate(leaves) if x.dtype == bool or jnp.issubdtype(x.dtype, jnp.integer)), None)
     # Within shard_map, numbers that are the same on all devices must stay so.
-    if traced is None or not leaves or shapes & set(map(jnp.shape, leaves)) or jax.sharding.get_abstract_mesh().manual_axes:
+    on_parts = jax.sharding.get_abstract_mesh().manual_axes
+    if traced is None or whole_number is None or shapes & set(map(jnp.shape, leaves)) or on_parts:
         return tree
-    first, *others = leaves
-    return structure.unflatten([jax.lax.optimization_barrier((first, traced))[0], *others])
+    leaves[whole_number], _ = jax.lax.optimization_barrier((leaves[whole_number], traced))
+    return structure.unflatten(leaves)
 
 
 def split_last_axis(x: jax.Array, size: int) -> jax.Array:
