@@ -54,6 +54,7 @@ def scale_by_belief(
     def rule(g, m, v, *, debias1, next_debias1, debias2):
         g = squarable(g)
         m = b1 * m + (1 - b1) * g
+        # A sum of two arrays at the end: see `added_finitely`.
         v = b2 * v + ((1 - b2) * abs_sq(g - m) + eps_root)
         return debias_mean(g, m, b1, debias1, next_debias1, nesterov) / (safe_sqrt(v / debias2) + eps), m, v
 

@@ -133,16 +133,17 @@ def on_mesh_of(model: Any, tree: Any) -> Any:
 
 def _beside(models: list[Any], tree: Any) -> Any:
     """A state, of which nothing may be made of the parameters, of an `init` that needs one: else it would run on one device."""
-    leaves, structure = jax.tree.flatten(tree)
     traced = next((x for x in models if isinstance(x, Tracer)), None)
-    shapes = {jnp.shape(x) for x in models if jnp.ndim(x)}
-    # A float would get a derivative, though it is 0.
-    whole_number = next((k for k, x in enumerate(leaves) if x.dtype == bool or jnp.issubdtype(x.dtype, jnp.integer)), None)
     # Within shard_map, numbers that are the same on all devices must stay so.
-    on_parts = jax.sharding.get_abstract_mesh().manual_axes
-    if traced is None or whole_number is None or shapes & set(map(jnp.shape, leaves)) or on_parts:
+    if traced is None or jax.sharding.get_abstract_mesh().manual_axes:
         return tree
-    leaves[whole_number], _ = jax.lax.optimization_barrier((leaves[whole_number], traced))
+    leaves, structure = jax.tree.flatten(tree)
+    arrays = {k: x for k, x in enumerate(leaves) if isinstance(x, jax.Array)}
+    # A float would get a derivative, though it is 0.
+    whole = next((k for k, x in arrays.items() if x.dtype == bool or jnp.issubdtype(x.dtype, jnp.integer)), None)
+    if whole is None or {x.shape for x in arrays.values()} & {jnp.shape(x) for x in models if jnp.ndim(x)}:
+        return tree
+    leaves[whole], _ = jax.lax.optimization_barrier((leaves[whole], traced))
     return structure.unflatten(leaves)
 
 

@@ -137,9 +137,8 @@ def low_rank(
         with nothing_placed():
             back = lift_back(matrices, _only(steps, numbers), projector)
         arrays = from_matrices(back, own, [number for number in numbers if number is not None])
-        laid_out = tree.map_leaves(
-            kept_like, own, arrays
-        )  # leaf by leaf: a rule that two leaves share would lay them out alike
+        # Leaf by leaf: a rule that two leaves share would lay them out alike.
+        laid_out = tree.map_leaves(kept_like, own, arrays)
         new_updates = tree.cast_like(_filled(laid_out, steps), updates)
         new_state = GaLoreState(safe_increment(state.count), inner_state, projector)
         return new_updates, _laid_out_as(state, new_state)

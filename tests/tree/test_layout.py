@@ -83,3 +83,13 @@ def test_a_batch_outside_of_jit_compiles_once():
     with compiler_events(COMPILED) as compiled:
         jax.vmap(tree.zeros_like)(batch)
     assert compiled == []
+
+
+def test_a_state_may_hold_numbers_of_python():
+    @gradtx.factory
+    def counting():
+        return gradtx.GradientTransformation(lambda params: {"steps": 0, "rate": 0.5}, lambda u, s, p=None: (u, s))
+
+    params = {"w": jnp.ones(3)}
+    assert counting().init(params) == {"steps": 0, "rate": 0.5}
+    assert jax.jit(counting().init)(params)["steps"] == 0
