@@ -141,7 +141,7 @@ def _beside(models: list[Any], tree: Any) -> Any:
     arrays = {k: x for k, x in enumerate(leaves) if isinstance(x, jax.Array)}
     # A float would get a derivative, though it is 0.
     whole = next((k for k, x in arrays.items() if x.dtype == bool or jnp.issubdtype(x.dtype, jnp.integer)), None)
-    if whole is None or {x.shape for x in arrays.values()} & {jnp.shape(x) for x in models if jnp.ndim(x)}:
+    if whole is None or {x.shape for x in arrays.values()} & {x.shape for x in models if isinstance(x, jax.Array) and x.ndim}:
         return tree
     leaves[whole], _ = jax.lax.optimization_barrier((leaves[whole], traced))
     return structure.unflatten(leaves)

@@ -93,3 +93,5 @@ def test_a_state_may_hold_numbers_of_python():
     params = {"w": jnp.ones(3)}
     assert counting().init(params) == {"steps": 0, "rate": 0.5}
     assert jax.jit(counting().init)(params)["steps"] == 0
+    with_function = {"w": jnp.ones(3), "activation": jax.nn.relu}  # as Equinox has them
+    assert jax.jit(lambda w: counting().init({**with_function, "w": w}))(params["w"])["steps"] == 0
