@@ -3,14 +3,13 @@
 from typing import Any
 
 import jax
-from jax.sharding import AxisType
 
 from gradtx.core import Params, Transformation
 from gradtx.inspection.layouts import abstract_state
 from gradtx.testing.compare import by_path
 from gradtx.testing.events import LOWERED, compiler_events
 from gradtx.testing.laws import law
-from gradtx.testing.meshes import mesh_of_two_axes, on_mesh, within
+from gradtx.testing.meshes import mesh_of_two_axes, meshes_of_two_axes, on_mesh, within
 from gradtx.testing.samples import gradients_like
 
 _STEPS = 3
@@ -19,35 +18,29 @@ _STEPS = 3
 @law
 def sharding_is_kept(tx: Transformation, params: Params) -> None:
     """Every leaf of the state lies alike after `init`, jitted or not, and after an update: of a parameter as that lies."""
-    for axis_type in (AxisType.Auto, AxisType.Explicit):
-        mesh = mesh_of_two_axes(axis_type)
-        if mesh is None:
-            return
+    for kind, mesh in meshes_of_two_axes().items():
         with within(mesh):
             p, g = on_mesh(params, mesh), on_mesh(gradients_like(params), mesh)
             eager = tx.init(p)
             updates, updated = jax.jit(lambda g, state, p: tx.update(g, state, p))(g, eager, p)
             states = {"init: state": eager, "a jitted init: state": jax.jit(tx.init)(p), "update: state": updated}
             for how, tree in states.items():
-                _assert_follows(tree, p, f"{axis_type.name} mesh, {how}")
+                _assert_follows(tree, p, f"{kind} mesh, {how}")
                 # Constants of a program lie anywhere.
-                _assert_lies_as(eager, tree, f"{axis_type.name} mesh, {how}", anywhere=True)
-            _assert_follows(updates, p, f"{axis_type.name} mesh, update: updates")
+                _assert_lies_as(eager, tree, f"{kind} mesh, {how}", anywhere=True)
+            _assert_follows(updates, p, f"{kind} mesh, update: updates")
 
 
 @law
 def abstract_state_tells_the_truth(tx: Transformation, params: Params) -> None:
     """A state has the types, and lies on a mesh, as `abstract_state` says of the shapes of the parameters alone."""
-    for axis_type in (AxisType.Auto, AxisType.Explicit):
-        mesh = mesh_of_two_axes(axis_type)
-        if mesh is None:
-            return
+    for kind, mesh in meshes_of_two_axes().items():
         with within(mesh):
             placed = on_mesh(params, mesh)
             planned = abstract_state(tx, placed)
-            _assert_lies_as(planned, tx.init(placed), f"{axis_type.name} mesh, init: state")
+            _assert_lies_as(planned, tx.init(placed), f"{kind} mesh, init: state")
             # What a jitted init does not make of the parameters lies anywhere.
-            _assert_lies_as(planned, jax.jit(tx.init)(placed), f"{axis_type.name} mesh, a jitted init: state", anywhere=True)
+            _assert_lies_as(planned, jax.jit(tx.init)(placed), f"{kind} mesh, a jitted init: state", anywhere=True)
 
 
 @law

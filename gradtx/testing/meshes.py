@@ -20,6 +20,12 @@ def mesh_of_two_axes(axis_type: AxisType = AxisType.Auto) -> Mesh | None:
     return jax.make_mesh(sizes, tuple(_AXES), axis_types=(axis_type,) * 2, devices=devices)
 
 
+def meshes_of_two_axes() -> dict[str, Mesh]:
+    """Return that mesh with automatic and with explicit axes, by the name of their kind; nothing if there is one device."""
+    meshes = {kind.name: mesh_of_two_axes(kind) for kind in (AxisType.Auto, AxisType.Explicit)}
+    return {name: mesh for name, mesh in meshes.items() if mesh is not None}
+
+
 def specs_of(params: Params) -> Any:
     """Return how each leaf is split on that mesh: every dimension that divides, as long as there are axes.
 
