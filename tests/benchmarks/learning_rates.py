@@ -7,18 +7,17 @@ table says how much larger the held-out loss is at the suggestion than at the be
 
 import argparse
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import less_memory as characters
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 import gradtx
-from gradtx.cli import digits
+from gradtx.cli.tasks import TASKS, Task
 from gradtx.tuning.find_learning_rate import find_learning_rate
 
 OPTIMIZERS: dict[str, Callable[[float], Any]] = {
@@ -29,44 +28,6 @@ OPTIMIZERS: dict[str, Callable[[float], Any]] = {
     "Muon": gradtx.muon,
 }
 RATIO = 10 ** (1 / 3)  # of the grid, in which no rate is more than half of that away from the best
-
-
-class Task(NamedTuple):
-    """A model and its data: parameters, the loss of a batch, a function of a key that draws one, steps, the held-out loss."""
-
-    params: Any
-    loss: Callable[[Any, Any], jax.Array]
-    draw: Callable[[jax.Array], Any]
-    num_steps: int
-    held_out_loss: Callable[[Any], jax.Array]
-
-
-def of_digits() -> Task:
-    train, test = digits.load(0)
-    images, labels = jnp.asarray(train.images), jnp.asarray(train.labels)
-
-    def draw(key: jax.Array) -> digits.Digits:
-        rows = jax.random.randint(key, (64,), 0, len(labels))
-        return digits.Digits(images[rows], labels[rows])
-
-    return Task(digits.init_network(jax.random.key(0)), digits.loss, draw, 600, lambda params: digits.loss(params, test))
-
-
-def of_characters() -> Task:
-    text, held_out = characters.windows()
-    offsets = jnp.arange(characters.CONTEXT + 1)
-
-    def draw(key: jax.Array) -> jax.Array:
-        return text[jax.random.randint(key, (characters.BATCH, 1), 0, len(text) - characters.CONTEXT) + offsets]
-
-    def held_out_loss(params: Any) -> jax.Array:
-        parts = held_out.reshape(-1, 50, characters.CONTEXT + 1)
-        return jnp.mean(jax.lax.map(lambda part: characters.loss(params, part), parts))
-
-    return Task(characters.new_parameters(jax.random.key(0)), characters.loss, draw, characters.STEPS, held_out_loss)
-
-
-TASKS = {"digits": of_digits, "characters": of_characters}
 
 
 def trained(task: Task, make: Callable[[Any], Any]) -> Callable[[float], float]:
@@ -83,14 +44,15 @@ def trained(task: Task, make: Callable[[Any], Any]) -> Callable[[float], float]:
             return (gradtx.apply_updates(params, updates), state), None
 
         keys = jax.random.split(jax.random.key(1), task.num_steps)
-        (params, _), _ = jax.lax.scan(step, (task.params, tx.init(task.params)), keys)
+        params = task.init(jax.random.key(0))
+        (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), keys)
         return task.held_out_loss(params)
 
     return lambda rate: float(run(jnp.asarray(rate)))
 
 
 def row(task: Task, make: Callable[[Any], Any]) -> list[str]:
-    found = find_learning_rate(task.loss, task.params, make(1e-3), task.draw)
+    found = find_learning_rate(task.loss, task.init(jax.random.key(0)), make(1e-3), task.draw)
     run = trained(task, make)
     grid = {rate: run(rate) for rate in (found.suggestion * RATIO**k for k in range(-4, 5))}
     best = min(grid, key=lambda rate: np.nan_to_num(grid[rate], nan=np.inf))

@@ -7,10 +7,8 @@
 """
 
 import argparse
-import math
 import time
 from collections.abc import Callable
-from pydoc_data.topics import topics
 from typing import Any
 
 import jax
@@ -22,6 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 import gradtx
+from gradtx.cli import tasks
 from gradtx.tree.codes import FloatCode
 from gradtx.tree.quantized import Format, is_quantized, map_quantized
 
@@ -104,9 +103,7 @@ def updates_of(name: str) -> Table:
 
 # --- training -----------------------------------------------------------------------------------------------------------
 
-LAYERS, WIDTH, HEADS, CONTEXT, CHARACTERS = 2, 64, 4, 64, 128
-BATCH, STEPS, SEEDS = 16, 300, 4
-HELD_OUT = 1000  # windows of CONTEXT characters: more than a tenth of the text
+STEPS, SEEDS = 300, 4
 
 OPTIMIZER = gradtx.adamw(gradtx.cosine_decay_schedule(3e-3, STEPS))
 TRAINED = {
@@ -121,66 +118,22 @@ TRAINED = {
 }
 
 
-def windows() -> tuple[jax.Array, jax.Array]:
-    """The text to learn, and windows of the held-out rest."""
-    text = "\n".join(topics.values()).encode("ascii", "replace")
-    rest = HELD_OUT * CONTEXT + 1
-    codes = jnp.asarray(np.frombuffer(text, np.uint8).astype(np.int32))
-    starts = CONTEXT * jnp.arange(HELD_OUT)
-    return codes[:-rest], codes[-rest:][starts[:, None] + jnp.arange(CONTEXT + 1)]
-
-
-def new_parameters(key: jax.Array) -> Tree:
-    def matrix(rows: int, columns: int) -> jax.Array:
-        nonlocal key
-        key, its_key = jax.random.split(key)
-        return jax.random.normal(its_key, (rows, columns)) / math.sqrt(rows)
-
-    def layer() -> Tree:
-        shapes = {"qkv": (WIDTH, 3 * WIDTH), "out": (WIDTH, WIDTH), "up": (WIDTH, 4 * WIDTH), "down": (4 * WIDTH, WIDTH)}
-        return {name: matrix(*shape) for name, shape in shapes.items()} | {"gains": jnp.ones((2, WIDTH))}
-
-    ends = {"embedding": matrix(CHARACTERS, WIDTH), "positions": matrix(CONTEXT, WIDTH), "head": matrix(WIDTH, CHARACTERS)}
-    return ends | {"layers": [layer() for _ in range(LAYERS)]}
-
-
-def logits(params: Tree, characters: jax.Array) -> jax.Array:
-    x = params["embedding"][characters] + params["positions"]
-    for layer in params["layers"]:
-        q, k, v = jnp.split(normalized(x, layer["gains"][0]) @ layer["qkv"], 3, axis=-1)
-        q, k, v = (part.reshape(*x.shape[:-1], HEADS, WIDTH // HEADS) for part in (q, k, v))
-        x = x + jax.nn.dot_product_attention(q, k, v, is_causal=True).reshape(x.shape) @ layer["out"]
-        x = x + jax.nn.gelu(normalized(x, layer["gains"][1]) @ layer["up"]) @ layer["down"]
-    return normalized(x, 1.0) @ params["head"]
-
-
-def normalized(x: jax.Array, gain: Any) -> jax.Array:
-    return gain * x / jnp.sqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6)
-
-
-def loss(params: Tree, window: jax.Array) -> jax.Array:
-    """The mean loss of each next character; computed in float32, so that only parameters and state have fewer bits."""
-    scores = logits(gradtx.tree.cast(params, jnp.float32), window[:, :-1])
-    return jnp.mean(gradtx.losses.softmax_cross_entropy_with_integer_labels(scores, window[:, 1:]))
-
-
 def training(tx: Any, dtype: Any) -> Callable[[jax.Array], jax.Array]:
     """A compiled function: from a seed to the loss of held-out text after training."""
-    text, held_out = windows()
+    task = tasks.of_characters()
 
     def step(carry: tuple[Tree, Tree], key: jax.Array) -> tuple[tuple[Tree, Tree], None]:
         params, state = carry
-        starts = jax.random.randint(key, (BATCH, 1), 0, len(text) - CONTEXT)
-        gradients = jax.grad(loss)(params, text[starts + jnp.arange(CONTEXT + 1)])
+        gradients = jax.grad(task.loss)(params, task.draw(key))
         updates, state = tx.update(gradients, state, params)
         return (gradtx.apply_updates(params, updates), state), None
 
     @jax.jit
     def evaluated(seed: jax.Array) -> jax.Array:
         keys = jax.random.split(jax.random.key(seed), 1 + STEPS)
-        params = gradtx.tree.cast(new_parameters(keys[0]), dtype)
+        params = gradtx.tree.cast(task.init(keys[0]), dtype)
         (params, _), _ = jax.lax.scan(step, (params, tx.init(params)), keys[1:])
-        return jnp.mean(jax.lax.map(lambda part: loss(params, part), held_out.reshape(-1, 50, CONTEXT + 1)))
+        return task.held_out_loss(params)
 
     return evaluated
 
