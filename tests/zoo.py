@@ -338,6 +338,9 @@ PIECES: dict[str, Sample] = {
     ),
     "split_real_and_imaginary": Sample(lambda: gradtx.split_real_and_imaginary(gradtx.adam(1e-2))),
     "apply_if_finite": Sample(lambda: gradtx.apply_if_finite(gradtx.adam(1e-2), 3)),
+    "recorded": Sample(
+        lambda: gradtx.recorded(gradtx.chain(gradtx.clip_by_global_norm(0.1), gradtx.adam(1e-2)), every=2, size=3)
+    ),
     "dynamic_loss_scaling": Sample(
         lambda: gradtx.dynamic_loss_scaling(gradtx.adam(1e-2), growth_factor=4.0, growth_interval=2)
     ),

@@ -1,0 +1,1 @@
+"""Questions during a run: what has happened, and is it healthy?"""
