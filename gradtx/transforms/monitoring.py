@@ -20,10 +20,12 @@ from gradtx.core import (
     sealed,
     tells,
 )
+from gradtx.errors import unnamed
+from gradtx.signatures import arguments_of
 from gradtx.transforms.momentum import EmaState, ema
 
-Measure = Callable[[Updates], Any]
-"""A function of the updates."""
+Measure = Callable[[Updates], Any] | Callable[[Updates, Params], Any]
+"""A function of the updates, or of the updates and the parameters: of these if it needs two arguments."""
 
 
 class SnapshotState(NamedTuple):
@@ -50,15 +52,17 @@ def snapshot(measure_name: str, measure: Measure) -> GradientTransformation:
 
     Args:
       measure_name: its name in the state.
-      measure: a function of the updates.
+      measure: a function of the updates, or of the updates and the parameters.
     """
+    own = _as_transformation(measure_name, measure)
 
     def init(params: Params) -> SnapshotState:
-        return SnapshotState({measure_name: _unaliased(measure(params))})
+        return SnapshotState({measure_name: _unaliased(own.update(params, EmptyState(), params)[0])})
 
     @tells(keeps_updates=True)
     def update(updates: Updates, state: SnapshotState, params: Params | None = None):
-        return updates, SnapshotState({measure_name: _like(measure(updates), state.measurement[measure_name])})
+        measurement, _ = own.update(updates, EmptyState(), params)
+        return updates, SnapshotState({measure_name: _like(measurement, state.measurement[measure_name])})
 
     return GradientTransformation(init, update)
 
@@ -73,10 +77,13 @@ def monitor(measures: Mapping[str, Measure | Transformation]) -> GradientTransfo
     Before the first update they are zero.
 
     Args:
-      measures: functions of the updates by name, or transformations, such as those of `measure_with_ema`, whose updates are
-        measurements.
+      measures: functions of the updates by name, or of the updates and the parameters (`lambda updates, params: ...`), or
+        transformations, such as those of `measure_with_ema`, whose updates are measurements.
+
+    Raises:
+      ValueError: from `update`, a measure needs the parameters, and there are none.
     """
-    members = {name: _as_transformation(measure) for name, measure in measures.items()}
+    members = {name: _as_transformation(name, measure) for name, measure in measures.items()}
 
     def measured(updates: Updates, states: tuple[OptState, ...], params: Params | None) -> tuple[dict[str, Any], tuple]:
         pairs = [member.update(updates, state, params) for member, state in zip(members.values(), states, strict=True)]
@@ -101,31 +108,44 @@ def measure_with_ema(
     """Turn the updates into the moving average of a measurement of them; for `monitor`.
 
     Args:
-      measure: a function of the updates. A bool counts as 0 or 1.
+      measure: a function of the updates, or of the updates and the parameters. A bool counts as 0 or 1.
       decay: weight of the past, in [0, 1).
       debias: whether to divide by the weight accumulated so far.
       accumulator_dtype: dtype of the average; by default that of the measurement, float32 at least.
     """
     average = sealed(ema(decay, debias, accumulator_dtype), "measure_with_ema")
 
-    def numbers(updates: Updates) -> Any:
-        return jax.tree.map(_as_number, measure(updates))
+    own = _as_transformation("measure", measure)
+
+    def numbers(updates: Updates, params: Params | None) -> Any:
+        return jax.tree.map(_as_number, own.update(updates, EmptyState(), params)[0])
 
     def init(params: Params) -> tuple[EmptyState, EmaState]:
-        return EmptyState(), average.init(numbers(params))
+        return EmptyState(), average.init(numbers(params, params))
 
     @tells(decays={"ema": ("decay", decay)})
     def update(updates: Updates, state: tuple[EmptyState, EmaState], params: Params | None = None):
-        mean, ema_state = average.update(numbers(updates), state[1])
+        mean, ema_state = average.update(numbers(updates, params), state[1])
         return mean, (EmptyState(), ema_state)
 
     return GradientTransformation(init, update)
 
 
-def _as_transformation(measure: Any) -> GradientTransformation:
+def _as_transformation(name: str, measure: Any) -> GradientTransformation:
     if hasattr(measure, "update"):
         return measure
-    return GradientTransformation(init_empty_state, lambda updates, state, params=None: (measure(updates), state))
+    arguments = arguments_of(measure)
+    takes_params = len(arguments.required.intersection(arguments.positional)) > 1
+
+    def update(updates: Updates, state: EmptyState, params: Params | None = None):
+        if not takes_params:
+            return measure(updates), state
+        if params is None:
+            message = f"the measure {name!r} reads the parameters: call update(updates, state, params)."
+            raise unnamed(ValueError, message)
+        return measure(updates, params), state
+
+    return GradientTransformation(init_empty_state, update)
 
 
 def _as_number(x: Any) -> jax.Array:

@@ -76,3 +76,19 @@ def test_an_average_in_low_precision_is_kept_in_float32(debias):
 def test_updates_pass_as_they_are():
     tx, params = gradtx.monitor({"norm": tree.norm}), {"w": jnp.ones(3), "hole": None}
     assert tx.update(params, tx.init(params))[0] is params
+
+
+def moved(updates, params):
+    return tree.norm(updates) / tree.norm(params)
+
+
+def test_measures_may_see_the_parameters():
+    tx = gradtx.monitor({"moved": moved, "mean": gradtx.measure_with_ema(moved, 0.5)})
+    params = {"w": jnp.full(3, 2.0)}
+    _, state = tx.update({"w": jnp.ones(3)}, tx.init(params), params)
+    np.testing.assert_allclose(tree.get(state, "moved"), 0.5, rtol=1e-6)
+    np.testing.assert_allclose(tree.get(state.measurements, "mean"), 0.5, rtol=1e-6)
+    with pytest.raises(
+        ValueError, match=r"monitor: the measure 'moved' reads the parameters: call update\(updates, state, params\)"
+    ):
+        tx.update({"w": jnp.ones(3)}, state)
