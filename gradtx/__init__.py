@@ -223,6 +223,8 @@ from gradtx.tree.quantized import Quantized
 from gradtx.tuning.find_learning_rate import find_learning_rate
 from gradtx.tuning.learning_rates import LearningRates
 from gradtx.update import apply_updates, incremental_update, periodic_update
+from gradtx.watching.diagnose import diagnose
+from gradtx.watching.diagnosis import Diagnosis
 from gradtx.watching.history import History, history
 from gradtx.watching.plot_history import plot_history
 from gradtx.watching.recorded import RecordedState, recorded
@@ -283,7 +285,7 @@ from gradtx.wrappers.weight_averaging import (
 __all__ = [
     "AdaptiveGradClipState", "AddDecayedWeightsState", "AddNoiseState", "AdjustableState", "ApplyEvery", "ApplyIfFiniteState",
     "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "ClipByGlobalNormState", "ClipState", "CompensatedState",
-    "ConditionFn", "ConditionallyMaskState", "ConditionallyTransformState", "DAdaptAdamWState",
+    "ConditionFn", "ConditionallyMaskState", "ConditionallyTransformState", "DAdaptAdamWState", "Diagnosis",
     "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState", "DynamicLossScalingState", "EmaState", "EmptyState",
     "FactoredState", "GaLoreDimensionNumbers", "GaLoreState", "GradientTransformation", "GradientTransformationExtraArgs",
     "Group", "History", "HutchinsonState", "InjectHyperparamsState", "InjectStatefulHyperparamsState", "LearningRates",
@@ -307,7 +309,7 @@ __all__ = [
     "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated",
     "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence",
     "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss",
-    "ctc_loss_with_forward_probs", "dadapt_adamw", "differentially_private_aggregate", "dog", "dowg", "dpsgd",
+    "ctc_loss_with_forward_probs", "dadapt_adamw", "diagnose", "differentially_private_aggregate", "dog", "dowg", "dpsgd",
     "dynamic_loss_scaling", "ema", "eval_params", "exponential_decay", "exponentially_averaged", "factory",
     "find_learning_rate", "flatten", "forwards_to", "freeze", "fromage", "ftrl", "galore", "generalized_kl_divergence",
     "global_norm", "grouped", "hinge_loss", "history", "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams",
