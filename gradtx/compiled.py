@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gradtx.core import OptState, Params, Updates
-from gradtx.recipe import is_plain
+from gradtx.values import is_plain
 
 # How many programs of one function there are, when it is called with ever other things that are not arrays.
 _PROGRAMS = 16

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx.recipe import is_own
+from gradtx.values import is_own
 
 
 @jax.tree_util.register_pytree_node_class

@@ -19,8 +19,8 @@ from jax.typing import ArrayLike, DTypeLike
 
 import gradtx
 from gradtx.interop import torch
-from gradtx.recipe import is_factory
 from gradtx.require import alternatives
+from gradtx.values import is_factory
 
 
 def function(x):

@@ -12,7 +12,7 @@ import pytest
 import gradtx
 from gradtx import require
 from gradtx.core import EmptyState, GradientTransformation, at_step, factory
-from gradtx.recipe import Value
+from gradtx.values import Value
 
 pytestmark = pytest.mark.quick
 

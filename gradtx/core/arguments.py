@@ -12,9 +12,9 @@ import numpy as np
 from jax.core import Tracer
 
 from gradtx.core.protocol import Schedule
-from gradtx.recipe import Value, is_factory
 from gradtx.require import alternatives
 from gradtx.rounded import Rounded
+from gradtx.values import Value, is_factory
 
 _NUMBERS = (int, float, np.generic, np.ndarray, jax.Array, Rounded)
 

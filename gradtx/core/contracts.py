@@ -18,10 +18,10 @@ from gradtx.core.description import is_transformation, not_a_transformation
 from gradtx.core.kinds import REFUSED, Kind, is_numeric, kind_of
 from gradtx.core.protocol import ScalarOrSchedule
 from gradtx.errors import unnamed
-from gradtx.recipe import is_factory
 from gradtx.signatures import Binder
 from gradtx.tree.masks import check_mask
 from gradtx.tree.matrices import check_numbers
+from gradtx.values import is_factory
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -26,11 +26,11 @@ from gradtx.core.protocol import (
     TransformUpdateExtraArgsFn,
     Updates,
 )
-from gradtx.recipe import Recipe, Value, mark_factory
 from gradtx.signatures import Binder, arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.divided import as_they_lie
 from gradtx.tree.layout import on_mesh_of
+from gradtx.values import Recipe, Value, mark_factory
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

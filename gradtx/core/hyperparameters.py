@@ -16,8 +16,8 @@ from gradtx.core.arguments import Argument, Kind, arguments_in
 from gradtx.core.description import description, supported
 from gradtx.core.protocol import GradientTransformation, Transformation
 from gradtx.errors import names_errors_when_alone, unnamed
-from gradtx.recipe import Recipe, Value
 from gradtx.rounded import given_to
+from gradtx.values import Recipe, Value
 
 Labels: TypeAlias = tuple[str, ...]
 

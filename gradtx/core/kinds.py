@@ -22,7 +22,7 @@ from jax.typing import ArrayLike, DTypeLike
 from gradtx import require
 from gradtx.core.description import is_transformation
 from gradtx.core.protocol import GradientTransformation, Transformation
-from gradtx.recipe import is_factory
+from gradtx.values import is_factory
 
 REFUSED = object()
 """What is read of an argument of another kind."""

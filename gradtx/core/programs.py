@@ -13,7 +13,7 @@ from jax.core import Tracer
 from gradtx.caches import LastOfEachKind
 from gradtx.core.description import Run
 from gradtx.core.protocol import OptState, Params, Transformation, Updates
-from gradtx.recipe import Recipe, is_own
+from gradtx.values import Recipe, is_own
 
 _IDLE = frozenset({"chain", "identity", "named_chain"})  # what computes nothing by itself
 _LOOKING = frozenset({"sharded"})  # what asks arrays where they lie, which in a program they do not say

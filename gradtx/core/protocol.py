@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias
 
 import jax
 
-from gradtx.recipe import Value
+from gradtx.values import Value
 
 Params: TypeAlias = Any
 """A tree of arrays: what is optimized."""

@@ -15,8 +15,8 @@ from gradtx.inspection.summary_steps import sizes_of
 from gradtx.inspection.summary_update import temporaries
 from gradtx.inspection.summary_warnings import warnings
 from gradtx.inspection.walk import Node, parameters_of, walk
-from gradtx.recipe import shown
 from gradtx.tree.mismatch import check_arrays
+from gradtx.values import shown
 
 
 @names_errors

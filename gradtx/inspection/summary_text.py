@@ -10,7 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from gradtx.inspection.summary_data import Component, Entry, ParameterGroup, Summary
-from gradtx.recipe import shown
+from gradtx.values import shown
 
 WIDTH = 100
 _PATTERNS = 12  # of paths that are shown for a group

@@ -13,8 +13,8 @@ from gradtx.inspection.summary_data import Entry, ParameterGroup
 from gradtx.inspection.summary_groups import decay, named
 from gradtx.inspection.summary_steps import Lost, lost_steps
 from gradtx.inspection.walk import Node
-from gradtx.recipe import Value
 from gradtx.schedules import join_schedules, linear_schedule
+from gradtx.values import Value
 
 _LOW_PRECISION = ("bfloat16", "float16")
 

@@ -13,10 +13,10 @@ from jax.sharding import Sharding
 
 from gradtx.core import Description, OptState, Params, Transformation, description, supported
 from gradtx.core.hyperparameters import own_hyperparameters
-from gradtx.recipe import Recipe
 from gradtx.tree.holes import is_hole
 from gradtx.tree.paths import leaves_with_paths
 from gradtx.tree.quantized import Format
+from gradtx.values import Recipe
 
 
 class Parameter(NamedTuple):

@@ -20,7 +20,6 @@ import jax.numpy as jnp
 
 from gradtx.caches import LastOfEachKind
 from gradtx.errors import unnamed
-from gradtx.recipe import WORDS, is_own, without_number
 from gradtx.signatures import arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.batches import on_rows
@@ -29,6 +28,7 @@ from gradtx.tree.dtypes import truncates, working_dtype
 from gradtx.tree.holes import is_hole
 from gradtx.tree.quantized import Format
 from gradtx.tree.scopes import Place, at_place, in_leaf, place_of_leaf, places_of
+from gradtx.values import WORDS, is_own, without_number
 
 
 @dataclasses.dataclass(frozen=True)

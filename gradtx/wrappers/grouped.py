@@ -26,11 +26,11 @@ from gradtx.core import (
 )
 from gradtx.core.hyperparameters import hyperparameters, rebuilt
 from gradtx.errors import naming, unnamed
-from gradtx.recipe import Recipe, Value
 from gradtx.schedules.scaled import scaled_schedule
 from gradtx.tree.paths import places, with_leaves
 from gradtx.tree.patterns import Pattern, check_pattern, first_matches
 from gradtx.tree.unmatched import is_whole, refuse_unmatched, refuse_unused
+from gradtx.values import Recipe, Value
 from gradtx.wrappers.partition import partitioned
 
 

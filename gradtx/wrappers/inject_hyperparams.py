@@ -24,8 +24,8 @@ from gradtx.core import (
 from gradtx.core.arguments import arguments_in, looked_at
 from gradtx.errors import unnamed
 from gradtx.numerics import Count, safe_increment
-from gradtx.recipe import Recipe, Value
 from gradtx.rounded import given_to
+from gradtx.values import Recipe, Value
 from gradtx.wrappers.stored_hyperparameters import Layout, given_at_least, storing
 
 

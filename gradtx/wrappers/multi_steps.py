@@ -32,10 +32,10 @@ from gradtx.core import (
 )
 from gradtx.errors import naming, unnamed
 from gradtx.numerics import Count, safe_increment
-from gradtx.recipe import Recipe
 from gradtx.tree import unsummed
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import kept_like
+from gradtx.values import Recipe
 
 
 class MultiStepsState(NamedTuple):

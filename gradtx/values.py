@@ -1,4 +1,4 @@
-"""Recipes: how a transformation was made, so that it can be compared, hashed, pickled and printed.
+"""Values: transformations that remember how they were made, so that they can be compared, hashed, pickled and printed.
 
 A transformation is a pair of closures, and closures compare by identity. Two calls `adam(1e-3)` would be two different
 static arguments of `jax.jit`, and neither could be pickled. A value that remembers its factory and arguments has none of
