@@ -347,11 +347,12 @@ __all__ = [
 
 if _typing.TYPE_CHECKING:
     from gradtx import interop as interop
+    from gradtx import recipes as recipes
     from gradtx import testing as testing
 else:  # a type checker would take any name for one of gradtx
     from gradtx import lazy as _lazy
 
-    _PARTS = ("interop", "testing")
+    _PARTS = ("interop", "recipes", "testing")
 
     def __getattr__(name: str) -> _typing.Any:
         return _lazy.attribute(__name__, name, _PARTS)

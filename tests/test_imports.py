@@ -24,7 +24,7 @@ def test_importing_gradtx_opens_no_library_but_jax():
 
 
 def test_importing_gradtx_opens_no_part_of_it_that_few_programs_need():
-    for part in ("cli", "interop", "testing"):
+    for part in ("cli", "interop", "recipes", "testing"):
         assert not {name for name in opened_by("gradtx") if name.startswith(f"gradtx.{part}")}
 
 
