@@ -1,4 +1,4 @@
-"""What pictures look like, and the picture of schedules."""
+"""The picture of schedules, and how a picture is written."""
 
 import itertools
 import textwrap
@@ -6,23 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gradtx.cli.arguments import picture_format
-
-INK, FAINT = "#333333", "#DDDDDD"
-# Okabe and Ito's colors, which color-blind readers tell apart: https://jfly.uni-koeln.de/color/
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
-
-
-def tidy(axes: Axes) -> None:
-    """Leave of the frame what helps to read a value."""
-    axes.grid(color=FAINT, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.tick_params(colors=INK, which="both", length=0)
+from gradtx.pictures import COLORS, FAINT, INK, tidy
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -16,8 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from gradtx import Schedule
-from gradtx.cli.picture import COLORS, FAINT, INK, save, tidy
+from gradtx.cli.picture import save
 from gradtx.cli.training import Result
+from gradtx.pictures import COLORS, FAINT, INK, tidy
 
 
 def progress() -> Progress:

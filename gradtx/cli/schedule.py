@@ -8,12 +8,11 @@ from typing import Any, TypeAlias
 import jax.numpy as jnp
 import numpy as np
 
-from gradtx import Schedule
+from gradtx import Schedule, pictures
 from gradtx.cli.arguments import CommandError, picture_file, whole_number
 from gradtx.cli.factories import assignment, call, known_schedules, named, written
 from gradtx.inspection.summary_text import aligned
 
-POINTS = 2001  # of a curve, more than a picture has pixels
 SOME_STEPS = (0, 1, 10, 100, 1000, 10000)
 
 Word: TypeAlias = str | tuple[str, Any]
@@ -100,6 +99,6 @@ def _draw(path: Path, titles: Sequence[str], schedules: Sequence[Schedule], last
         from gradtx.cli import picture
     except ModuleNotFoundError as error:
         raise CommandError(f'{error.name} is not installed: pip install "gradtx[demo]"') from None
-    steps = np.unique(np.linspace(0, last, POINTS).round().astype(int))
+    steps = pictures.steps_until(last)
     picture.save_schedules(path, titles, steps, [_values(schedule, steps.tolist()) for schedule in schedules])
     print(f"\nwrote {path}")

@@ -51,6 +51,7 @@ from gradtx.core.protocol import Params as Params
 from gradtx.core.protocol import Scalar as Scalar
 from gradtx.core.protocol import ScalarOrSchedule as ScalarOrSchedule
 from gradtx.core.protocol import Schedule as Schedule
+from gradtx.core.protocol import ScheduleFunction as ScheduleFunction
 from gradtx.core.protocol import Transformation as Transformation
 from gradtx.core.protocol import TransformInitFn as TransformInitFn
 from gradtx.core.protocol import TransformUpdateExtraArgsFn as TransformUpdateExtraArgsFn

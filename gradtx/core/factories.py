@@ -21,6 +21,7 @@ from gradtx.core.protocol import (
     OptState,
     Params,
     Schedule,
+    ScheduleFunction,
     Transformation,
     TransformInitFn,
     TransformUpdateExtraArgsFn,
@@ -82,8 +83,12 @@ def _as_value(made: Any, build: Callable[..., Any], recipe: Recipe, wraps: bool)
     """What `build` has made, as something that can be given a recipe and is shared with nobody."""
     if isinstance(made, GradientTransformation):
         return sealed(made, build.__name__, recipe, wraps)
-    fresh = isinstance(made, Value) and made.recipe is None
-    return made if fresh else Function(cast("Schedule", made), build)
+    if type(made) is ScheduleFunction:
+        return ScheduleFunction(made.__wrapped__, build, end=made.end)
+    if isinstance(made, Value) and made.recipe is None:
+        return made
+    kind = ScheduleFunction if recipe.signature.return_annotation is Schedule else Function
+    return kind(cast("Schedule", made), build)
 
 
 def sealed(tx: Transformation, name: str, recipe: Recipe | None = None, wraps: bool = False) -> GradientTransformationExtraArgs:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Scalar, Schedule, factory
+from gradtx.core import Scalar, ScheduleFunction, factory
 from gradtx.schedules.formula import (
     ANY_STEPS,
     AT_LEAST_ONE_STEP,
@@ -22,14 +22,14 @@ from gradtx.schedules.formula import (
 
 
 @factory
-def constant_schedule(value: Scalar) -> Schedule:
+def constant_schedule(value: Scalar) -> ScheduleFunction:
     """Return the same value at every step.
 
     Args:
       value: the value.
     """
 
-    @schedule
+    @schedule(end=0)
     def formula(count):
         return value
 
@@ -37,7 +37,9 @@ def constant_schedule(value: Scalar) -> Schedule:
 
 
 @factory(transition_steps=ANY_STEPS, transition_begin=STEPS)
-def linear_schedule(init_value: Scalar, end_value: Scalar, transition_steps: Scalar, transition_begin: Scalar = 0) -> Schedule:
+def linear_schedule(
+    init_value: Scalar, end_value: Scalar, transition_steps: Scalar, transition_begin: Scalar = 0
+) -> ScheduleFunction:
     """Go from one value to another in equal steps: the polynomial of power 1.
 
     Args:
@@ -56,7 +58,7 @@ def linear_schedule(init_value: Scalar, end_value: Scalar, transition_steps: Sca
 @factory(power=require.NONNEGATIVE, transition_steps=ANY_STEPS, transition_begin=STEPS)
 def polynomial_schedule(
     init_value: Scalar, end_value: Scalar, power: Scalar, transition_steps: Scalar, transition_begin: Scalar = 0
-) -> Schedule:
+) -> ScheduleFunction:
     """Polynomial decay: go from one value to another along a power of what is left of the transition.
 
         r(t) = 1 − clip((t − transition_begin) / transition_steps, 0, 1)
@@ -70,7 +72,7 @@ def polynomial_schedule(
       ValueError: `transition_begin`, or the power, is negative.
     """
 
-    @schedule
+    @schedule(end=transition_begin + transition_steps)
     def formula(count):
         left = remaining(count, transition_begin, transition_steps)
         rest = completed(count, transition_begin, transition_steps) if isinstance(power, int) and power == 1 else None
@@ -87,7 +89,7 @@ def exponential_decay(
     transition_begin: Scalar = 0,
     staircase: bool = False,
     end_value: Scalar | None = None,
-) -> Schedule:
+) -> ScheduleFunction:
     """Exponential decay: multiply by a rate once every `transition_steps` steps, and smoothly in between.
 
         n(t) = max(t − transition_begin, 0) / transition_steps
@@ -123,7 +125,9 @@ def _bounded(value: jax.Array, end_value: Any, decay_rate: Any) -> jax.Array:
 
 
 @factory(decay_steps=AT_LEAST_ONE_STEP, exponent=require.NONNEGATIVE)
-def cosine_decay_schedule(init_value: Scalar, decay_steps: Scalar, alpha: Scalar = 0.0, exponent: Scalar = 1.0) -> Schedule:
+def cosine_decay_schedule(
+    init_value: Scalar, decay_steps: Scalar, alpha: Scalar = 0.0, exponent: Scalar = 1.0
+) -> ScheduleFunction:
     """Cosine decay: fall along half a cosine, slowly at first, fast in the middle, slowly at the end.
 
         c(t) = (1 + cos(π·min(t / decay_steps, 1))) / 2
@@ -142,7 +146,7 @@ def cosine_decay_schedule(init_value: Scalar, decay_steps: Scalar, alpha: Scalar
       Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, https://arxiv.org/abs/1608.03983
     """
 
-    @schedule
+    @schedule(end=decay_steps)
     def formula(count):
         return init_value * between(1, alpha, cosine(remaining(count, 0, decay_steps)) ** exponent)
 

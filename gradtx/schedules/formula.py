@@ -1,14 +1,15 @@
 """What the schedules are made of: a formula of the count, and how far a transition has come."""
 
-from collections.abc import Callable
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gradtx import require
-from gradtx.core import Schedule
+from gradtx.core import Schedule, ScheduleFunction
 
 ANY_STEPS = require.Range(infinite=True)
 STEPS = require.Range(low=0, infinite=True)
@@ -20,8 +21,19 @@ COUNTABLE_FROM_ONE = require.Range(low=1, high=LAST_COUNT)
 FRACTION = require.Range(low=0, high=1)
 
 
-def schedule(formula: Callable[[jax.Array], Any]) -> Schedule:
-    """Make a schedule of a formula: of a count of any kind it makes floats of the default dtype, in the shape of the count."""
+@overload
+def schedule(formula: Callable[[jax.Array], Any], /) -> ScheduleFunction: ...
+@overload
+def schedule(*, end: Any) -> Callable[[Callable[[jax.Array], Any]], ScheduleFunction]: ...
+def schedule(formula: Any = None, /, *, end: Any = None) -> Any:
+    """Make a schedule of a formula: of a count of any kind it makes floats of the default dtype, in the shape of the count.
+
+    Args:
+      formula: a function of the count, an array.
+      end: the step from which on it stays as it is, if there is one and it is known.
+    """
+    if formula is None:
+        return functools.partial(schedule, end=end)
 
     def value_at(count: Any) -> jax.Array:
         # Counts and traced hyperparameters have dtypes of their own, which strict promotion would refuse to mix.
@@ -30,7 +42,24 @@ def schedule(formula: Callable[[jax.Array], Any]) -> Schedule:
             value = jnp.asarray(formula(count), float)
             return jnp.broadcast_arrays(value, count)[0]
 
-    return value_at
+    return ScheduleFunction(value_at, end=end if isinstance(end, int | float | np.number) else None)
+
+
+def end_of(schedule: Schedule) -> Any:
+    """Return the step from which on a schedule stays as it is; None if that is not known, or never."""
+    return getattr(schedule, "end", None)
+
+
+def end_after(begin: Any, schedule: Schedule) -> Any:
+    """Return the step from which on a schedule stays as it is that begins at a step; None as for `end_of`."""
+    end = end_of(schedule)
+    return None if end is None else begin + end
+
+
+def last_of(steps: Iterable[Any]) -> Any:
+    """Return the largest of some steps, 0 of none; None if one of them is traced."""
+    steps = list(steps)
+    return max(steps, default=0) if all(isinstance(step, int | float | np.number) for step in steps) else None
 
 
 def countable(steps: Any) -> Any:

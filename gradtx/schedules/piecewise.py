@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gradtx import require
-from gradtx.core import Scalar, Schedule, at_step, factory
+from gradtx.core import Scalar, Schedule, ScheduleFunction, at_step, factory
 from gradtx.errors import unnamed
 from gradtx.schedules.decay import exponential_decay
 from gradtx.schedules.formula import (
@@ -21,6 +21,8 @@ from gradtx.schedules.formula import (
     cosine,
     countable,
     elapsed,
+    end_after,
+    last_of,
     remaining,
     schedule,
 )
@@ -35,7 +37,7 @@ CURVES: Mapping[str, Callable[[jax.Array], jax.Array]] = {"linear": lambda left:
 @factory(boundaries_and_scales=ANY_STEPS)
 def piecewise_constant_schedule(
     init_value: Scalar, boundaries_and_scales: Mapping[int, Scalar] | Mapping[float, Scalar] | None = None
-) -> Schedule:
+) -> ScheduleFunction:
     """Multiply the value by a scale at each boundary, where it stays until the next.
 
         f(t) = init_value · ∏ {scale : boundary ≤ t}
@@ -51,7 +53,7 @@ def piecewise_constant_schedule(
 
 
 @factory(transition_steps=AT_LEAST_ONE_STEP, decay_rate=require.POSITIVE)
-def step_decay_schedule(init_value: Scalar, transition_steps: Scalar, decay_rate: Scalar = 0.1) -> Schedule:
+def step_decay_schedule(init_value: Scalar, transition_steps: Scalar, decay_rate: Scalar = 0.1) -> ScheduleFunction:
     """Multiply the value by a rate at every `transition_steps`-th step, as `StepLR` of PyTorch does.
 
         f(t) = init_value · decay_rate^⌊t / transition_steps⌋
@@ -68,7 +70,7 @@ def step_decay_schedule(init_value: Scalar, transition_steps: Scalar, decay_rate
 
 
 @factory(boundaries=STEPS, decay_rate=require.NONNEGATIVE)
-def multi_step_decay_schedule(init_value: Scalar, boundaries: Sequence[Scalar], decay_rate: Scalar = 0.1) -> Schedule:
+def multi_step_decay_schedule(init_value: Scalar, boundaries: Sequence[Scalar], decay_rate: Scalar = 0.1) -> ScheduleFunction:
     """Multiply the value by the same rate at each boundary, as `MultiStepLR` of PyTorch does at its milestones.
 
         f(t) = init_value · ∏ {decay_rate : boundary ≤ t}
@@ -86,8 +88,8 @@ def multi_step_decay_schedule(init_value: Scalar, boundaries: Sequence[Scalar], 
     return _jumps(init_value, [(boundary, decay_rate) for boundary in boundaries])
 
 
-def _jumps(init_value: Any, boundaries_and_scales: Sequence[tuple[Any, Any]]) -> Schedule:
-    @schedule
+def _jumps(init_value: Any, boundaries_and_scales: Sequence[tuple[Any, Any]]) -> ScheduleFunction:
+    @schedule(end=last_of(boundary for boundary, _ in boundaries_and_scales))
     def formula(count):
         value = jnp.asarray(init_value, float)
         for boundary, scale in boundaries_and_scales:
@@ -111,7 +113,7 @@ def piecewise_interpolate_schedule(
     interpolate_type: Literal["linear", "cosine"],
     init_value: Scalar,
     boundaries_and_scales: Mapping[int, Scalar] | Mapping[float, Scalar] | None = None,
-) -> Schedule:
+) -> ScheduleFunction:
     """Go from boundary to boundary along lines or half cosines; each boundary scales the value at the one before.
 
     After the last boundary the value stays.
@@ -130,11 +132,11 @@ def piecewise_interpolate_schedule(
     return interpolated(interpolate_type, breakpoints)
 
 
-def interpolated(interpolate_type: str, breakpoints: Sequence[Breakpoint]) -> Schedule:
+def interpolated(interpolate_type: str, breakpoints: Sequence[Breakpoint]) -> ScheduleFunction:
     """Join breakpoints, in the order of their steps, by curves. Of breakpoints at one step the last counts."""
     curve = CURVES[interpolate_type]
 
-    @schedule
+    @schedule(end=breakpoints[-1][0])
     def formula(count):
         value = breakpoints[-1][1]
         for (begin, start), (finish, end) in reversed(list(itertools.pairwise(breakpoints))):
@@ -147,7 +149,7 @@ def interpolated(interpolate_type: str, breakpoints: Sequence[Breakpoint]) -> Sc
 
 
 @factory(boundaries=ANY_STEPS)
-def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Scalar]) -> Schedule:
+def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Scalar]) -> ScheduleFunction:
     """Follow one schedule after another; each counts its own steps, from 0 at the boundary where it begins.
 
     Args:
@@ -168,7 +170,7 @@ def join_schedules(schedules: Sequence[Schedule], boundaries: Sequence[Scalar]) 
     for earlier, later in itertools.pairwise([0, *boundaries]):
         require.in_range(f"the boundary after {earlier}", later, _not_before(earlier))
 
-    @schedule
+    @schedule(end=end_after(boundaries[-1] if boundaries else 0, schedules[-1]))
     def formula(count):
         value = at_step(schedules[0], count)
         for boundary, member in zip(boundaries, schedules[1:], strict=True):

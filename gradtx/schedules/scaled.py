@@ -4,12 +4,12 @@ from typing import Any
 
 import jax
 
-from gradtx.core import Scalar, Schedule, at_step, factory
+from gradtx.core import Scalar, Schedule, ScheduleFunction, at_step, factory
 from gradtx.schedules import formula
 
 
 @factory
-def scaled_schedule(schedule: Schedule, factor: Scalar) -> Schedule:
+def scaled_schedule(schedule: Schedule, factor: Scalar) -> ScheduleFunction:
     """Multiply a schedule by a number: f(t) = factor · schedule(t).
 
     Args:
@@ -20,7 +20,8 @@ def scaled_schedule(schedule: Schedule, factor: Scalar) -> Schedule:
       TypeError: `schedule` is not a function.
     """
 
+    @formula.schedule(end=formula.end_of(schedule))
     def value(count: jax.Array) -> Any:
         return factor * at_step(schedule, count)
 
-    return formula.schedule(value)
+    return value

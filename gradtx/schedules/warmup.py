@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradtx import require
-from gradtx.core import Scalar, Schedule, factory
+from gradtx.core import Scalar, Schedule, ScheduleFunction, factory
 from gradtx.errors import unnamed
 from gradtx.schedules.decay import constant_schedule, exponential_decay, linear_schedule
 from gradtx.schedules.formula import ANY_STEPS, AT_LEAST_ONE_STEP, FRACTION, STEPS, between, cosine, remaining, schedule
@@ -14,7 +14,7 @@ from gradtx.schedules.piecewise import interpolated, join_schedules
 
 
 @factory(warmup_steps=STEPS)
-def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar) -> Schedule:
+def warmup_constant_schedule(init_value: Scalar, peak_value: Scalar, warmup_steps: Scalar) -> ScheduleFunction:
     """Linear warm-up, then a constant.
 
     Args:
@@ -36,7 +36,7 @@ def warmup_cosine_decay_schedule(
     decay_steps: Scalar,
     end_value: Scalar = 0.0,
     exponent: Scalar = 1.0,
-) -> Schedule:
+) -> ScheduleFunction:
     """Linear warm-up, then cosine decay.
 
         c(t) = (1 + cos(π·min((t − warmup_steps) / (decay_steps − warmup_steps), 1))) / 2
@@ -65,7 +65,7 @@ def warmup_cosine_decay_schedule(
             f"({warmup_steps}), got {decay_steps}"
         )
 
-    @schedule
+    @schedule(end=decay_steps - warmup_steps)
     def decay(count):
         return between(peak_value, end_value, cosine(remaining(count, 0, decay_steps - warmup_steps)) ** exponent)
 
@@ -82,7 +82,7 @@ def warmup_exponential_decay_schedule(
     transition_begin: Scalar = 0,
     staircase: bool = False,
     end_value: Scalar | None = None,
-) -> Schedule:
+) -> ScheduleFunction:
     """Linear warm-up, then an `exponential_decay` whose steps count from the end of the warm-up.
 
     Args:
@@ -97,7 +97,7 @@ def warmup_exponential_decay_schedule(
     return _after_warmup(init_value, peak_value, warmup_steps, decay)
 
 
-def _after_warmup(init_value: Any, peak_value: Any, warmup_steps: Any, then: Schedule) -> Schedule:
+def _after_warmup(init_value: Any, peak_value: Any, warmup_steps: Any, then: Schedule) -> ScheduleFunction:
     return join_schedules([linear_schedule(init_value, peak_value, warmup_steps), then], [warmup_steps])
 
 
@@ -115,7 +115,7 @@ def linear_onecycle_schedule(
     pct_final: float = 0.85,
     div_factor: Scalar = 25.0,
     final_div_factor: Scalar = 10000.0,
-) -> Schedule:
+) -> ScheduleFunction:
     """One-cycle schedule of lines: rise, fall to where it began, then fall far below.
 
     The value is `peak_value / div_factor` at step 0 and at `pct_final`, `peak_value` at `pct_start`, and
@@ -160,7 +160,7 @@ def cosine_onecycle_schedule(
     pct_start: float = 0.3,
     div_factor: Scalar = 25.0,
     final_div_factor: Scalar = 10000.0,
-) -> Schedule:
+) -> ScheduleFunction:
     """One-cycle schedule of half cosines: rise, then fall far below where it began.
 
     The value is `peak_value / div_factor` at step 0, `peak_value` at `pct_start`, and
@@ -181,7 +181,7 @@ def cosine_onecycle_schedule(
 
 
 @factory
-def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Any]]) -> Schedule:
+def sgdr_schedule(cosine_kwargs: Sequence[Mapping[str, Any]]) -> ScheduleFunction:
     """SGDR, cosine decay with warm restarts: cycles of `warmup_cosine_decay_schedule`, one after another.
 
     Args:

@@ -2,10 +2,11 @@
 
 import dataclasses
 import html
-import importlib
 from typing import Any
 
 import numpy as np
+
+from gradtx.pictures import COLORS, new_axes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,21 +56,13 @@ class LearningRates:
         Raises:
           ImportError: matplotlib is not installed.
         """
-        axes = _new_axes() if axes is None else axes
-        axes.plot(self.rates, self.losses, ".-" if self.method == "race" else "-", color="#0072B2")
-        axes.axvspan(*self.flat, color="#009E73", alpha=0.15, linewidth=0, label="nearly as far as the best")
-        axes.axvline(self.suggestion, color="#D55E00", label=f"suggestion: {self.suggestion:.2g}")
+        axes = new_axes() if axes is None else axes
+        axes.plot(self.rates, self.losses, ".-" if self.method == "race" else "-", color=COLORS[0])
+        axes.axvspan(*self.flat, color=COLORS[2], alpha=0.15, linewidth=0, label="nearly as far as the best")
+        axes.axvline(self.suggestion, color=COLORS[3], label=f"suggestion: {self.suggestion:.2g}")
         axes.set(xscale="log", xlabel="learning rate", ylabel="smoothed loss")
         axes.legend(frameon=False)
         return axes
-
-
-def _new_axes() -> Any:
-    try:  # loaded here, as nothing else needs it
-        pyplot = importlib.import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise ImportError("plot needs matplotlib: pip install matplotlib.") from error
-    return pyplot.figure(layout="constrained").subplots()
 
 
 def _number(loss: float) -> str:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gradtx.core import Function, Scalar
+from gradtx.core import Scalar, ScheduleFunction
 from gradtx.schedules.formula import schedule
 
 Rate: TypeAlias = Any
@@ -23,7 +23,7 @@ Run: TypeAlias = Callable[[Rate, Any, Any], Rate]
 RateFn: TypeAlias = Callable[[Rate], Rate]
 
 
-class Scheduler(Function):
+class Scheduler(ScheduleFunction):
     """A schedule that can take part in a composition.
 
     Attributes:
@@ -40,7 +40,10 @@ class Scheduler(Function):
     """
 
     def __init__(self, name: str, lr: Rate, begin: RateFn, run: Run, restart: RateFn | None = None, **traits: Any):
-        super().__init__(schedule(lambda count: run(begin(jnp.asarray(lr, float)), 0, count)))
+        super().__init__(
+            schedule(lambda count: run(begin(jnp.asarray(lr, float)), 0, count)),
+            end=traits.get("settled"),
+        )
         self.name: str = name
         self.lr: Rate = lr
         self.begin: RateFn = begin
