@@ -51,10 +51,10 @@ from gradtx.core.protocol import Params as Params
 from gradtx.core.protocol import Scalar as Scalar
 from gradtx.core.protocol import ScalarOrSchedule as ScalarOrSchedule
 from gradtx.core.protocol import Schedule as Schedule
-from gradtx.core.protocol import ScheduleFunction as ScheduleFunction
 from gradtx.core.protocol import Transformation as Transformation
 from gradtx.core.protocol import TransformInitFn as TransformInitFn
 from gradtx.core.protocol import TransformUpdateExtraArgsFn as TransformUpdateExtraArgsFn
 from gradtx.core.protocol import TransformUpdateFn as TransformUpdateFn
 from gradtx.core.protocol import Updates as Updates
 from gradtx.core.protocol import init_empty_state as init_empty_state
+from gradtx.core.schedule_function import ScheduleFunction as ScheduleFunction

@@ -21,12 +21,12 @@ from gradtx.core.protocol import (
     OptState,
     Params,
     Schedule,
-    ScheduleFunction,
     Transformation,
     TransformInitFn,
     TransformUpdateExtraArgsFn,
     Updates,
 )
+from gradtx.core.schedule_function import ScheduleFunction
 from gradtx.signatures import Binder, arguments_of
 from gradtx.tree import mismatch
 from gradtx.tree.divided import as_they_lie

@@ -3,7 +3,8 @@
 A path is the name of a factory and an argument of it. Names of a `named_chain` and labels of a `partition` or of groups come
 before, as in `matrix.muon.learning_rate`; chains and wrappers add nothing. What a group itself says is `bias.weight_decay`.
 Where two factories have the same path, an index tells them apart: `adamw[0].learning_rate` and `adamw[1].learning_rate`. An
-argument that is several numbers has an index, too: `prodigy.betas[0]`.
+argument that is several numbers has an index, too: `prodigy.betas[0]`. A number inside of a schedule is
+`adamw.learning_rate.peak_value`, see `schedule_numbers`.
 """
 
 import collections
@@ -15,6 +16,7 @@ from gradtx import hints
 from gradtx.core.arguments import Argument, Kind, arguments_in
 from gradtx.core.description import description, supported
 from gradtx.core.protocol import GradientTransformation, Transformation
+from gradtx.core.schedule_numbers import numbers_in_schedules, with_numbers
 from gradtx.errors import names_errors_when_alone, unnamed
 from gradtx.rounded import given_to
 from gradtx.values import Recipe, Value
@@ -39,6 +41,10 @@ class Made(NamedTuple):
         """Return those among the arguments of the call, and the schedules that the factory has made of others."""
         found = own_hyperparameters(self.recipe, kind)
         return {**found, **dict(description(self.value).follows)} if isinstance(self.value, GradientTransformation) else found
+
+    def in_schedules(self, kind: Kind = Argument.is_hyperparameter) -> dict[str, Any]:
+        """Return the numbers inside of the schedules among the arguments of the call."""
+        return {path: each.value for path, each in numbers_in_schedules(self.recipe).items() if kind(each)}
 
     def given(self) -> Iterator["Made"]:
         """Yield what factories have made among the arguments of the call."""
@@ -88,19 +94,30 @@ def hyperparameters(tx: Transformation, kind: Kind = Argument.is_hyperparameter)
     }
 
 
+def schedule_hyperparameters(tx: Transformation, kind: Kind = Argument.is_hyperparameter) -> dict[str, Any]:
+    """Return every number inside of a schedule that `tx` was given, by path, such as `adamw.learning_rate.peak_value`."""
+    made = list(all_made(supported(tx)))
+    return {
+        f"{name}.{path}": value
+        for name, each in zip(numbered(each.name for each in made), made, strict=True)
+        for path, value in each.in_schedules(kind).items()
+    }
+
+
 @names_errors_when_alone
 def rebuilt(tx: Transformation, values: Mapping[str, Any]) -> GradientTransformation:
     """Return `tx` with other hyperparameters: what its factories return when they are called with them.
 
     Args:
       tx: a transformation.
-      values: new numbers, arrays or schedules, by path; see `hyperparameters`.
+      values: new numbers, arrays or schedules, by path; see `hyperparameters` and `schedule_hyperparameters`. For what is in
+        a schedule that is replaced itself they have no effect.
 
     Raises:
       KeyError: nothing has such a path.
       ValueError, TypeError: from a factory that refuses a value.
     """
-    refuse_unknown(values, hyperparameters(tx))
+    refuse_unknown(values, {**hyperparameters(tx), **schedule_hyperparameters(tx)})
     names = iter(numbered(each.name for each in all_made(supported(tx))))
 
     def remade(made: Made) -> Value:
@@ -109,7 +126,7 @@ def rebuilt(tx: Transformation, values: Mapping[str, Any]) -> GradientTransforma
         changed = {
             argument: new
             for argument, given in recipe.arguments.items()
-            if (new := _replaced(f"{name}.{argument}", _with_parts(given, remade), its_values)) is not given
+            if (new := with_numbers(f"{name}.{argument}", _with_parts(given, remade), its_values)) is not given
         }
         if not changed:
             return made.value
@@ -143,13 +160,6 @@ def refuse_unknown(paths: Iterable[str], known: Iterable[str]) -> None:
 def _own_label(value: Value) -> Labels:
     """The label of what has one, as a group has, before itself and all that it was given."""
     return (value.label,) if hasattr(value, "label") else ()  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _replaced(path: str, given: Any, values: Mapping[str, Any]) -> Any:
-    """An argument with another value, or one of several numbers with others; the very same if it has none."""
-    if isinstance(given, tuple | list) and any(f"{path}[{k}]" in values for k in range(len(given))):
-        return type(given)(values.get(f"{path}[{k}]", item) for k, item in enumerate(given))
-    return values.get(path, given)
 
 
 def _with_parts(given: Any, remade: Callable[[Made], Value]) -> Any:

@@ -25,8 +25,10 @@ def hyperparams(tx: Transformation, state: OptState, *, last: bool = False) -> d
 
     A path is the name of a function and of its argument. Names of a `named_chain` and labels of a `partition` come before,
     `matrix.muon.learning_rate`; where two have the same path an index tells them apart, `adamw[0].learning_rate`, as it does
-    where an argument is several numbers, `prodigy.betas[0]`. Schedules are evaluated at the state's own counts. What was given
-    as a number is returned as it is; what `adjustable` or `inject_hyperparams` keeps in the state is an array.
+    where an argument is several numbers, `prodigy.betas[0]`. Schedules are evaluated at the state's own counts, and the numbers
+    that they were made with follow: `adamw.learning_rate.decay_steps`, of joined ones
+    `adamw.learning_rate.schedules[0].end_value`. What was given as a number is returned as it is; what `adjustable` or
+    `inject_hyperparams` keeps in the state is an array.
 
     Args:
       tx: a transformation. Of one from another library nothing is known.
@@ -125,7 +127,7 @@ def _found(tx: Transformation, state: OptState, *, last: bool = False) -> dict[s
     return {
         f"{name}.{argument}": _Hyperparameter(place, argument, given)
         for name, place in zip(_names(places), places, strict=True)
-        for argument, given in place.made.hyperparameters().items()
+        for argument, given in {**place.made.hyperparameters(), **place.made.in_schedules()}.items()
     }
 
 

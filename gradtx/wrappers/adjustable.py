@@ -17,7 +17,8 @@ from gradtx.core import (
     supported,
 )
 from gradtx.core.arguments import Argument, looked_at
-from gradtx.core.hyperparameters import hyperparameters, rebuilt, refuse_unknown
+from gradtx.core.hyperparameters import hyperparameters, rebuilt, refuse_unknown, schedule_hyperparameters
+from gradtx.core.schedule_numbers import standing_for, with_numbers
 from gradtx.errors import unnamed
 from gradtx.numerics import Count
 from gradtx.wrappers.stored_hyperparameters import Layout, default_float, given_at_least, replacing, storing
@@ -50,7 +51,12 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
 
     `hyperparams` says what their paths are. Every number given for a float is stored in the state, as an array of
     the default float dtype whatever that of the parameters (`inject_hyperparams` says what it means for a decay). Whole
-    numbers, and what decides what is computed, are compiled in. Schedules of `inner` go on as they are, and can be overridden.
+    numbers, and what decides what is computed, are compiled in.
+
+    Schedules of `inner` go on as they are, and can be overridden. The numbers that they were made with are stored, too, and
+    can be set, such as "adamw.learning_rate.peak_value". What counts steps there, as `decay_steps` does, is compiled in, and
+    so are `boundaries` with their scales.
+
     Many runs of different hyperparameters are one `vmap`:
 
         states = jax.vmap(lambda rate: set_hyperparams(tx, tx.init(params), {"adamw.learning_rate": rate}))(rates)
@@ -65,21 +71,22 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
       ValueError: nothing is known of how `inner` was made.
     """
     inner = supported(inner)
-    given = hyperparameters(inner)
+    given = hyperparameters(inner) | schedule_hyperparameters(inner)
     imposed = dict(schedules or {})
     _check(inner, given, imposed)
 
     def build(values: Mapping[str, Any]) -> GradientTransformation:
         return rebuilt(inner, values)
 
-    candidates = hyperparameters(inner, Argument.is_number)
+    own: dict[str, Schedule] = {path: value for path, value in given.items() if callable(value) and path not in imposed}
+    in_schedules = _numbers_of(own, schedule_hyperparameters(inner, _can_be_stored))
+    candidates = hyperparameters(inner, Argument.is_number) | in_schedules
     first = {path: at_step(schedule, jnp.zeros((), jnp.int32)) for path, schedule in imposed.items()}
     fixed = looked_at(build, {**candidates, **first})
     for path in imposed:
         if path in fixed or (path not in candidates and not callable(given[path])):
             raise unnamed(TypeError, f"{path} decides what is computed, so it cannot be a schedule.")
     numbers = {path: value for path, value in candidates.items() if path not in imposed and path not in fixed}
-    own: dict[str, Schedule] = {path: value for path, value in given.items() if callable(value) and path not in imposed}
     followed = {**imposed, **own}
 
     def no_overrides() -> dict[str, OverrideState]:
@@ -91,8 +98,11 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
     def scheduled(state: AdjustableState, extra_args: Any) -> tuple[dict[str, Any], AdjustableState]:
         count = given_at_least(state.count, jnp.zeros((), jnp.int32))
         overrides = jax.tree.map(given_at_least, state.overrides, no_overrides())
-        schedules = {path: _overridden(schedule, overrides[path]) for path, schedule in followed.items()}
-        return {path: each(count) if path in imposed else each for path, each in schedules.items()}, state
+        said = {path: _overridden(schedule, overrides[path])(count) for path, schedule in imposed.items()}
+        stored = {path: given_at_least(value, numbers[path]) for path, value in state.hyperparams.items()}
+        present = {path: jnp.asarray(value, default_float()) for path, value in {**stored, **said}.items()}
+        schedules = {path: with_numbers(path, schedule, _below(path, present)) for path, schedule in own.items()}
+        return {**said, **{path: _overridden(each, overrides[path]) for path, each in schedules.items()}}, state
 
     def override(state: AdjustableState, path: str, name: str, value: Any, override: bool) -> AdjustableState | None:
         if path not in followed:
@@ -113,8 +123,44 @@ def _check(inner: Transformation, given: Mapping[str, Any], schedules: Mapping[s
     refuse_unknown(schedules, given)
 
 
+def _can_be_stored(argument: Argument) -> bool:
+    return argument.is_number() and not argument.counts_steps()
+
+
+def _numbers_of(schedules: Mapping[str, Schedule], numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some numbers that are inside of schedules, and that these can be evaluated with while they are traced."""
+    found = {path: _below(path, numbers) for path in schedules}
+    return {
+        path: number
+        for schedule_path, own in found.items()
+        for path, number in own.items()
+        if _may_be_traced(schedule_path, schedules[schedule_path], path, number)
+    }
+
+
+def _below(path: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name.startswith(f"{path}.")}
+
+
+def _may_be_traced(schedule_path: str, schedule: Schedule, path: str, number: Any) -> bool:
+    """Whether a schedule works with a traced number: one of a user's may ask for its value."""
+
+    def evaluate(number: jax.Array) -> Any:
+        with jax.numpy_dtype_promotion("standard"):
+            return at_step(with_numbers(schedule_path, schedule, {path: number}), jnp.zeros((), jnp.int32))
+
+    try:
+        jax.eval_shape(evaluate, jnp.asarray(number, default_float()))
+    except Exception:  # whatever a function of the user's says to what it does not expect
+        return False
+    return True
+
+
 def _overridden(schedule: Schedule, override: OverrideState) -> Schedule:
-    return lambda count: jnp.where(override.active, override.value, jnp.asarray(at_step(schedule, count), override.value.dtype))
+    def value(count: Any) -> jax.Array:
+        return jnp.where(override.active, override.value, jnp.asarray(at_step(schedule, count), override.value.dtype))
+
+    return standing_for(schedule, value)
 
 
 def _changed(path: str, old: OverrideState, schedule: Schedule, value: Any, override: bool) -> OverrideState:

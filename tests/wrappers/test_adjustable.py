@@ -115,9 +115,9 @@ def test_a_schedule_is_overridden_until_it_is_let_go_on(tx):
     for _ in range(3):
         updates, state = tx.update(PARAMS, state, PARAMS)
         chex.assert_trees_all_close(updates["b"], -0.3 * PARAMS["b"], rtol=1e-6)
-    chex.assert_trees_all_close(hyperparams(tx, state), {"sgd.learning_rate": 0.3})
+    chex.assert_trees_all_close(hyperparams(tx, state)["sgd.learning_rate"], 0.3)
     state = set_hyperparams(tx, state, {"sgd.learning_rate": None})
-    chex.assert_trees_all_close(hyperparams(tx, state), {"sgd.learning_rate": 0.7})
+    chex.assert_trees_all_close(hyperparams(tx, state)["sgd.learning_rate"], 0.7)
     chex.assert_trees_all_close(tx.update(PARAMS, state, PARAMS)[0]["b"], -0.7 * PARAMS["b"], rtol=1e-6)
 
 
