@@ -52,8 +52,8 @@ class Argument(NamedTuple):
         return self.is_schedule() or (callable(self.value) and not self.is_foreign and Schedule in self._alternatives)
 
     def counts_steps(self) -> bool:
-        """Whether it is a whole number of steps, by its name: as a float32 it would not be exact."""
-        return isinstance(self.value, int) and self.name.rpartition("_")[2] in ("steps", "begin")
+        """Whether it is a number and counts steps, by its name: as a float32 it would not be exact."""
+        return self.is_number() and isinstance(self.value, int) and self.name.rpartition("_")[2] in ("steps", "begin")
 
     def elements(self) -> Iterator["Argument"]:
         """Yield what is in an argument that is a tuple of several things, such as `betas`."""

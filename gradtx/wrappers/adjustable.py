@@ -54,8 +54,8 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
     numbers, and what decides what is computed, are compiled in.
 
     Schedules of `inner` go on as they are, and can be overridden. The numbers that they were made with are stored, too, and
-    can be set, such as "adamw.learning_rate.peak_value". What counts steps there, as `decay_steps` does, is compiled in, and
-    so are `boundaries` with their scales.
+    can be set, such as "adamw.learning_rate.peak_value"; what counts steps there, as `decay_steps` does, is an int32.
+    Boundaries with their scales, and the length of a one-cycle schedule, are compiled in.
 
     Many runs of different hyperparameters are one `vmap`:
 
@@ -76,10 +76,12 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
     _check(inner, given, imposed)
 
     def build(values: Mapping[str, Any]) -> GradientTransformation:
-        return rebuilt(inner, values)
+        with jax.numpy_dtype_promotion("standard"):  # a schedule may compute with numbers and with steps when it is made
+            return rebuilt(inner, values)
 
     own: dict[str, Schedule] = {path: value for path, value in given.items() if callable(value) and path not in imposed}
-    in_schedules = _numbers_of(own, schedule_hyperparameters(inner, _can_be_stored))
+    whole = frozenset(schedule_hyperparameters(inner, Argument.counts_steps))
+    in_schedules = _numbers_of(own, schedule_hyperparameters(inner, Argument.is_number), whole)
     candidates = hyperparameters(inner, Argument.is_number) | in_schedules
     first = {path: at_step(schedule, jnp.zeros((), jnp.int32)) for path, schedule in imposed.items()}
     fixed = looked_at(build, {**candidates, **first})
@@ -100,8 +102,9 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
         overrides = jax.tree.map(given_at_least, state.overrides, no_overrides())
         said = {path: _overridden(schedule, overrides[path])(count) for path, schedule in imposed.items()}
         stored = {path: given_at_least(value, numbers[path]) for path, value in state.hyperparams.items()}
-        present = {path: jnp.asarray(value, default_float()) for path, value in {**stored, **said}.items()}
-        schedules = {path: with_numbers(path, schedule, _below(path, present)) for path, schedule in own.items()}
+        present = {path: jnp.asarray(value, _dtype_of(path, whole)) for path, value in {**stored, **said}.items()}
+        with jax.numpy_dtype_promotion("standard"):
+            schedules = {path: with_numbers(path, schedule, _below(path, present)) for path, schedule in own.items()}
         return {**said, **{path: _overridden(each, overrides[path]) for path, each in schedules.items()}}, state
 
     def override(state: AdjustableState, path: str, name: str, value: Any, override: bool) -> AdjustableState | None:
@@ -110,7 +113,7 @@ def adjustable(inner: Transformation, schedules: Mapping[str, Schedule] | None =
         changed = _changed(path, state.overrides[path], followed[path], value, override)
         return state._replace(overrides={**state.overrides, path: changed})
 
-    return storing("adjustable", build, numbers, first, None, Layout(begin, scheduled, override))
+    return storing("adjustable", build, numbers, first, None, Layout(begin, scheduled, override), whole=whole)
 
 
 def _check(inner: Transformation, given: Mapping[str, Any], schedules: Mapping[str, Any]) -> None:
@@ -123,26 +126,26 @@ def _check(inner: Transformation, given: Mapping[str, Any], schedules: Mapping[s
     refuse_unknown(schedules, given)
 
 
-def _can_be_stored(argument: Argument) -> bool:
-    return argument.is_number() and not argument.counts_steps()
-
-
-def _numbers_of(schedules: Mapping[str, Schedule], numbers: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers_of(schedules: Mapping[str, Schedule], numbers: Mapping[str, Any], whole: frozenset[str]) -> dict[str, Any]:
     """Those of some numbers that are inside of schedules, and that these can be evaluated with while they are traced."""
     found = {path: _below(path, numbers) for path in schedules}
     return {
         path: number
         for schedule_path, own in found.items()
         for path, number in own.items()
-        if _may_be_traced(schedule_path, schedules[schedule_path], path, number)
+        if _may_be_traced(schedule_path, schedules[schedule_path], path, jnp.asarray(number, _dtype_of(path, whole)))
     }
+
+
+def _dtype_of(path: str, whole: frozenset[str]) -> Any:
+    return jnp.int32 if path in whole else default_float()
 
 
 def _below(path: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name.startswith(f"{path}.")}
 
 
-def _may_be_traced(schedule_path: str, schedule: Schedule, path: str, number: Any) -> bool:
+def _may_be_traced(schedule_path: str, schedule: Schedule, path: str, number: jax.Array) -> bool:
     """Whether a schedule works with a traced number: one of a user's may ask for its value."""
 
     def evaluate(number: jax.Array) -> Any:
@@ -150,7 +153,7 @@ def _may_be_traced(schedule_path: str, schedule: Schedule, path: str, number: An
             return at_step(with_numbers(schedule_path, schedule, {path: number}), jnp.zeros((), jnp.int32))
 
     try:
-        jax.eval_shape(evaluate, jnp.asarray(number, default_float()))
+        jax.eval_shape(evaluate, number)
     except Exception:  # whatever a function of the user's says to what it does not expect
         return False
     return True

@@ -53,6 +53,7 @@ def storing(
     dtype: Any | None,
     layout: Layout,
     extra_args: frozenset[str] = frozenset(),
+    whole: frozenset[str] = frozenset(),
 ) -> GradientTransformationExtraArgs:
     """Make a transformation that is built again in each update, with hyperparameters from its state.
 
@@ -64,21 +65,26 @@ def storing(
       dtype: of what is stored; None for the default float dtype at the time of use.
       layout: of the state.
       extra_args: what the schedules read.
+      whole: the names of what is stored as an int32 instead.
     """
+
+    def dtype_of(name: str) -> Any:
+        return jnp.int32 if name in whole else dtype or default_float()
+
     # Arrays, as what updates has: a factory may leave out what a Python number of 0 is the weight of.
-    at_first = {name: _as_array(value) for name, value in {**stored, **scheduled}.items()}
+    at_first = {name: _as_array(value, int if name in whole else float) for name, value in {**stored, **scheduled}.items()}
     start = with_extra_args_support(build(at_first))
 
     def init(params: Params) -> Any:
         # Copies: a state that shares the caller's array could not be donated.
-        values = {name: jnp.array(value, dtype or default_float()) for name, value in stored.items()}
+        values = {name: jnp.array(value, dtype_of(name)) for name, value in stored.items()}
         # Not those of NumPy, which JAX does not tell from float32 where x64 was enabled meanwhile.
-        begin = build({name: jnp.asarray(value, dtype or default_float()) for name, value in at_first.items()})
+        begin = build({name: jnp.asarray(value, dtype_of(name)) for name, value in at_first.items()})
         return layout.first(values, begin.init(params))
 
     def arrays(hyperparams: Mapping[str, Any]) -> dict[str, Any]:
         known = {name: given_at_least(value, stored[name]) for name, value in hyperparams.items()}
-        return {name: jnp.asarray(value, dtype or default_float()) for name, value in known.items()}
+        return {name: jnp.asarray(value, dtype_of(name)) for name, value in known.items()}
 
     def now(state: Any, extra_args: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any], Any]:
         """The hyperparameters as they are at present, stored and scheduled, and the state for the next step."""
@@ -91,8 +97,8 @@ def storing(
         return [Part(None, supported(build({**held, **instead})), state.inner_state)]
 
     def adjust(state: Any, values: Mapping[str, Any], override: bool) -> Any:
-        # Raises if a number is out of its range; an array may be traced.
-        build({layout.name_of(path): value for path, value in values.items() if _is_plain_number(value)})
+        # Raises if a number is out of its range; an array may be traced. The others are arrays, of which nothing is checked.
+        build({**state.hyperparams, **{layout.name_of(path): new for path, new in values.items() if _is_plain_number(new)}})
         for path, value in values.items():
             name, hyperparams = layout.name_of(path), state.hyperparams
             overridden = layout.override(state, path, name, value, override)
@@ -126,9 +132,11 @@ def replacing(path: str, old: Any, value: Any) -> Any:
     """Return a new value with the dtype and the shape of the old one, so that nothing compiles again.
 
     Raises:
-      TypeError: it is not a number.
+      TypeError: it is not a number, or not a whole one.
       ValueError: it does not broadcast to the old shape.
     """
+    if jnp.issubdtype(old.dtype, jnp.integer) and not _is_whole(value):
+        raise unnamed(TypeError, f"{path} must be a whole number, got {value!r}.")
     try:
         value = jnp.array(value, old.dtype)  # a copy: a state that shares the caller's array could not be donated
     except (TypeError, ValueError):
@@ -151,8 +159,15 @@ def check_names(got: Iterable[str], expected: Iterable[str]) -> None:
         raise unnamed(ValueError, f"{name!r} {what} state.hyperparams; the hyperparameters are {known}.")
 
 
-def _as_array(value: Any) -> Any:
-    return value if isinstance(value, jax.Array | Rounded) else np.asarray(value, float)
+def _as_array(value: Any, dtype: Any) -> Any:
+    return value if isinstance(value, jax.Array | Rounded) else np.asarray(value, dtype)
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is an integer, or a float that is one; of a traced array only the dtype is known."""
+    if isinstance(value, float | np.floating):
+        return float(value).is_integer()
+    return isinstance(value, int) or jnp.issubdtype(getattr(value, "dtype", float), jnp.integer)
 
 
 def _is_plain_number(value: Any) -> bool:

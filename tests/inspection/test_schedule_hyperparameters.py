@@ -54,6 +54,8 @@ def test_every_number_in_a_schedule_has_a_path():
     }
     assert inside(tx) == expected
     chex.assert_trees_all_close(inside(adjustable(tx)), jax.tree.map(jnp.asarray, expected))
+    assert inside(adjustable(tx))["adamw.learning_rate.decay_steps"].dtype == jnp.int32
+    assert inside(adjustable(tx))["adamw.learning_rate.init_value"].dtype == jnp.float32
     for each in (tx, adjustable(tx)):  # the schedules themselves are where they were
         assert float(hyperparams(each, run(each, 5)[1])["adamw.learning_rate"]) == pytest.approx(5e-4)
 
@@ -121,6 +123,37 @@ def test_the_schedules_of_groups_are_set():
     assert new.keys() <= inside(tx).keys()
     state = set_hyperparams(tx, tx.init(PARAMS), new)
     chex.assert_trees_all_close(run(tx, 4, state)[0], run(made(0.7, 0.5), 4)[0], rtol=1e-5)
+
+
+def test_a_run_is_made_longer():
+    sgd = gradtx.sgd(warmed_up(1.0))
+    tx = adjustable(sgd)
+    chex.clear_trace_counter()
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def step(state):
+        return tx.update(PARAMS, state)
+
+    state = tx.init(PARAMS)
+    for values in ({}, {"decay_steps": 500}, {"warmup_steps": 200.0}, {"warmup_steps": jnp.asarray(300), "decay_steps": 400}):
+        state = set_hyperparams(tx, state, {f"sgd.learning_rate.{name}": value for name, value in values.items()})
+        longer = rebuilt(sgd, {p: int(v) for p, v in inside(tx, state).items() if p.endswith("steps")})
+        updates, next_state = step(state._replace(count=jnp.asarray(90, jnp.int32), inner_state=run(longer, 90)[1]))
+        expected, _ = longer.update(PARAMS, run(longer, 90)[1])
+        chex.assert_trees_all_close(updates, expected, rtol=1e-5)
+        chex.assert_trees_all_equal_shapes_and_dtypes(next_state, state)
+
+
+def test_a_warm_up_of_more_steps_than_a_float32_counts_is_exact():
+    first = 2**24 + 1
+    tx = adjustable(gradtx.sgd(gradtx.join_schedules([gradtx.constant_schedule(0.5), gradtx.constant_schedule(1.0)], [first])))
+    later = adjustable(gradtx.sgd(gradtx.linear_schedule(0.5, 1.0, 1, transition_begin=first)))
+    for each, count, rate in ((tx, first - 1, 0.5), (tx, first, 1.0), (later, first, 0.5), (later, first + 1, 1.0)):
+        state = each.init(PARAMS)
+        inner = jax.tree.map(lambda leaf, count=count: jnp.asarray(count, leaf.dtype), state.inner_state)
+        updates, _ = each.update(PARAMS, state._replace(inner_state=inner))
+        chex.assert_trees_all_close(updates["b"], -rate * PARAMS["b"])
 
 
 def test_many_peaks_are_one_vmap():
@@ -194,7 +227,16 @@ def test_a_transformation_is_made_again_with_other_numbers_in_its_schedules():
 @pytest.mark.parametrize(
     ("tx", "path", "value", "error", "message"),
     [
-        (adjustable(gradtx.sgd(warmed_up())), "decay_steps", 50, ValueError, r"decay_steps decides what is computed, so it is"),
+        (adjustable(gradtx.sgd(warmed_up())), "decay_steps", 50.5, TypeError, r"decay_steps must be a whole number, got 50.5"),
+        (adjustable(gradtx.sgd(warmed_up())), "decay_steps", jnp.ones(()), TypeError, r"decay_steps must be a whole number"),
+        (adjustable(gradtx.sgd(warmed_up())), "decay_steps", 0, ValueError, r"decay_steps must be at least 1, got 0"),
+        (
+            adjustable(gradtx.sgd(gradtx.cosine_onecycle_schedule(10, 0.1))),
+            "transition_steps",
+            50,
+            ValueError,
+            r"transition_steps decides what is computed, so it is",
+        ),
         (adjustable(gradtx.sgd(warmed_up())), "peek_value", 1.0, KeyError, r"did you mean 'sgd.learning_rate.peak_value'\?"),
         (adjustable(gradtx.sgd(warmed_up())), "exponent", -1.0, ValueError, r"exponent must be at least 0, got -1.0"),
         (adjustable(gradtx.sgd(warmed_up())), "peak_value", "high", TypeError, r"peak_value must be a number"),
