@@ -18,11 +18,20 @@ def new_axes() -> Any:
     Raises:
       ImportError: matplotlib is not installed.
     """
+    return new_figure().subplots()
+
+
+def new_figure(size: tuple[float, float] | None = None) -> Any:
+    """Return a new figure, of a width and a height in inches.
+
+    Raises:
+      ImportError: matplotlib is not installed.
+    """
     try:
         pyplot = importlib.import_module("matplotlib.pyplot")
     except ImportError as error:
         raise ImportError("plot needs matplotlib: pip install matplotlib.") from error
-    return pyplot.figure(layout="constrained").subplots()
+    return pyplot.figure(figsize=size, layout="constrained")
 
 
 def steps_until(last: int) -> np.ndarray:

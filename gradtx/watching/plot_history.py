@@ -1,10 +1,11 @@
 """Draw the record of a run."""
 
-import importlib
+import itertools
 from typing import Any
 
 import numpy as np
 
+from gradtx.pictures import COLORS, new_figure, tidy
 from gradtx.watching.history import History
 
 # What is drawn, below one another, and whether in equal ratios.
@@ -26,16 +27,13 @@ def plot_history(history: History) -> Any:
       ImportError: matplotlib is not installed.
     """
     panels = {name: curves for name in _PANELS if (curves := _worth_drawing(history.of_groups(name)))}
-    try:  # loaded here, as nothing else needs it
-        pyplot = importlib.import_module("matplotlib.pyplot")
-    except ImportError as error:
-        raise ImportError("plot_history needs matplotlib: pip install matplotlib.") from error
-    figure = pyplot.figure(figsize=(7, 1.2 + 1.6 * len(panels)), layout="constrained")
+    figure = new_figure((7, 1.2 + 1.6 * len(panels)))
     all_axes = figure.subplots(max(len(panels), 1), sharex=True, squeeze=False)[:, 0]
     for axes, (name, curves) in zip(all_axes, panels.items(), strict=False):
-        for group, curve in curves.items():
-            axes.plot(history["step"], curve, label=group, linewidth=1.8 if group == "all" else 1.0)
+        for (group, curve), color in zip(curves.items(), itertools.cycle(COLORS)):
+            axes.plot(history["step"], curve, color=color, label=group, linewidth=1.8 if group == "all" else 1.0)
         axes.set(ylabel=name.replace("_", " "), yscale="log" if _PANELS[name] else "linear")
+        tidy(axes)
         if len(curves) > 1:
             axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     all_axes[-1].set_xlabel("step")
