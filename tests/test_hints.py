@@ -139,7 +139,7 @@ def test_a_door_whose_library_is_missing_says_so(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("gradtx.testing")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "chex", None)
-    with pytest.raises(AttributeError, match=r"gradtx.testing needs chex: pip install 'gradtx\[test\]'"):
+    with pytest.raises(AttributeError, match=r"gradtx.testing needs chex: pip install 'gradtx\[testing\]'"):
         gradtx.testing  # noqa: B018
     assert not hasattr(gradtx, "testing")
     with pytest.raises(ImportError, match=r"gradtx\.testing needs chex"):

@@ -4,13 +4,13 @@
 
     testing.check_transformation(my_transformation(), params)
 
-Needs chex: `pip install gradtx[test]`.
+Needs chex: `pip install gradtx[testing]`.
 """
 
 try:
     import chex as _chex  # noqa: F401  # pyright: ignore[reportUnusedImport]
 except ImportError as error:
-    raise ImportError("gradtx.testing needs chex: pip install 'gradtx[test]'.") from error
+    raise ImportError("gradtx.testing needs chex: pip install 'gradtx[testing]'.") from error
 
 from gradtx.testing.arguments import misspelt_extra_arguments_are_named as misspelt_extra_arguments_are_named
 from gradtx.testing.arguments import protocol_extra_arguments_pass as protocol_extra_arguments_pass

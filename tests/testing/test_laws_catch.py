@@ -413,5 +413,5 @@ def test_required_extra_arguments_are_given_to_every_law():
 def test_without_chex_the_import_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "chex", None)
     monkeypatch.delitem(sys.modules, "gradtx.testing")
-    with pytest.raises(ImportError, match=r"gradtx.testing needs chex: pip install 'gradtx\[test\]'"):
+    with pytest.raises(ImportError, match=r"gradtx.testing needs chex: pip install 'gradtx\[testing\]'"):
         importlib.import_module("gradtx.testing")
