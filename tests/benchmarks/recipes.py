@@ -1,4 +1,4 @@
-"""Print the README's table of recipes: `python tests/benchmarks/recipes.py`.
+"""Print the tables of recipes of other libraries in the guides: `python tests/benchmarks/recipes.py`.
 
 Each row compares with what the other library has left in tests/golden, in float64: the largest difference of a parameter at
 any kept step relative to the largest movement, or of a learning rate relative to the largest.

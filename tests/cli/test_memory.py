@@ -12,7 +12,7 @@ from gradtx.cli import main, memory
 from gradtx.cli.factories import known_optimizers
 from gradtx.cli.memory import stack
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "notebooks" / "guides" / "low_memory.md"
 
 
 @pytest.fixture
@@ -128,9 +128,9 @@ def test_a_large_model_takes_what_low_precision_promises(arguments, per_paramete
     assert table["gradients"][1] == gradients
 
 
-def test_the_ways_to_train_in_less_memory_are_compared_as_the_readme_shows(printed):
+def test_the_ways_to_train_in_less_memory_are_compared_as_the_guide_shows(printed):
     lines = printed("--parameters", "7e9", "--optimizer", "adamw", "--compare").partition("\n\n")[2]
-    assert f"```text\n{lines}```" in README.read_text(encoding="utf-8")
+    assert f"```text\n{lines}```" in GUIDE.read_text(encoding="utf-8")
     found = [re.split(r"\s{2,}", line)[:5] for line in lines.splitlines()[1:]]
     assert found == [
         ["adamw()", "float32", "12", "84.0 GB", "28.0 GB"],
