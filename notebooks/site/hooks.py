@@ -46,3 +46,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         markdown = re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", markdown)
         markdown = re.sub(r"\]\(guides/(\w+)\.md\)", r"](../\1.md)", markdown)
     return re.sub(r"\]\((?:\.\./)+((?:gradtx|tests|\.github)[\w./-]*)\)", rf"]({config.repo_url}/blob/main/\1)", markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Leave the source code of the API reference out of the search: whoever looks for a name wants its page."""
+    return html.replace('<details class="mkdocstrings-source"', '<details data-search-exclude class="mkdocstrings-source"')
