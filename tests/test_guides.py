@@ -2,14 +2,19 @@
 
 import importlib.util
 import re
+import shlex
 
 import documents
 import pytest
 from documents import GUIDES, ROOT, blocks
 
 import gradtx
+from gradtx import cli
 
 NEEDS = {"recipes": ("equinox", "flax", "orbax")}  # what the tests of the oldest and the newest JAX do without
+COMMANDS = [
+    line for path in GUIDES for block in blocks(path, "sh") for line in block.splitlines() if line.startswith("gradtx ")
+]
 WITH_CODE = [path for path in GUIDES if blocks(path, "python")]
 
 
@@ -24,6 +29,15 @@ def test_the_python_of_a_guide_runs_in_order(path):
 
 def test_most_guides_have_code():
     assert len(WITH_CODE) > len(GUIDES) / 2
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_a_guide_works(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # where some write pictures
+    if "--plot" in command:
+        pytest.importorskip("matplotlib")
+    assert cli.main(shlex.split(command)[1:]) == 0
+    assert capsys.readouterr().out
 
 
 def test_the_summary_is_what_it_prints():
