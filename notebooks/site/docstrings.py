@@ -57,11 +57,26 @@ class Docstrings(griffe.Extension):
 
 
 def _tell_arguments(kind: griffe.Class, docstring: griffe.Docstring) -> None:
-    """Let the arguments of a class be found where it has them: in `__new__`, or, of a dict with types, among its fields."""
+    """Let the arguments of a class be found where it has them: in `__new__`, or among its fields."""
+    bases = {str(base) for base in kind.bases}
     if "__init__" not in kind.members and "__new__" in kind.members:
         kind.members["__init__"] = kind.members["__new__"]
-    if any(str(base) == "TypedDict" for base in kind.bases):
+    elif "NamedTuple" in bases:
+        kind.members["__init__"] = _made_of_fields(kind)
+    elif "TypedDict" in bases:
         docstring.value = re.sub("^Args:$", "Attributes:", docstring.value, flags=re.MULTILINE)
+
+
+def _made_of_fields(kind: griffe.Class) -> griffe.Function:
+    """What makes a NamedTuple: a function of its fields."""
+    by_any = griffe.ParameterKind.positional_or_keyword
+    fields = [
+        griffe.Parameter(name, annotation=field.annotation, kind=by_any, default=field.value)
+        for name, field in kind.members.items()
+        if isinstance(field, griffe.Attribute) and field.annotation
+    ]
+    itself = griffe.Parameter("self", kind=by_any)
+    return griffe.Function("__init__", parameters=griffe.Parameters(itself, *fields), parent=kind)
 
 
 def _objects(module: griffe.Module) -> Iterator[griffe.Object]:
