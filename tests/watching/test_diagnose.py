@@ -66,7 +66,7 @@ def test_a_healthy_run():
 def test_evidence_and_advice_are_printed():
     found = gradtx.diagnose(2.5 - STEPS / 100)
     assert found.kind == "rate too low"
-    assert "took 47% of the run" in found.evidence
+    assert "took 46% of the run" in found.evidence
     assert str(found) == f"rate too low: {found.evidence}\n  try: {found.advice}"
     assert "learning_rate 3 to 10 times larger" in found.advice
     assert found._repr_html_().startswith("<pre>rate too low")
