@@ -11,13 +11,14 @@ from gradtx.watching.loss_curve import LossCurve
 
 # Between the values that healthy and ill runs had (tests/watching/record_runs.py; those of seed 0).
 _FEWEST = 20  # losses
-_SPIKE = 1.5  # times the first loss
+_SPIKE, _HIGH = 1.5, 5.0  # times the first loss: no spike if single batches differ as much, and a spike in any case
 _EARLY = 0.2  # share of the run, in which a spike is one of its beginning
 _GROWN = 3.0  # times the first loss, before it was not finite
 _UNREST = 0.1  # noise beside the way that the loss has gone
 _RISEN = 0.1  # of that way, lost again at the end
 _SLOW, _MAYBE_SLOW = 0.09, 0.065  # share of the run, after which half of the way was done
 _CONVERGED = 0.1  # of the first loss, below which a loss that no longer falls has nothing to fall to
+_DONE = 0.03  # of the first loss, below which it does not matter how long it took
 _STILL = 0.03  # how much the logarithm of a loss falls in half of a run that stands still
 _LEAP, _WILD = 0.2, 0.06  # update_ratio of a first step that is too large, and of first steps that are
 _FALLEN = 0.8  # of the first loss: what has fallen so far was not thrown about
@@ -74,13 +75,8 @@ def _judged(losses: np.ndarray, record: Mapping[str, np.ndarray]) -> Finding:
     if curve.steps < _FEWEST:
         return Finding("cannot tell", f"there are {curve.steps} losses, and {_FEWEST} are needed.", "train for longer.")
     signs: list[Callable[[LossCurve, Mapping[str, np.ndarray]], Finding | None]] = [
-        _spike,
-        _flat,
-        _unrest,
-        _leaps,
-        _slow,
-        _plateau,
-    ]
+        _spike, _leaps, _flat, _rise, _slow, _unrest, _plateau,
+    ]  # fmt: skip
     return next((finding for sign in signs if (finding := sign(curve, record))), _healthy(curve))
 
 
@@ -103,7 +99,7 @@ def _not_finite(step: int, record: Mapping[str, np.ndarray]) -> Finding:
 
 
 def _spike(curve: LossCurve, record: Mapping[str, np.ndarray]) -> Finding | None:
-    if curve.peak <= _SPIKE * abs(curve.start):
+    if curve.peak <= _SPIKE * abs(curve.start) or curve.peak <= min(curve.usual, _HIGH * abs(curve.start)):
         return None
     seen = f"the loss rose from {curve.start:.3g} to {curve.peak:.3g} after {curve.peak_at:.0%} of the run"
     if curve.peak_at <= _EARLY and _has_recovered(curve):
@@ -167,7 +163,7 @@ def _leaps(curve: LossCurve, record: Mapping[str, np.ndarray]) -> Finding | None
 
 
 def _slow(curve: LossCurve, record: Mapping[str, np.ndarray]) -> Finding | None:
-    if curve.half_at < _MAYBE_SLOW:
+    if curve.half_at < _MAYBE_SLOW or curve.end <= _DONE * curve.start:
         return None
     evidence = f"the loss took {curve.half_at:.0%} of the run for half of its way from {curve.start:.3g} to {curve.end:.3g}."
     if (dead := _dead(record, evidence)) is not None:
@@ -182,7 +178,7 @@ def _slow(curve: LossCurve, record: Mapping[str, np.ndarray]) -> Finding | None:
 
 
 def _unrest(curve: LossCurve, record: Mapping[str, np.ndarray]) -> Finding | None:
-    if curve.unrest <= _UNREST:
+    if curve.unrest <= _UNREST or curve.noise <= curve.first_noise:  # what single batches differ by is no unrest
         return None
     way = curve.start - curve.least
     evidence = f"the loss goes up and down by {curve.noise:.2g} at the end, beside a way of {way:.3g}."
