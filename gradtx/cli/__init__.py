@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 
 import gradtx
-from gradtx.cli import demo, memory, schedule
+from gradtx.cli import demo, memory, race, schedule
 from gradtx.cli.arguments import CommandError, Parser
 
-SUBCOMMANDS = {"demo": demo, "memory": memory, "schedule": schedule}
+SUBCOMMANDS = {"demo": demo, "race": race, "memory": memory, "schedule": schedule}
 DESCRIPTION = "Composable gradient transformations for JAX: compare optimizers, and look at schedules and at what memory takes."
 
 

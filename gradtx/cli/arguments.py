@@ -77,14 +77,11 @@ def large_number(text: str) -> int:
     return round(number)
 
 
-def picture_file(text: str) -> Path:
-    """Parse the path of a picture that can be written: better to know before hours of training than after."""
+def output_file(text: str) -> Path:
+    """Parse the path of a file that can be written: better to know before hours of training than after."""
     path = Path(text)
     if path.is_dir():
         raise ArgumentTypeError(f"{text!r} is a directory; name a file in it")
-    if picture_format(path) not in PICTURE_FORMATS:
-        png = path.with_suffix(".png").name
-        raise ArgumentTypeError(f"a picture is written as {', '.join(PICTURE_FORMATS)}, got {text!r}; name it such as {png!r}")
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
@@ -92,6 +89,15 @@ def picture_file(text: str) -> Path:
     if path.exists() and not os.access(path, os.W_OK):
         raise ArgumentTypeError(f"cannot write to {text!r}: it is read-only")
     return path
+
+
+def picture_file(text: str) -> Path:
+    """Parse the path of a picture that can be written."""
+    path = Path(text)
+    if not path.is_dir() and picture_format(path) not in PICTURE_FORMATS:
+        png = path.with_suffix(".png").name
+        raise ArgumentTypeError(f"a picture is written as {', '.join(PICTURE_FORMATS)}, got {text!r}; name it such as {png!r}")
+    return output_file(text)
 
 
 def picture_format(path: Path) -> str:

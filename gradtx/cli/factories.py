@@ -16,6 +16,9 @@ from gradtx.core import Function
 
 Factory: TypeAlias = Callable[..., Any]
 
+Word: TypeAlias = str | tuple[str, Any]
+"""The name of a factory, or an argument of the one named before it."""
+
 # Whose recipes `gradtx.interop` has; their names are written with a dot, as in keras.adamw.
 LIBRARIES = ("torch", "keras", "transformers")
 
@@ -50,6 +53,24 @@ def assignment(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (SyntaxError, ValueError):
         return name, {"true": True, "false": False}.get(value.lower(), value)
+
+
+def word(text: str) -> Word:
+    """Parse a name, with dots or without, or else `name=value`."""
+    return text if all(part.isidentifier() for part in text.split(".")) else assignment(text)
+
+
+def calls_in(kind: str, words: Sequence[Word]) -> list[tuple[str, list[tuple[str, Any]]]]:
+    """Return the names among the words, each with the arguments after it."""
+    calls: list[tuple[str, list[tuple[str, Any]]]] = []
+    for each in words:
+        if isinstance(each, str):
+            calls.append((each, []))
+        elif calls:
+            calls[-1][1].append(each)
+        else:
+            raise CommandError(f"the name of {kind} comes before its arguments, got {each[0]}={each[1]!r} first")
+    return calls
 
 
 def call(name: str, factory: Factory, assignments: Sequence[tuple[str, Any]]) -> Any:

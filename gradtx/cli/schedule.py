@@ -3,20 +3,16 @@
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 
 from gradtx import Schedule, pictures
 from gradtx.cli.arguments import CommandError, picture_file, whole_number
-from gradtx.cli.factories import assignment, call, known_schedules, named, written
+from gradtx.cli.factories import call, calls_in, known_schedules, named, word, written
 from gradtx.inspection.summary_text import aligned
 
 SOME_STEPS = (0, 1, 10, 100, 1000, 10000)
-
-Word: TypeAlias = str | tuple[str, Any]
-"""The name of a schedule, or an argument of the schedule named before it."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -24,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.usage = "%(prog)s [-h] [NAME [ARGUMENT=VALUE ...] ...] [--steps N [N ...]] [--plot FILE]"
     parser.add_argument(
         "words",
-        type=_word,
+        type=word,
         nargs="*",
         metavar="NAME ARGUMENT=VALUE",
         help="a schedule and what it takes, such as decay_steps=1000, and then others; without any, all names are listed",
@@ -50,30 +46,13 @@ def run(arguments: Namespace) -> None:
         return
     if arguments.plot and max(arguments.steps) == 0:
         raise CommandError("argument --plot: from step 0 to step 0 there is nothing to draw; give --steps a larger one, too")
-    calls = _calls(arguments.words)
+    calls = calls_in("a schedule", arguments.words)
     titles = [written(name, assignments) for name, assignments in calls]
     schedules = [call(name, named("schedule", name, known), assignments) for name, assignments in calls]
     values = [_values(schedule, arguments.steps) for schedule in schedules]
     print("\n".join([*_numbered(titles), "", *_table(arguments.steps, values)]))
     if arguments.plot:
         _draw(arguments.plot, titles, schedules, max(arguments.steps))
-
-
-def _word(text: str) -> Word:
-    return text if all(part.isidentifier() for part in text.split(".")) else assignment(text)
-
-
-def _calls(words: Sequence[Word]) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """The schedules, each with the arguments after it."""
-    calls: list[tuple[str, list[tuple[str, Any]]]] = []
-    for word in words:
-        if isinstance(word, str):
-            calls.append((word, []))
-        elif calls:
-            calls[-1][1].append(word)
-        else:
-            raise CommandError(f"the name of a schedule comes before its arguments, got {word[0]}={word[1]!r} first")
-    return calls
 
 
 def _numbered(titles: Sequence[str]) -> list[str]:

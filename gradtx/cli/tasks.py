@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gradtx.cli import characters, digits
+from gradtx.cli import characters
 
 DIGITS_BATCH, CHARACTERS_BATCH = 64, 16
 START, SPREAD = (-1.2, 1.0), 0.1  # of Rosenbrock's function: where its paper starts, and how far seeds differ from there
@@ -19,7 +19,9 @@ class Task(NamedTuple):
     - `loss`: a function of the parameters and a batch;
     - `draw`: a function of a key that draws a batch;
     - `held_out_loss`: a function of the parameters;
-    - `num_steps`: of a run that is long enough to tell optimizers apart.
+    - `num_steps`: of a run that is long enough to tell optimizers apart;
+    - `evaluations`: how many times the held-out loss is worth its time in a run;
+    - `frame`: what to draw of a function of two numbers: from x to x, and from y to y.
     """
 
     init: Callable[[jax.Array], Any]
@@ -27,10 +29,14 @@ class Task(NamedTuple):
     draw: Callable[[jax.Array], Any]
     held_out_loss: Callable[[Any], jax.Array]
     num_steps: int
+    evaluations: int = 30
+    frame: tuple[float, float, float, float] | None = None
 
 
 def of_digits() -> Task:
     """A network of 26 000 parameters on handwritten digits."""
+    from gradtx.cli import digits  # loads scikit-learn, which the others do not need
+
     train, test = digits.load(0)
     images, labels = jnp.asarray(train.images), jnp.asarray(train.labels)
 
@@ -50,6 +56,7 @@ def of_characters() -> Task:
         lambda key: characters.draw(text, key, CHARACTERS_BATCH),
         lambda params: characters.evaluate(params, held_out),
         300,
+        evaluations=15,
     )
 
 
@@ -61,6 +68,8 @@ def of_rosenbrock() -> Task:
         lambda key: None,  # every batch is the same
         rosenbrock,
         500,
+        evaluations=250,
+        frame=(-1.8, 1.8, -0.8, 2.2),
     )
 
 
