@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -105,12 +107,17 @@ def test_a_best_rate_at_an_end_is_told(raced):
     assert "! sgd: its best rate, 0.0001, is at an end of --rates" in output
 
 
-def test_the_help_says_how_it_is_measured(capsys):
-    with pytest.raises(SystemExit):
-        main(["race", "--help"])
-    output = capsys.readouterr().out
+def test_the_help_says_how_it_is_measured_and_opens_no_heavy_library():
+    heavy = ("matplotlib", "rich", "sklearn")
+    program = (
+        "import sys; from gradtx.cli import main\n"
+        "try: main(['race', '--help'])\n"
+        f"finally: print([name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stderr) == (0, "[]\n")
     for words in ("--optimizers", "--budget", "--target", "--json", "rosenbrock", "same number of runs to tune"):
-        assert words in output
+        assert words in result.stdout
 
 
 def test_it_is_a_command():
