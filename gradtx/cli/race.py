@@ -6,7 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptio
 from collections.abc import Sequence
 from typing import Any
 
-from gradtx import GradientTransformation, Schedule
+from gradtx import GradientTransformation, Schedule, constant_schedule
 from gradtx.cli.arguments import CommandError, output_file, picture_file, positive_number, whole_number
 from gradtx.cli.factories import Word, call, calls_in, known_optimizers, named, word, written
 from gradtx.cli.race_runs import Entrant, Race, Result, Rules, Trainer, result_of
@@ -129,6 +129,7 @@ def _entrant(name: str, assignments: list[tuple[str, Any]]) -> Entrant:
     def make(schedule: Schedule) -> GradientTransformation:
         return call(name, factory, [*assignments, (rates[0], schedule)])
 
+    make(constant_schedule(1.0))  # what it cannot be called with is refused before the data are loaded
     shown = written(name, assignments) if assignments else name
     return Entrant(shown, make, holds_rate="schedule_free" in name)
 

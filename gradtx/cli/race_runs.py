@@ -1,12 +1,11 @@
 """The runs of a race: an optimizer is compiled for a task, its learning rate is tuned, and it runs from several seeds."""
 
 import bisect
-import functools
 import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,10 @@ from gradtx import GradientTransformation, Schedule, apply_updates, constant_sch
 from gradtx.cli.tasks import Task
 
 COARSE = 2 / 3  # of the runs for tuning are spread over all rates, the others are near the best
+
+
+Model: TypeAlias = tuple[Any, Any]
+"""Parameters, and the state of an optimizer."""
 
 
 class Entrant(NamedTuple):
@@ -106,73 +109,65 @@ class Trainer:
 
     def __init__(self, task: Task, entrant: Entrant, steps: int):
         self.task, self.entrant, self.steps = task, entrant, steps
-        rate, key, count = jnp.zeros(()), jax.random.key(0), jnp.zeros((), jnp.int32)
-        begin = functools.partial(_begun, task, entrant, steps)
-        advance = functools.partial(_advanced, task, entrant, steps)
-        params, state = jax.eval_shape(begin, rate, key)
-        self._begin = jax.jit(begin).lower(rate, key).compile()
-        self._advance = jax.jit(advance, donate_argnums=0).lower((params, state), rate, key, count, count).compile()
-        self._evaluate = jax.jit(lambda run: _evaluated(task, run)).lower((params, state)).compile()
-        self.state_bytes_per_parameter = _bytes(state) / sum(leaf.size for leaf in jax.tree.leaves(params))
+        rate, key, count = jnp.zeros((), jnp.float32), jax.random.key(0), jnp.zeros((), jnp.int32)
+        model = params, state = jax.eval_shape(self._begun, rate, key)
+        self._begin = jax.jit(self._begun).lower(rate, key).compile()
+        self._advance = jax.jit(self._advanced, donate_argnums=0).lower(model, rate, key, count, count).compile()
+        self._evaluate = jax.jit(self._evaluated).lower(model).compile()
+        of_state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+        self.state_bytes_per_parameter = of_state / sum(leaf.size for leaf in jax.tree.leaves(params))
 
     def run(self, rate: float, seed: int, evaluations: int) -> Run:
         """Run from a seed, and look at the held-out loss at the start and then `evaluations` times, the last at the end."""
-        ends = np.unique(np.linspace(0, self.steps, min(evaluations, self.steps) + 1).round().astype(int))
+        ends = np.unique(np.linspace(0, self.steps, min(evaluations, self.steps) + 1).round().astype(np.int32))
         fresh, drawn = jax.random.split(jax.random.key(seed))
-        carry = self._begin(jnp.asarray(rate, jnp.float32), fresh)
-        seen, seconds = [self._look(carry)], [0.0]
+        its_rate = jnp.asarray(rate, jnp.float32)
+        model = self._begin(its_rate, fresh)
+        seen, seconds = [self._look(model)], [0.0]
         for begin, end in itertools.pairwise(ends):
-            between = jnp.asarray(begin, jnp.int32), jnp.asarray(end, jnp.int32)
             start = time.perf_counter()
-            carry = jax.block_until_ready(self._advance(carry, jnp.asarray(rate, jnp.float32), drawn, *between))
+            model = jax.block_until_ready(self._advance(model, its_rate, drawn, begin, end))
             seconds.append(seconds[-1] + time.perf_counter() - start)
-            seen.append(self._look(carry))
+            seen.append(self._look(model))
         losses, points = zip(*seen, strict=True)
         return Run(ends, np.asarray(seconds), np.asarray(losses), np.asarray(points) if self.task.frame else None)
 
-    def _look(self, carry: Any) -> tuple[float, Any]:
-        loss, params = self._evaluate(carry)
+    def _look(self, model: Model) -> tuple[float, Any]:
+        loss, params = self._evaluate(model)
         return float(loss), np.asarray(params) if self.task.frame else None
 
+    # --- what is compiled ---
 
-def _optimizer(entrant: Entrant, steps: int, rate: jax.Array) -> GradientTransformation:
-    return entrant.make(constant_schedule(rate) if entrant.holds_rate else cosine_decay_schedule(rate, steps))
+    def _begun(self, rate: jax.Array, key: jax.Array) -> Model:
+        params = self.task.init(key)
+        return params, self._optimizer(rate).init(params)
 
+    def _advanced(self, model: Model, rate: jax.Array, key: jax.Array, begin: jax.Array, end: jax.Array) -> Model:
+        """The model after the steps from `begin` to `end`, each on a batch drawn by its number."""
+        optimizer = self._optimizer(rate)
 
-def _begun(task: Task, entrant: Entrant, steps: int, rate: jax.Array, key: jax.Array) -> tuple[Any, Any]:
-    params = task.init(key)
-    return params, _optimizer(entrant, steps, rate).init(params)
+        def step(count: jax.Array, model: Model) -> Model:
+            params, state = model
+            batch = self.task.draw(jax.random.fold_in(key, count))
 
+            def of_batch(params: Any) -> jax.Array:
+                return self.task.loss(params, batch)
 
-def _advanced(
-    task: Task, entrant: Entrant, steps: int, carry: Any, rate: jax.Array, key: jax.Array, begin: jax.Array, end: jax.Array
-) -> tuple[Any, Any]:
-    """Parameters and state after the steps from `begin` to `end`, each on a batch drawn by its number."""
-    optimizer = _optimizer(entrant, steps, rate)
+            value, gradients = jax.value_and_grad(of_batch)(params)
+            extra = {"value": value, "grad": gradients, "value_fn": of_batch, "obj_fn": of_batch}  # for those that read them
+            updates, state = optimizer.update(gradients, state, params, **extra)
+            return apply_updates(params, updates), state
 
-    def step(count: jax.Array, carry: Any) -> tuple[Any, Any]:
-        params, state = carry
-        batch = task.draw(jax.random.fold_in(key, count))
-        value, gradients = jax.value_and_grad(task.loss)(params, batch)
+        return jax.lax.fori_loop(begin, end, step, model)
 
-        def of_batch(params: Any) -> jax.Array:
-            return task.loss(params, batch)
+    def _evaluated(self, model: Model) -> tuple[jax.Array, Any]:
+        params, state = model
+        params = eval_params(state, params)
+        return self.task.held_out_loss(params), params
 
-        extra = {"value": value, "grad": gradients, "value_fn": of_batch, "obj_fn": of_batch}
-        updates, state = optimizer.update(gradients, state, params, **extra)
-        return apply_updates(params, updates), state
-
-    return jax.lax.fori_loop(begin, end, step, carry)
-
-
-def _evaluated(task: Task, carry: Any) -> tuple[jax.Array, Any]:
-    params, state = carry
-    params = eval_params(state, params)
-    return task.held_out_loss(params), params
-
-
-def _bytes(state: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    def _optimizer(self, rate: jax.Array) -> GradientTransformation:
+        holds = self.entrant.holds_rate
+        return self.entrant.make(constant_schedule(rate) if holds else cosine_decay_schedule(rate, self.steps))
 
 
 def result_of(trainer: Trainer, rules: Rules, on_run: Callable[[float], None]) -> Result:
@@ -191,21 +186,21 @@ def result_of(trainer: Trainer, rules: Rules, on_run: Callable[[float], None]) -
     return Result(trainer.entrant, tried, rate, runs, trainer.state_bytes_per_parameter)
 
 
-def tuned(losses_at: Callable[[float], float], low: float, high: float, budget: int) -> dict[float, float]:
+def tuned(loss_at: Callable[[float], float], low: float, high: float, budget: int) -> dict[float, float]:
     """Return the loss at each of `budget` rates: first some in equal ratios from `low` to `high`, then others near the best.
 
     Each of these halves, in its logarithm, the wider gap beside the best so far.
 
     Args:
-      losses_at: a function of a rate; infinite where it explodes.
+      loss_at: a function of a rate; infinite where it explodes.
       low, high: the least and the largest rate.
       budget: how many rates, at least 2.
     """
     coarse = max(2, math.ceil(COARSE * budget))
-    tried = {float(rate): losses_at(float(rate)) for rate in np.geomspace(low, high, coarse)}
+    tried = {float(rate): loss_at(float(rate)) for rate in np.geomspace(low, high, coarse)}
     for _ in range(budget - coarse):
         rate = _beside_best(tried)
-        tried[rate] = losses_at(rate)
+        tried[rate] = loss_at(rate)
     return dict(sorted(tried.items()))
 
 

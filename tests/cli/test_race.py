@@ -138,6 +138,7 @@ def test_it_is_a_command():
         (["digits", "--optimizers", "adam", "b2=2"], ["adam: b2 must be", "got 2"]),
         (["digits", "--optimizers", "adam", "learning_rate=1"], ["adam: the race tunes learning_rate", "--rates"]),
         (["digits", "--optimizers", "polyak_sgd"], ["polyak_sgd has no learning rate"]),
+        (["digits", "--optimizers", "transformers.greedy_lr"], ["greedy_lr: lr must be a number, got a function"]),
         (["digits", "--optimizers", "torch.muon"], ["torch.muon", "not a matrix"]),
         (["digits", "--budget", "1"], ["--budget", "at least 2"]),
         (["digits", "--seeds", "0"], ["--seeds", "at least 1"]),
