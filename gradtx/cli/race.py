@@ -31,7 +31,7 @@ example:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options of `gradtx race`."""
     parser.formatter_class = RawDescriptionHelpFormatter
-    parser.epilog = "tasks:\n" + "".join(f"  {name:12}{make.__doc__}\n" for name, make in TASKS.items()) + DETAILS
+    parser.epilog = "tasks:\n" + "".join(f"  {name:12}{_first_line(make)}\n" for name, make in TASKS.items()) + DETAILS
     parser.add_argument("task", metavar="TASK", help=f"what to train: {', '.join(TASKS)}")
     parser.add_argument(
         "--optimizers",
@@ -147,3 +147,7 @@ def _loss_of_reference(results: Sequence[Result]) -> float:
     if loss == math.inf:
         raise CommandError(f"{REFERENCE}, whose loss is the target, has exploded; give another target by --target")
     return loss
+
+
+def _first_line(function: Any) -> str:
+    return function.__doc__.partition("\n")[0]
