@@ -12,6 +12,7 @@ from gradtx import require
 from gradtx.core import Params, Transformation, keeps_contract, supported
 from gradtx.core.hyperparameters import hyperparameters, refuse_unknown
 from gradtx.errors import names_errors, unnamed
+from gradtx.schedules.decay import cosine_decay_schedule
 from gradtx.tree import mismatch
 from gradtx.tuning.learning_rates import LearningRates
 from gradtx.tuning.rate_runs import BatchAt, Task, losses_at
@@ -44,14 +45,16 @@ def find_learning_rate(
         optimizer = gradtx.adamw(found.suggestion)
 
     - "race": rates from `low` to `high` in equal ratios start together, in one `vmap`, and each takes `num_steps` steps with
-      the same batches. The suggestion is the smallest rate around the best that came nearly as far, 98 % of the way from the
-      first loss to the least: in a longer run, smaller rates catch up.
+      the same batches, while it falls to 0 along a cosine. The suggestion is the geometric middle between the best rate and
+      the smallest that comes nearly as far, 98 % of the way from the first loss to the least: the longer a run, the smaller is
+      its best rate.
     - "range": one run, whose rate grows from `low` to `high` in equal ratios, until its loss has exploded. The suggestion is
       the rate where the smoothed loss falls fastest. It takes one run instead of many, and says less: that a loss falls at a
       rate does not say that it goes on falling.
 
-    The rate is held: a schedule of `tx` gives way to it, and the suggestion is what to give it for its peak. Where `tx` has
-    several learning rates, as groups have, they keep their proportion to the largest, which is the one that is suggested.
+    A schedule of `tx` gives way to these rates. The suggestion of a race is for the peak of a schedule that falls to 0; a rate
+    that is held should be about half of it. Where `tx` has several learning rates, as groups have, they keep their proportion
+    to the largest, which is the one that is suggested.
     Nothing that was given is changed. Equal arguments give equal results.
 
     Args:
@@ -74,6 +77,7 @@ def find_learning_rate(
         every rate makes it explode.
 
     References:
+      Bjorck et al., Scaling Optimal LR Across Token Horizons, 2024, https://arxiv.org/abs/2409.19913 (longer runs)
       Smith, Cyclical Learning Rates for Training Neural Networks, 2015, https://arxiv.org/abs/1506.01186 (the range test)
     """
     if low >= high:
@@ -86,7 +90,7 @@ def find_learning_rate(
     rates = jnp.geomspace(low, high, num_rates if method == "race" else num_steps)
     of_run = functools.partial(losses_at, task)
     if method == "race":
-        of_runs = jax.vmap(lambda rate: jnp.full(num_steps, rate))(rates)
+        of_runs = jnp.outer(rates, cosine_decay_schedule(1.0, num_steps)(jnp.arange(num_steps)))
         curves = jax.jit(jax.vmap(of_run, in_axes=(None, None, 0)))(params, data, of_runs)
         return of_race(np.asarray(rates), np.asarray(curves))
     return of_range(np.asarray(rates), np.asarray(jax.jit(of_run)(params, data, rates)))

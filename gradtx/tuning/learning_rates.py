@@ -19,8 +19,8 @@ class LearningRates:
       losses: the smoothed loss at the end of each run of a race, or after each step; NaN where it has exploded.
       suggestion: the rate to take.
       why: a sentence.
-      flat: the least and the largest rate around the best that came nearly as far: 98 % of the way from the first loss to the
-        least. The farther apart they are, the less the rate matters.
+      flat: the least and the largest rate around the best that come nearly as far: 98 % of the way from the first loss to the
+        least, on straight lines between the rates that were tried. The farther apart they are, the less the rate matters.
       curves: of a race the smoothed loss at each step, a row for each rate; else None.
     """
 

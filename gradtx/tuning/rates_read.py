@@ -1,5 +1,7 @@
 """Read from the losses of short runs which learning rate to take."""
 
+import math
+
 import numpy as np
 
 from gradtx.errors import unnamed
@@ -18,14 +20,16 @@ def of_race(rates: np.ndarray, curves: np.ndarray) -> LearningRates:
     ends, steps = curves[:, -1], curves.shape[1]
     best = _best(ends)
     flat = _flat(rates, ends, np.nanmax(curves[:, 0]))
+    suggestion = math.sqrt(flat[0] * rates[best])
     why = (
-        f"Take {flat[0]:.2g}, the smallest rate that came nearly as far in {steps} steps as the best, {rates[best]:.2g} with a "
-        f"loss of {ends[best]:.4g}. So did all from {flat[0]:.2g} to {flat[1]:.2g}."
+        f"Take {suggestion:.2g}, the geometric middle between the best rate, {rates[best]:.2g} with a loss of "
+        f"{ends[best]:.4g}, and the smallest that comes nearly as far in {steps} steps, {flat[0]:.2g}. So do all up to "
+        f"{flat[1]:.2g}."
     )
     if flat[0] == rates[0] or best == len(rates) - 1:
         further = "a smaller low" if flat[0] == rates[0] else "a larger high"
         why += f" But none beyond was tried: search again with {further}."
-    return LearningRates("race", rates, ends, flat[0], why, flat, curves)
+    return LearningRates("race", rates, ends, suggestion, why, flat, curves)
 
 
 def of_range(rates: np.ndarray, curve: np.ndarray) -> LearningRates:
@@ -53,11 +57,18 @@ def _best(losses: np.ndarray) -> int:
 
 
 def _flat(rates: np.ndarray, losses: np.ndarray, first: float) -> tuple[float, float]:
-    """The least and the largest rate around the best of those that came nearly as far down."""
+    """The least and the largest rate around the best of those that come nearly as far down."""
     best = _best(losses)
-    near = losses <= losses[best] + (1 - _NEARLY) * abs(first - losses[best])
-    beyond = np.flatnonzero(~near)
-    below, above = beyond[beyond < best], beyond[beyond > best]
-    begin = below[-1] + 1 if len(below) else 0
-    end = above[0] - 1 if len(above) else len(rates) - 1
-    return float(rates[begin]), float(rates[end])
+    limit = losses[best] + (1 - _NEARLY) * abs(first - losses[best])
+    least = _last_below(limit, rates[best::-1], losses[best::-1])
+    return least, _last_below(limit, rates[best:], losses[best:])
+
+
+def _last_below(limit: float, rates: np.ndarray, losses: np.ndarray) -> float:
+    """The rate up to which losses stay below the limit, on a straight line to the logarithm of the first that is above it."""
+    above = np.flatnonzero(~(losses <= limit))  # NaN, too
+    if not len(above):
+        return float(rates[-1])
+    k = int(above[0])
+    share = 0.0 if np.isnan(losses[k]) else (limit - losses[k - 1]) / (losses[k] - losses[k - 1])
+    return float(rates[k - 1] * (rates[k] / rates[k - 1]) ** share)

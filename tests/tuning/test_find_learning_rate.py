@@ -11,6 +11,7 @@ import pytest
 import gradtx
 from gradtx.testing.events import LOWERED, compiler_events
 from gradtx.tuning.find_learning_rate import find_learning_rate
+from gradtx.tuning.rates_read import of_race
 
 CURVATURES = jnp.asarray([1.0, 2.0])
 PARAMS = {"w": jnp.asarray([1.0, -1.0])}
@@ -35,10 +36,23 @@ def test_a_race_finds_the_rates_of_a_bowl():
     assert found.curves is not None
     assert found.curves.shape == (31, 40)
     assert np.isnan(found.losses[-1])  # above 1, gradient descent explodes
-    # After 40 steps the slower error is (1 − η)⁴⁰: at 0.05 an eighth, whose square is 1.6 % of the loss.
-    assert 0.03 < found.suggestion < 0.1
-    assert found.suggestion == found.flat[0]
-    assert 0.6 < found.flat[1] <= 1
+    # After 40 steps of rates that fall from η the slower error is about exp(−20 η): at 0.1 a seventh, whose square is 1.8 %.
+    assert 0.05 < found.flat[0] < 0.2
+    best = found.rates[np.nanargmin(found.losses)]
+    assert found.suggestion == pytest.approx(np.sqrt(found.flat[0] * best))
+    assert found.flat[0] < found.suggestion < best < found.flat[1] < 3
+
+
+def test_a_flat_is_where_lines_between_the_losses_cross_98_percent_of_the_way():
+    rates, steps = np.asarray([0.01, 0.1, 1.0, 10.0]), 3
+    starts = np.full((4, steps - 1), 10.0)
+    found = of_race(rates, np.column_stack([starts, [3.2, 0.0, 0.1, np.nan]]))
+    # Nearly as far is up to 0.2: a sixteenth of the way from 0 to 3.2, and no line leads to what has exploded.
+    np.testing.assert_allclose(found.flat, [0.1 * 0.1 ** (1 / 16), 1.0])
+    assert found.suggestion == pytest.approx(0.1 * 0.1 ** (1 / 32))
+    everything = of_race(rates[:2], np.column_stack([starts[:2], [0.1, 0.0]]))
+    np.testing.assert_allclose(everything.flat, [0.01, 0.1])
+    assert "a smaller low" in everything.why
 
 
 def test_a_range_test_suggests_a_rate_at_which_the_loss_falls():
@@ -49,9 +63,9 @@ def test_a_range_test_suggests_a_rate_at_which_the_loss_falls():
     assert "falls fastest" in found.why
 
 
-def test_a_curve_is_that_of_a_run_at_the_rate():
+def test_a_curve_is_that_of_a_run_whose_rate_falls_along_a_cosine():
     found = find(gradtx.adam(0.1), low=0.01, high=1.0, num_rates=3)
-    params, tx, mean = PARAMS, gradtx.adam(0.1), 0.0
+    params, tx, mean = PARAMS, gradtx.adam(gradtx.cosine_decay_schedule(0.1, 40)), 0.0
     state = tx.init(params)
     for step in range(40):
         loss, gradients = jax.value_and_grad(bowl)(params, BATCHES[step % 4])
