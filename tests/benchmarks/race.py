@@ -10,7 +10,7 @@ import sys
 from gradtx.cli import main
 
 OPTIMIZERS = ("adamw", "sgd", "momentum=0.9", "lion", "muon", "schedule_free_adamw", "prodigy")
-SEEDS = {"digits": 10, "characters": 5}
+SEEDS = {"digits": 10, "characters": 3}
 
 
 if __name__ == "__main__":
