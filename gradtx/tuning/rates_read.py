@@ -20,6 +20,7 @@ def of_race(rates: np.ndarray, curves: np.ndarray) -> LearningRates:
     ends, steps = curves[:, -1], curves.shape[1]
     best = _best(ends)
     flat = _flat(rates, ends, np.nanmax(curves[:, 0]))
+    # The best of a short run is too large for a long one, and the smallest nearly as good too small for one not much longer.
     suggestion = math.sqrt(flat[0] * rates[best])
     why = (
         f"Take {suggestion:.2g}, the geometric middle between the best rate, {rates[best]:.2g} with a loss of "
