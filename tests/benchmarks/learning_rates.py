@@ -27,7 +27,7 @@ OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
     "Lion": gradtx.lion,
     "Muon": gradtx.muon,
 }
-GRID = 10.0 ** (np.arange(-4, 5) / 3)  # times the median suggestion: none is more than half of that ratio away from the best
+GRID = 10.0 ** (np.arange(-4, 5) / 6)  # times the median suggestion
 SEEDS = {"digits": 10, "characters": 3}
 
 
@@ -45,7 +45,7 @@ class Row(NamedTuple):
         error = np.std(more, ddof=1) / np.sqrt(len(more)) if len(more) > 1 else np.nan
         low, middle, high = np.min(self.suggested), np.median(self.suggested), np.max(self.suggested)
         return [
-            f"{middle:.2g} ({low:.2g}–{high:.2g})",
+            f"{middle:.2g}\n{low:.2g}–{high:.2g}",
             f"{np.mean(self.losses):.4f}",
             f"{self.best:.2g}",
             f"{np.mean(self.least):.4f}",
