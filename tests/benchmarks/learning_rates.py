@@ -42,14 +42,14 @@ class Row(NamedTuple):
     def cells(self) -> list[str]:
         """What the table says of it."""
         more = 100 * (self.losses - self.least) / np.mean(self.least)  # of each seed, as many share how hard it is
-        error = np.std(more, ddof=1) / np.sqrt(len(more)) if len(more) > 1 else np.nan
+        error = f" ± {np.std(more, ddof=1) / np.sqrt(len(more)):.1f}" if len(more) > 1 else ""
         low, middle, high = np.min(self.suggested), np.median(self.suggested), np.max(self.suggested)
         return [
             f"{middle:.2g}\n{low:.2g}–{high:.2g}",
             f"{np.mean(self.losses):.4f}",
             f"{self.best:.2g}",
             f"{np.mean(self.least):.4f}",
-            f"{np.mean(more):+.1f} % ± {error:.1f}",
+            f"{np.mean(more):+.1f} %{error}",
         ]
 
 
