@@ -41,14 +41,14 @@ class RecordedState(NamedTuple):
 def recorded(
     inner: Transformation,
     *,
-    every: int = 10,
+    every: int = 20,
     size: int = 1000,
     groups: Mapping[str, Pattern] | None = None,
     measures: Mapping[str, Measure] | None = None,
 ) -> GradientTransformationExtraArgs:
     """Keep a record of a run: norms of gradients and updates, learning rates, clipping; its steps stay as they are.
 
-        optimizer = recorded(chain(clip_by_global_norm(1.0), adamw(schedule)), every=10)
+        optimizer = recorded(chain(clip_by_global_norm(1.0), adamw(schedule)))
         ...
         updates, state = optimizer.update(gradients, state, params, value=loss)
         print(history(state))

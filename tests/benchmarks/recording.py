@@ -19,7 +19,7 @@ import gradtx
 
 LAYERS, WIDTH, HEADS, TOKENS, CONTEXT = 12, 768, 12, 50257, 1024
 WINDOWS, LENGTH = 4, 128
-EVERY, ROUNDS = 10, 31  # one of EVERY steps makes a row
+EVERY, ROUNDS = 20, 61  # one of EVERY steps makes a row
 
 
 def new_parameters() -> dict[str, Any]:
