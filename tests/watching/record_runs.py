@@ -9,7 +9,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,29 @@ class Run:
     @property
     def name(self) -> str:
         return ",".join(str(value) for value in dataclasses.astuple(self))
+
+
+class Recording(NamedTuple):
+    """A run as it was read: how it was made, in words, what it is called, its seed, its losses, and its record."""
+
+    name: str
+    called: str
+    seed: int
+    losses: np.ndarray
+    record: dict[str, np.ndarray]
+
+
+def read() -> list[Recording]:
+    """Return the runs in the file."""
+    columns: dict[str, dict[str, np.ndarray]] = {}
+    with np.load(RUNS) as arrays:
+        for key in arrays.files:
+            name, _, column = key.rpartition(":")
+            columns.setdefault(name, {})[column] = arrays[key]
+    return [
+        Recording(name, name.split(",")[0], int(name.split(",")[-1]), record.pop("losses"), record)
+        for name, record in columns.items()
+    ]
 
 
 def runs() -> Iterator[Run]:

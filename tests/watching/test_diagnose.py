@@ -2,51 +2,40 @@
 
 import numpy as np
 import pytest
-from record_runs import RUNS
+from record_runs import read
 
 import gradtx
 
-RECORDED = np.load(RUNS)
-NAMES = sorted({name.rpartition(":")[0] for name in RECORDED.files})
-NOT_SEEN = [name for name in NAMES if name.endswith(",2")]  # the seed is last
+RUNS = read()
+NOT_SEEN = [run for run in RUNS if run.seed == 2]
 
 
-def run(name):
-    columns = {key.rpartition(":")[2]: RECORDED[key] for key in RECORDED.files if key.startswith(f"{name}:")}
-    return columns.pop("losses"), columns
-
-
-def called(name):
-    return name.split(",")[0]
+def is_right(run, record):
+    return gradtx.diagnose(run.losses, record).kind == run.called
 
 
 def test_at_least_9_of_10_runs_that_set_no_threshold_are_told_right():
-    right = [gradtx.diagnose(*run(name)).kind == called(name) for name in NOT_SEEN]
-    assert len(right) >= 60
-    assert np.mean(right) >= 0.9
+    assert len(NOT_SEEN) >= 60
+    assert np.mean([is_right(run, run.record) for run in NOT_SEEN]) >= 0.9
 
 
 @pytest.mark.parametrize("with_record", [True, False])
 def test_no_healthy_run_is_called_ill(with_record):
-    healthy = [name for name in NAMES if called(name) == "healthy"]
+    healthy = [run for run in RUNS if run.called == "healthy"]
     assert len(healthy) >= 30
-    for name in healthy:
-        losses, record = run(name)
-        found = gradtx.diagnose(losses, record if with_record else None)
-        assert found.kind in ("healthy", "cannot tell"), (name, str(found))
+    for run in healthy:
+        found = gradtx.diagnose(run.losses, run.record if with_record else None)
+        assert found.kind in ("healthy", "cannot tell"), (run.name, str(found))
 
 
 def test_most_of_it_is_told_by_the_losses_alone():
     told_by_a_record = ("dead updates", "clipped")
-    names = [name for name in NOT_SEEN if called(name) not in told_by_a_record]
-    assert np.mean([gradtx.diagnose(run(name)[0]).kind == called(name) for name in names]) >= 0.75
+    assert np.mean([is_right(run, None) for run in NOT_SEEN if run.called not in told_by_a_record]) >= 0.75
 
 
-@pytest.mark.parametrize("kind", sorted({called(name) for name in NAMES}))
+@pytest.mark.parametrize("kind", sorted({run.called for run in RUNS}))
 def test_each_kind_is_found(kind):
-    names = [name for name in NOT_SEEN if called(name) == kind]
-    found = [gradtx.diagnose(*run(name)) for name in names]
-    assert any(each.kind == kind for each in found)
+    assert any(is_right(run, run.record) for run in NOT_SEEN if run.called == kind)
 
 
 # --- curves made up ---------------------------------------------------------------------------------------------------
