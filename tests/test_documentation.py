@@ -14,6 +14,7 @@ import gradtx
 SITE = ROOT / "notebooks" / "site"
 THEMES = [
     *(name for name in gradtx.__all__ if isinstance(getattr(gradtx, name), types.ModuleType)),
+    "recipes",
     "testing",
     "interop.keras",
     "interop.torch",

@@ -19,6 +19,7 @@ MODULES = (
     "gradtx.perturbations",
     "gradtx.assignment",
     "gradtx.microbatching",
+    "gradtx.recipes",
     "gradtx.testing",
     "gradtx.interop.optax",
     "gradtx.interop.torch",
