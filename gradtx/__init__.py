@@ -227,6 +227,7 @@ from gradtx.update import apply_updates, incremental_update, periodic_update
 from gradtx.watching.diagnose import diagnose
 from gradtx.watching.diagnosis import Diagnosis
 from gradtx.watching.history import History, history
+from gradtx.watching.parameter_groups import top_level_groups
 from gradtx.watching.plot_history import plot_history
 from gradtx.watching.recorded import RecordedState, recorded
 from gradtx.wrappers.adjustable import AdjustableState, OverrideState, adjustable
@@ -339,10 +340,11 @@ __all__ = [
     "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
     "skip_not_finite", "sm3", "smooth_labels", "snapshot", "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels",
     "sophia", "split_real_and_imaginary", "squared_error", "stacked", "state_shardings", "stateless", "stateless_with_tree_map",
-    "step_decay_schedule", "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config", "trace",
-    "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
-    "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
-    "warmup_exponential_decay_schedule", "with_extra_args_support", "yogi", "zero_nans",
+    "step_decay_schedule", "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config",
+    "top_level_groups", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm",
+    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
+    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "with_extra_args_support",
+    "yogi", "zero_nans",
 ]
 # fmt: on
 

@@ -97,6 +97,11 @@ def shown(pattern: Pattern) -> str:
     return getattr(pattern, "__name__", type(pattern).__name__) if callable(pattern) else repr(pattern)
 
 
+def escaped(path: str) -> str:
+    """Return a glob that matches a path and no other."""
+    return re.sub(r"[*?#\[]", r"[\g<0>]", path)
+
+
 @functools.lru_cache(maxsize=256)
 def _regex(glob: str) -> re.Pattern[str]:
     """The regular expression of a glob, for paths that have a slash before each part."""

@@ -14,7 +14,7 @@ from gradtx.inspection.hyperparameters import hyperparams
 from gradtx.inspection.walk import Node, walk
 from gradtx.numerics import Count
 from gradtx.tree.patterns import Pattern
-from gradtx.watching.parameter_groups import first_parts, members
+from gradtx.watching.parameter_groups import members
 from gradtx.wrappers.lookahead import is_pair
 
 Measure: TypeAlias = Callable[[Updates, Params, OptState], Any]
@@ -34,17 +34,16 @@ class Step(NamedTuple):
     loss: Any
 
 
-def measured(tx: Transformation, step: Step, groups: Mapping[str, Pattern] | None, measures: Mapping[str, Measure]) -> Row:
+def measured(tx: Transformation, step: Step, groups: Mapping[str, Pattern], measures: Mapping[str, Measure]) -> Row:
     """Return what is measured of a step, by the names of columns; see `recorded`.
 
     Args:
       tx: the optimizer.
       step: its step.
-      groups: patterns on paths by the names of groups; None for the parts at the top.
+      groups: patterns on paths by the names of groups.
       measures: more columns by their names.
     """
     fast = _fast(step)
-    groups = first_parts(fast.params) if groups is None else groups
     whole = _norms(fast)
     row = {"step": step.count, "loss": _number("loss", step.loss) if _is_number(step.loss) else _float(0), **whole}
     views = [members(groups, part) for part in (fast.gradients, fast.updates, fast.params)]

@@ -79,8 +79,8 @@ def recorded(
       inner: a transformation.
       every: one of so many steps is recorded, the first among them.
       size: rows that are kept.
-      groups: patterns on paths by the names of groups, see `matching`; a parameter is in the first that it matches. By default
-        the parts that the parameters have at the top are the groups, if there are between 2 and 20. {} makes none.
+      groups: patterns on paths by the names of groups, see `matching`; a parameter is in the first that it matches.
+        `top_level_groups(params)` makes one of each part that the parameters have at the top.
       measures: more columns by their names: functions (updates, params, state) that return a number, where the updates are
         those returned and the state is that of `inner` before the step.
 
@@ -88,10 +88,10 @@ def recorded(
       ValueError: `every` or `size` is less than 1, or a measure has the name of another column; when it is used: a pattern
         matches no parameter, or a measure returns an array.
     """
-    inner, own_measures = with_extra_args_support(inner), dict(measures or {})
+    inner, own_groups, own_measures = with_extra_args_support(inner), dict(groups or {}), dict(measures or {})
 
     def row(step: Step) -> dict[str, jax.Array]:
-        return measured(inner, step, groups, own_measures)
+        return measured(inner, step, own_groups, own_measures)
 
     def init(params: Params) -> RecordedState:
         inner_state = inner.init(params)

@@ -122,7 +122,7 @@ def trainer(task_name: str, optimizer: str, dtype: str, max_norm: float) -> Call
             return (gradtx.apply_updates(params, updates), state), value
 
         base = gradtx.sgd(schedule, momentum=0.9) if optimizer == "sgd" else gradtx.adamw(schedule, weight_decay=0.01)
-        tx = gradtx.recorded(gradtx.chain(gradtx.clip_by_global_norm(max_norm), base), every=10, groups={})
+        tx = gradtx.recorded(gradtx.chain(gradtx.clip_by_global_norm(max_norm), base), every=10)
         params = gradtx.tree.cast(task.init(jax.random.key(seed)), jnp.bfloat16 if dtype == "bfloat16" else jnp.float32)
         keys = jax.random.split(jax.random.key(100 + seed), steps)
         (_, state), losses = jax.lax.scan(step, (params, tx.init(params)), keys)

@@ -41,7 +41,8 @@ def norm(tree):
 
 
 def test_what_is_recorded_is_what_happened():
-    state, run = trained(gradtx.recorded(INNER, every=3), 10, value=lambda step: jnp.float32(10 - step))
+    groups = gradtx.top_level_groups(PARAMS)
+    state, run = trained(gradtx.recorded(INNER, every=3, groups=groups), 10, value=lambda step: jnp.float32(10 - step))
     record = gradtx.history(state)
     np.testing.assert_array_equal(record["step"], [0, 3, 6, 9])
     np.testing.assert_array_equal(record["loss"], [10, 7, 4, 1])
@@ -89,7 +90,8 @@ def test_nonfinite_entries_are_counted():
         gradients = gradients_at(step)
         return gradients | {"embedding": gradients["embedding"].at[0].set(jnp.nan)} if step == 1 else gradients
 
-    state, _ = trained(gradtx.recorded(gradtx.apply_if_finite(INNER, 3), every=1), 3, gradients_at=poisoned)
+    tx = gradtx.recorded(gradtx.apply_if_finite(INNER, 3), every=1, groups={"embedding": "embedding"})
+    state, _ = trained(tx, 3, gradients_at=poisoned)
     record = gradtx.history(state)
     np.testing.assert_allclose(record["nonfinite"], [0, 3 / 18, 0])
     np.testing.assert_allclose(record["nonfinite/embedding"], [0, 0.5, 0])
@@ -103,7 +105,19 @@ def test_groups_are_told_by_patterns():
     assert record.of_groups("update_norm").keys() == {"all", "biases", "rest"}
     biases = [layer["b"] for layer in run[0][1]["layers"]]
     np.testing.assert_allclose(record["update_norm/biases"], norm(biases), rtol=1e-5)
-    assert not any("/" in name for name in gradtx.history(trained(gradtx.recorded(INNER, groups={}), 1)[0]))
+    assert not any("/" in name for name in gradtx.history(trained(gradtx.recorded(INNER), 1)[0]))
+
+
+def test_groups_at_the_top():
+    assert gradtx.top_level_groups(PARAMS) == {"embedding": "embedding/**", "layers": "layers/**"}
+    assert gradtx.top_level_groups({"params": PARAMS}) == {"embedding": "params/embedding/**", "layers": "params/layers/**"}
+    assert gradtx.top_level_groups({"params": {"a*": 1.0, "[b]": 2.0}}) == {"a*": "params/a[*]/**", "[b]": "params/[[]b]/**"}
+    assert gradtx.top_level_groups([1.0]) == {}
+    strange = {"a*": jnp.ones(2), "ab": jnp.ones(3), "[b]": jnp.ones(4)}
+    tx = gradtx.recorded(gradtx.sgd(1.0), groups=gradtx.top_level_groups(strange))
+    record = gradtx.history(tx.update(strange, tx.init(strange), strange)[1])
+    norms = {name: float(norm[0]) for name, norm in record.of_groups("gradient_norm").items() if name != "all"}
+    assert norms == pytest.approx({"a*": 2**0.5, "ab": 3**0.5, "[b]": 2.0})
 
 
 def test_measures_of_ones_own_see_updates_parameters_and_state():
@@ -271,13 +285,14 @@ def test_rows_are_what_loggers_take():
 
 
 def test_history_prints_the_last_row():
-    state, _ = trained(gradtx.recorded(gradtx.sgd(0.1), groups={}), 1)
+    state, _ = trained(gradtx.recorded(gradtx.sgd(0.1)), 1)
     assert repr(gradtx.history(state)).splitlines()[:2] == ["History of 1 steps, the last 0:", "learning_rate   0.1"]
 
 
 def test_history_is_drawn():
     mpl.use("agg")
-    state, _ = trained(gradtx.recorded(INNER, every=1), 5, value=lambda step: jnp.float32(5 - step))
+    tx = gradtx.recorded(INNER, every=1, groups=gradtx.top_level_groups(PARAMS))
+    state, _ = trained(tx, 5, value=lambda step: jnp.float32(5 - step))
     figure = gradtx.plot_history(gradtx.history(state))
     labels = [axes.get_ylabel() for axes in figure.axes]
     assert labels == ["loss", "learning rate", "gradient norm", "clip factor", "update ratio"]  # no entry was not finite
