@@ -147,7 +147,9 @@ from gradtx.optimizers.schedule_free import (
 from gradtx.optimizers.sgd import noisy_sgd, sgd
 from gradtx.optimizers.sign_sgd import scale_by_sign, sign_sgd, signum
 from gradtx.optimizers.sm3 import ScaleBySM3State, scale_by_sm3, sm3
+from gradtx.optimizers.soap import soap
 from gradtx.optimizers.sophia import HutchinsonState, SophiaState, hutchinson_estimator_diag_hessian, scale_by_sophia, sophia
+from gradtx.optimizers.splus import splus
 from gradtx.optimizers.yogi import scale_by_yogi, yogi
 from gradtx.perturbations import multi_normal
 from gradtx.schedules import (
@@ -197,6 +199,7 @@ from gradtx.transforms.constraining import (
     normalize_by_update_norm,
     zero_nans,
 )
+from gradtx.transforms.decay_after_step import decay_after_step
 from gradtx.transforms.layerwise import scale_by_layer_decay
 from gradtx.transforms.linesearch import value_and_grad_from_state
 from gradtx.transforms.momentum import EmaState, TraceState, TraceWithCountState, ema, trace
@@ -244,6 +247,7 @@ from gradtx.wrappers.consecutive import consecutive
 from gradtx.wrappers.flatten import flatten
 from gradtx.wrappers.freeze import freeze, selective_transform
 from gradtx.wrappers.grouped import Group, grouped
+from gradtx.wrappers.in_eigenbasis import InEigenbasisState, in_eigenbasis
 from gradtx.wrappers.inject_hyperparams import (
     InjectHyperparamsState,
     InjectStatefulHyperparamsState,
@@ -290,11 +294,11 @@ __all__ = [
     "ConditionFn", "ConditionallyMaskState", "ConditionallyTransformState", "DAdaptAdamWState", "Diagnosis",
     "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState", "DynamicLossScalingState", "EmaState", "EmptyState",
     "FactoredState", "GaLoreDimensionNumbers", "GaLoreState", "GradientTransformation", "GradientTransformationExtraArgs",
-    "Group", "History", "HutchinsonState", "InjectHyperparamsState", "InjectStatefulHyperparamsState", "LearningRates",
-    "LookaheadParams", "LookaheadState", "MadgradState", "MaskOrFn", "MaskedNode", "MaskedState", "MechanicState",
-    "MinimizeResult", "MinimizeStatus", "MomoAdamState", "MomoState", "MonitorState", "MultiSteps", "MultiStepsState",
-    "MultiTransformState", "MuonDimensionNumbers", "MuonState", "NonNegativeParamsState", "NormalizeState", "OptState",
-    "OverrideState", "Params", "PartitionState", "ProdigyState", "Quantized", "QuantizedState", "RecordedState",
+    "Group", "History", "HutchinsonState", "InEigenbasisState", "InjectHyperparamsState", "InjectStatefulHyperparamsState",
+    "LearningRates", "LookaheadParams", "LookaheadState", "MadgradState", "MaskOrFn", "MaskedNode", "MaskedState",
+    "MechanicState", "MinimizeResult", "MinimizeStatus", "MomoAdamState", "MomoState", "MonitorState", "MultiSteps",
+    "MultiStepsState", "MultiTransformState", "MuonDimensionNumbers", "MuonState", "NonNegativeParamsState", "NormalizeState",
+    "OptState", "OverrideState", "Params", "PartitionState", "ProdigyState", "Quantized", "QuantizedState", "RecordedState",
     "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule", "ScaleByAdaDeltaState", "ScaleByAdamState", "ScaleByAdanState",
     "ScaleByAdemamixState", "ScaleByAmsgradState", "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState",
     "ScaleByDistanceOverGradientsState", "ScaleByFtrlState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState",
@@ -311,11 +315,11 @@ __all__ = [
     "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated",
     "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence",
     "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss",
-    "ctc_loss_with_forward_probs", "dadapt_adamw", "diagnose", "differentially_private_aggregate", "dog", "dowg", "dpsgd",
-    "dynamic_loss_scaling", "ema", "eval_params", "exponential_decay", "exponentially_averaged", "factory",
+    "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "diagnose", "differentially_private_aggregate", "dog",
+    "dowg", "dpsgd", "dynamic_loss_scaling", "ema", "eval_params", "exponential_decay", "exponentially_averaged", "factory",
     "find_learning_rate", "flatten", "forwards_to", "freeze", "from_config", "fromage", "ftrl", "galore",
     "generalized_kl_divergence", "global_norm", "grouped", "hinge_loss", "history", "huber_loss",
-    "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "incremental_update", "init_empty_state",
+    "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis", "incremental_update", "init_empty_state",
     "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules", "keep_params_nonnegative", "kl_divergence",
     "l2_loss", "lamb", "lars", "lbfgs", "linalg", "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh",
     "lookahead", "losses", "low_rank", "madgrad", "masked", "master_params", "matching", "matrix_inverse_pth_root",
@@ -338,13 +342,13 @@ __all__ = [
     "scale_loss", "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd",
     "schedules", "second_order", "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
     "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
-    "skip_not_finite", "sm3", "smooth_labels", "snapshot", "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels",
-    "sophia", "split_real_and_imaginary", "squared_error", "stacked", "state_shardings", "stateless", "stateless_with_tree_map",
-    "step_decay_schedule", "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config",
-    "top_level_groups", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm",
-    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
-    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "with_extra_args_support",
-    "yogi", "zero_nans",
+    "skip_not_finite", "sm3", "smooth_labels", "snapshot", "soap", "softmax_cross_entropy",
+    "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus", "squared_error", "stacked",
+    "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged",
+    "stochastically_rounded", "stored", "summary", "to_config", "top_level_groups", "trace", "transfer_state", "tree",
+    "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
+    "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
+    "warmup_exponential_decay_schedule", "with_extra_args_support", "yogi", "zero_nans",
 ]
 # fmt: on
 

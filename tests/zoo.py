@@ -216,6 +216,7 @@ PIECES: dict[str, Sample] = {
     "scale_by_dog": Sample(lambda: gradtx.scale_by_dog()),
     "scale_by_dowg": Sample(lambda: gradtx.scale_by_dowg()),
     "scale_by_cocob": Sample(lambda: gradtx.scale_by_cocob()),
+    "decay_after_step": Sample(lambda: gradtx.decay_after_step(0.1, 0.1, matrices, begin=1)),
     "add_decayed_weights": Sample(lambda: gradtx.add_decayed_weights(0.1)),
     "add_decayed_weights of matrices": Sample(lambda: gradtx.add_decayed_weights(0.1, mask=matrices)),
     "add_decayed_weights with a schedule": Sample(
@@ -338,6 +339,10 @@ PIECES: dict[str, Sample] = {
     ),
     "split_real_and_imaginary": Sample(lambda: gradtx.split_real_and_imaginary(gradtx.adam(1e-2))),
     "apply_if_finite": Sample(lambda: gradtx.apply_if_finite(gradtx.adam(1e-2), 3)),
+    "in_eigenbasis": Sample(lambda: gradtx.in_eigenbasis(gradtx.scale_by_adam(0.9, 0.99), every=2)),
+    "in_eigenbasis from the coordinates": Sample(
+        lambda: gradtx.in_eigenbasis(gradtx.scale_by_lion(), every=2, start="identity", basis="eigh")
+    ),
     "recorded": Sample(
         lambda: gradtx.recorded(gradtx.chain(gradtx.clip_by_global_norm(0.1), gradtx.adam(1e-2)), every=2, size=3)
     ),
@@ -480,6 +485,8 @@ CHAINS: dict[str, Sample] = {
     "dog with a learning rate": Sample(lambda: gradtx.dog(init_step=("learning_rate", 1e-3), weight_decay=0.1)),
     "dowg": Sample(lambda: gradtx.dowg()),
     "cocob": Sample(lambda: gradtx.cocob()),
+    "soap": Sample(lambda: gradtx.soap(1e-2, every=2)),
+    "splus": Sample(lambda: gradtx.splus(1e-2, every=2)),
     "sophia": Sample(
         lambda: gradtx.sophia(1e-2),
         extra_args={"obj_fn": objective},

@@ -1,4 +1,4 @@
-"""Compare a transformation with trajectories of authors' implementations: tests/golden/modern_golden.npz, and the .md beside it."""
+"""Compare a transformation with trajectories of authors' implementations, in tests/golden/modern_golden.npz."""
 
 import functools
 from pathlib import Path
