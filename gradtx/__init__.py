@@ -149,7 +149,7 @@ from gradtx.optimizers.sign_sgd import scale_by_sign, sign_sgd, signum
 from gradtx.optimizers.sm3 import ScaleBySM3State, scale_by_sm3, sm3
 from gradtx.optimizers.soap import soap
 from gradtx.optimizers.sophia import HutchinsonState, SophiaState, hutchinson_estimator_diag_hessian, scale_by_sophia, sophia
-from gradtx.optimizers.splus import splus
+from gradtx.optimizers.splus import scale_by_side_lengths, splus
 from gradtx.optimizers.yogi import scale_by_yogi, yogi
 from gradtx.perturbations import multi_normal
 from gradtx.schedules import (
@@ -337,16 +337,16 @@ __all__ = [
     "scale_by_galore", "scale_by_layer_decay", "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad",
     "scale_by_matrix_shape", "scale_by_muon", "scale_by_nadam", "scale_by_novograd", "scale_by_optimistic_gradient",
     "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rms",
-    "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3",
-    "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient",
-    "scale_loss", "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd",
-    "schedules", "second_order", "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
-    "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
-    "skip_not_finite", "sm3", "smooth_labels", "snapshot", "soap", "softmax_cross_entropy",
-    "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus", "squared_error", "stacked",
-    "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged",
-    "stochastically_rounded", "stored", "summary", "to_config", "top_level_groups", "trace", "transfer_state", "tree",
-    "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
+    "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_side_lengths", "scale_by_sign",
+    "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio",
+    "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss", "scaled_schedule", "schedule_free",
+    "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "schedules", "second_order", "selective_transform",
+    "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss",
+    "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates", "skip_not_finite", "sm3", "smooth_labels", "snapshot",
+    "soap", "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus",
+    "squared_error", "stacked", "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule",
+    "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config", "top_level_groups", "trace",
+    "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
     "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule", "with_extra_args_support", "yogi", "zero_nans",
 ]

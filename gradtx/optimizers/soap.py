@@ -5,7 +5,7 @@ from gradtx.optimizers.adam import scale_by_adam
 from gradtx.require import AT_LEAST_ONE, DECAY
 from gradtx.transforms.decay_after_step import decay_after_step
 from gradtx.transforms.scale import scale_by_learning_rate
-from gradtx.tree.masks import Mask
+from gradtx.tree.masks import Mask, check_mask
 from gradtx.wrappers.in_eigenbasis import in_eigenbasis
 
 
@@ -51,6 +51,8 @@ def soap(
     References:
       Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam, 2024, https://arxiv.org/abs/2409.11321
     """
+    if rotated is not None:
+        check_mask(rotated, "rotated")
     decay = b2 if statistics_decay is None else statistics_decay
     return chain(
         in_eigenbasis(scale_by_adam(b1, b2, eps, debias_eps=True), decay=decay, every=every, max_size=max_size, mask=rotated),

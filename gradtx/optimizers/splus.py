@@ -72,7 +72,7 @@ def splus(
             mask=matrices,
         ),
         add_decayed_weights(weight_decay, mask),
-        _scale_by_sides(other_factor),
+        scale_by_side_lengths(other_factor),
         scale_by_learning_rate(learning_rate),
     )
 
@@ -82,12 +82,21 @@ def matrices(params: Params) -> Params:
     return jax.tree.map(lambda p: p.ndim == 2, as_whole(params))
 
 
-@factory
-def _scale_by_sides(other_factor: float) -> GradientTransformation:
+@factory(other_factor=NONNEGATIVE)
+def scale_by_side_lengths(other_factor: float = 1e-3) -> GradientTransformation:
+    """SPlus's factor for learning rates that fit any width: u = 2/(rows + columns)·g of a matrix.
+
+    Args:
+      other_factor: the factor of what is not a matrix.
+
+    References:
+      Frans, Levine and Abbeel, 2025, https://arxiv.org/abs/2506.07254
+    """
+
     @tree.lift
-    def rule(u):
-        shape = whole_shape(u)
-        return (2 / sum(shape) if len(shape) == 2 and sum(shape) else other_factor) * u
+    def rule(g):
+        shape = whole_shape(g)
+        return (2 / sum(shape) if len(shape) == 2 and sum(shape) else other_factor) * g
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         return rule(updates), state

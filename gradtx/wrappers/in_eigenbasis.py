@@ -20,11 +20,11 @@ from gradtx.core import (
     tells,
     with_extra_args_support,
 )
-from gradtx.numerics import Count, clipped_to_finite, safe_increment, squarable
+from gradtx.numerics import Count, safe_increment, squarable
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree import mismatch
 from gradtx.tree.dtypes import at_least_float32
-from gradtx.tree.layout import all_gathered, reshard_like
+from gradtx.tree.layout import all_gathered, kept_like, reshard_like
 from gradtx.tree.masks import Mask, check_mask, evaluate_mask, fill_masked, mask_out
 from gradtx.tree.scopes import as_whole, gathered, own_part, place_of_leaf, same_on_all, whole_shape
 from gradtx.wrappers.parameter_shaped import map_parameter_shaped
@@ -61,10 +61,10 @@ def in_eigenbasis(
 
     When a basis changes, means in the state of `inner` (the fields named in `rotate`) are rotated from the old into the new
     one. Its other parameter-shaped states, such as mean squares, are put into the order of the new basis, whose largest
-    eigenvalue comes first. With `scale_by_adam` this is SOAP; any other transformation that does not read the parameters will do.
+    eigenvalue comes first. With `scale_by_adam` this is SOAP; any other that does not read the parameters will do.
 
     Statistics and bases are float32 at least, products of the highest precision. A basis that is not finite is not taken: the
-    old one stays.
+    old one stays. Meta-gradients take bases for constants.
 
     Inside of `shard_map`, on parts of the parameters, it needs `per_shard`. Each device works on whole arrays.
 
@@ -105,21 +105,21 @@ def in_eigenbasis(
     @tree.lift(like="statistics", same_shapes=False)
     def accumulate(g, statistics):
         whole = squarable(_whole(g))
-        new = tuple(
-            _known_to_be_the_same(clipped_to_finite(decay * each + (1 - decay) * _gram(whole, axis)))
-            if _is_used(each)
-            else each
-            for axis, each in enumerate(statistics)
-        )
+
+        def mean(axis: int, old: jax.Array) -> jax.Array:
+            new = decay * old + (1 - decay) * _gram(whole, axis)
+            return _known_to_be_the_same(jnp.where(jnp.isfinite(new), new, old))
+
+        new = tuple(mean(axis, old) if _is_used(old) else old for axis, old in enumerate(statistics))
         return (new,)  # one result, which is several arrays
 
     @tree.lift(like="bases bases", same_shapes=False)
     def first_bases(g, statistics, bases):
-        return _unzipped(map(_eigenvectors, statistics, bases))
+        return _constant(map(_eigenvectors, statistics, bases))
 
     @tree.lift(like="bases bases", same_shapes=False)
     def next_bases(g, statistics, bases):
-        return _unzipped(map(_eigenvectors if basis == "eigh" else _iterated, statistics, bases))
+        return _constant(map(_eigenvectors if basis == "eigh" else _iterated, statistics, bases))
 
     @tree.lift(like="m", same_shapes=False)
     def between_bases(m, old, new):
@@ -129,7 +129,7 @@ def in_eigenbasis(
     def in_order(v, orders):
         whole = _whole(v)
         for axis, order in enumerate(orders):
-            whole = jnp.take(whole, jnp.argmax(order, axis=0), axis=axis) if _is_used(order) else whole
+            whole = jnp.take(whole, jnp.argmax(order.real, axis=0), axis=axis) if _is_used(order) else whole
         return _part_of(whole, v)
 
     def carried(state: OptState, where: Any, wide: Updates, old: Any, new: Any, orders: Any) -> OptState:
@@ -166,8 +166,10 @@ def in_eigenbasis(
         skipped = no_updates(inner, wide), state.inner_state
         steps, inner_state = run_if(state.count > 0, run, lambda: skipped) if skips else run()
         back = fill_masked(where, project_back(own, mask_out(where, steps), state.bases), steps)
-        (statistics,) = accumulate(own, state.statistics)
         count = safe_increment(state.count)
+        if not jax.tree.leaves(own):
+            return tree.cast_like(back, updates), state._replace(count=count, inner_state=inner_state)
+        (statistics,) = accumulate(own, state.statistics)
         is_first = count == 1
 
         def renewed() -> tuple[Any, OptState]:
@@ -181,7 +183,10 @@ def in_eigenbasis(
         bases, inner_state = jax.lax.cond(
             is_first | (taken % every == 0), renewed, lambda: (state.bases, keep_dtypes(inner_state, inner_state))
         )
-        return tree.cast_like(back, updates), InEigenbasisState(count, statistics, bases, inner_state)
+        # As they lay: the compiler lays out what is made of whole arrays as it likes.
+        statistics, bases = jax.tree.map(kept_like, (state.statistics, state.bases), (statistics, bases))
+        back = tree.cast_like(tree.map_leaves(kept_like, wide, back), updates)
+        return back, InEigenbasisState(count, statistics, bases, inner_state)
 
     return GradientTransformationExtraArgs(init, update)
 
@@ -219,7 +224,7 @@ def _squares(zero: jax.Array, max_size: int, diagonal: float) -> tuple[jax.Array
     """For each axis a matrix with a number on its diagonal; of shape (1, 1) where the axis is not rotated."""
     sizes = [size if 1 < size <= max_size else 1 for size in whole_shape(zero)]
     squares = [tree.full_of_shape(all_gathered(zero), (size, size)) for size in sizes]
-    return tuple(square + diagonal * jnp.eye(len(square), dtype=square.dtype) for square in squares)
+    return tuple(_known_to_be_the_same(square + diagonal * jnp.eye(len(square), dtype=square.dtype)) for square in squares)
 
 
 def _is_used(square: jax.Array) -> bool:
@@ -288,6 +293,7 @@ def _finite_or_old(vectors: jax.Array, statistics: jax.Array, old: jax.Array) ->
     return jnp.where(usable, vectors, old), jnp.eye(len(old), dtype=old.dtype)[:, order]
 
 
-def _unzipped(pairs: Iterable[tuple[jax.Array, jax.Array]]) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
-    first, second = zip(*pairs, strict=True)
-    return first, second
+def _constant(pairs: Iterable[tuple[jax.Array, jax.Array]]) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+    """Bases and orders, each together, without derivatives: those of eigenvectors are infinite where eigenvalues are equal."""
+    bases, orders = zip(*jax.lax.stop_gradient(list(pairs)), strict=True)
+    return bases, orders
