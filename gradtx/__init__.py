@@ -235,6 +235,7 @@ from gradtx.watching.plot_history import plot_history
 from gradtx.watching.recorded import RecordedState, recorded
 from gradtx.wrappers.adjustable import AdjustableState, OverrideState, adjustable
 from gradtx.wrappers.apply_if_finite import ApplyIfFiniteState, apply_if_finite
+from gradtx.wrappers.cautious import CautiousState, cautious
 from gradtx.wrappers.compensated import CompensatedState, compensated
 from gradtx.wrappers.conditionally import (
     ConditionallyMaskState,
@@ -290,8 +291,8 @@ from gradtx.wrappers.weight_averaging import (
 # fmt: off
 __all__ = [
     "AdaptiveGradClipState", "AddDecayedWeightsState", "AddNoiseState", "AdjustableState", "ApplyEvery", "ApplyIfFiniteState",
-    "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "ClipByGlobalNormState", "ClipState", "CompensatedState",
-    "ConditionFn", "ConditionallyMaskState", "ConditionallyTransformState", "DAdaptAdamWState", "Diagnosis",
+    "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "CautiousState", "ClipByGlobalNormState", "ClipState",
+    "CompensatedState", "ConditionFn", "ConditionallyMaskState", "ConditionallyTransformState", "DAdaptAdamWState", "Diagnosis",
     "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState", "DynamicLossScalingState", "EmaState", "EmptyState",
     "FactoredState", "GaLoreDimensionNumbers", "GaLoreState", "GradientTransformation", "GradientTransformationExtraArgs",
     "Group", "History", "HutchinsonState", "InEigenbasisState", "InjectHyperparamsState", "InjectStatefulHyperparamsState",
@@ -311,8 +312,8 @@ __all__ = [
     "WeightDecaySchedule", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState", "ZoomLinesearchInfo", "abstract_state",
     "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamw", "adan",
     "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adjustable", "adopt", "aggregating", "amsbound",
-    "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction", "centralize",
-    "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated",
+    "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction", "cautious",
+    "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated",
     "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence",
     "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss",
     "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "diagnose", "differentially_private_aggregate", "dog",

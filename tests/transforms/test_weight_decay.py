@@ -56,3 +56,22 @@ def test_a_mask_that_does_not_match_is_refused_by_path():
         add_decayed_weights(0.1, {"kernel": 1, "bias": False})
     with pytest.raises(ValueError, match=r"add_decayed_weights: mask has nothing for \['bias'\]; it has \['kernel'\]"):
         add_decayed_weights(0.1, {"kernel": True}).init(PARAMS)
+
+
+@pytest.mark.parametrize("weight_decay", [0.5, lambda step: 0.5], ids=["number", "schedule"])
+def test_cautious_decay_takes_what_moves_towards_zero_or_stays(weight_decay):
+    g, p = jnp.asarray([1.0, -1.0, 0.0, -1.0, 1.0]), jnp.asarray([2.0, -2.0, 2.0, 2.0, -2.0])
+    tx = add_decayed_weights(weight_decay, cautious=True)
+    updates, _ = tx.update(g, tx.init(p), p)
+    chex.assert_trees_all_close(updates, jnp.asarray([2.0, -2.0, 1.0, -1.0, 1.0]))
+
+
+def test_cautious_decay_sees_the_signs_of_numbers_whose_product_is_zero():
+    g, p = jnp.asarray([1e-30, -1e-30]), jnp.asarray([1e-30, 1e-30])
+    tx = add_decayed_weights(1.0, cautious=True)
+    chex.assert_trees_all_close(tx.update(g, tx.init(p), p)[0], jnp.asarray([2e-30, -1e-30]), rtol=1e-6, atol=0)
+
+
+def test_cautious_decay_leaves_what_is_masked_out():
+    tx = add_decayed_weights(0.5, matrices, cautious=True)
+    chex.assert_trees_all_equal(tx.update(ZEROS, tx.init(PARAMS), PARAMS)[0], DECAYED)
