@@ -267,6 +267,10 @@ PIECES: dict[str, Sample] = {
         lambda: gradtx.scale_by_layer_decay(0.75, [is_matrix, "**"]), excused={STACKS: "paths are others"}
     ),
     "scale_by_trust_ratio": Sample(lambda: gradtx.scale_by_trust_ratio()),
+    "keep_norm": Sample(lambda: gradtx.keep_norm()),
+    "keep_norm with a brake": Sample(lambda: gradtx.keep_norm(0.5, 0.8)),
+    "floor_update_ratio": Sample(lambda: gradtx.floor_update_ratio(0.3)),
+    "floor_update_ratio of rows": Sample(lambda: gradtx.masked(gradtx.floor_update_ratio(0.3, axis=0), matrices)),
     "scale_by_distance_over_gradients": Sample(lambda: gradtx.scale_by_distance_over_gradients()),
     "scale_by_polyak": Sample(lambda: gradtx.scale_by_polyak(), extra_args={"value": jnp.asarray(2.0, jnp.float32)}),
     "keep_params_nonnegative": Sample(
@@ -420,6 +424,7 @@ PIECES: dict[str, Sample] = {
     # optimizers with rules of their own
     "scale_by_galore": Sample(lambda: gradtx.scale_by_galore(2, 2), uncertain=SINGULAR),
     "muon": Sample(lambda: gradtx.muon(1e-2, ns_steps=2)),
+    "muonh of matrices": Sample(lambda: gradtx.masked(gradtx.muonh(1e-2, ns_steps=2), matrices)),
     "muon of two presets": Sample(
         lambda: gradtx.muon(halving, "dion", adaptive=True, preconditioning="schatten", consistent_rms=0.2),
         uncertain=dict.fromkeys(("float32_computes_as_float64_does", DIVISION), "the iterations of matrices lose a digit"),
@@ -456,6 +461,7 @@ CHAINS: dict[str, Sample] = {
     "adafactor": Sample(lambda: gradtx.adafactor(1e-2, min_dim_size_to_factor=2, momentum=0.9)),
     "lamb": Sample(lambda: gradtx.lamb(1e-2)),
     "lars": Sample(lambda: gradtx.lars(1e-2)),
+    "adamh": Sample(lambda: gradtx.adamh(1e-2)),
     "fromage": Sample(lambda: gradtx.fromage(1e-2)),
     "polyak_sgd": Sample(lambda: gradtx.polyak_sgd(), extra_args={"value": jnp.asarray(2.0, jnp.float32)}),
     "dpsgd of one example": Sample(
