@@ -348,6 +348,8 @@ PIECES: dict[str, Sample] = {
     "stochastic_weight_averaged": Sample(lambda: gradtx.stochastic_weight_averaged(gradtx.adam(1e-2), 2, begin=1)),
     "consecutive": Sample(lambda: gradtx.consecutive(gradtx.adam(1e-2), gradtx.lamb(1e-2))),
     "lookahead": Sample(lambda: synced(gradtx.lookahead(gradtx.adam(1e-2), 2, 0.5, reset_state=True))),
+    "ema_nesterov": Sample(lambda: gradtx.ema_nesterov(gradtx.adam(1e-2), 0.6, 0.8)),
+    "ema_nesterov with a schedule": Sample(lambda: gradtx.ema_nesterov(gradtx.sgd(0.1), halving)),
     "flatten": Sample(
         lambda: gradtx.flatten(gradtx.adam(1e-2)), excused={PARTS: "in one vector types do not tell copies from parts"}
     ),

@@ -14,6 +14,7 @@ from gradtx.tree.holes import is_hole, map_leaves
 from gradtx.tree.paths import in_containers_of
 from gradtx.tree.search import is_namedtuple, walk
 from gradtx.wrappers.compensated import CompensatedState
+from gradtx.wrappers.ema_nesterov import without_lookahead
 from gradtx.wrappers.lookahead import is_pair
 
 _Tree = TypeVar("_Tree")
@@ -26,9 +27,9 @@ def eval_params(state: OptState, params: _Tree) -> _Tree:
         accuracy(eval_params(state, params), batch)
 
     That is the average of `averaged`, `exponentially_averaged`, `polyak_averaged` or `stochastic_weight_averaged`, x of
-    `schedule_free`, the slow parameters of `lookahead`, and with any other optimizer the parameters themselves. It has the
-    dtypes of the parameters. Of several averages, each behind a mask or in a group, each is that of its own parameters; of one
-    inside of another the outer counts.
+    `schedule_free`, p of `ema_nesterov`, the slow parameters of `lookahead`, and with any other optimizer the parameters
+    themselves. It has the dtypes of the parameters. Of several averages, each behind a mask or in a group, each is that of its
+    own parameters; of one inside of another the outer counts.
 
     Args:
       state: the state of an optimizer.
@@ -91,6 +92,7 @@ def _of_lookahead(state: Any, params: Params) -> Params:
 # By the names of the states, which are those of other libraries, too.
 _REPLACEMENTS: Mapping[str, Callable[[Any, Params], Params]] = {
     "AveragedState": _of_averaged,
+    "EmaNesterovState": without_lookahead,
     "LookaheadState": _of_lookahead,
     "ScheduleFreeState": average_of_iterates,
 }
