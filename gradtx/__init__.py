@@ -202,6 +202,7 @@ from gradtx.transforms.constraining import (
     zero_nans,
 )
 from gradtx.transforms.decay_after_step import decay_after_step
+from gradtx.transforms.decay_to_initial import DecayToInitialState, decay_to_initial
 from gradtx.transforms.layerwise import scale_by_layer_decay
 from gradtx.transforms.linesearch import value_and_grad_from_state
 from gradtx.transforms.momentum import EmaState, TraceState, TraceWithCountState, ema, trace
@@ -211,6 +212,7 @@ from gradtx.transforms.norms_of_parameters import KeepNormState, floor_update_ra
 from gradtx.transforms.param_block import scale_by_param_block_norm, scale_by_param_block_rms
 from gradtx.transforms.plateau import ReduceLROnPlateauState, reduce_on_plateau
 from gradtx.transforms.scale import ScaleByScheduleState, ScaleState, scale, scale_by_learning_rate, scale_by_schedule
+from gradtx.transforms.slow_gradients import AmplifySlowGradientsState, amplify_slow_gradients
 from gradtx.transforms.trust_ratio import ScaleByTrustRatioState, scale_by_trust_ratio
 from gradtx.transforms.weight_decay import AddDecayedWeightsState, WeightDecaySchedule, add_decayed_weights
 from gradtx.transforms.zoom_linesearch import ScaleByZoomLinesearchState, ZoomLinesearchInfo, scale_by_zoom_linesearch
@@ -251,6 +253,7 @@ from gradtx.wrappers.consecutive import consecutive
 from gradtx.wrappers.ema_nesterov import EmaNesterovState, ema_nesterov
 from gradtx.wrappers.flatten import flatten
 from gradtx.wrappers.freeze import freeze, selective_transform
+from gradtx.wrappers.gradient_signs import ScaleByGradientSignsState, scale_by_gradient_signs
 from gradtx.wrappers.grouped import Group, grouped
 from gradtx.wrappers.in_eigenbasis import InEigenbasisState, in_eigenbasis
 from gradtx.wrappers.inject_hyperparams import (
@@ -294,20 +297,21 @@ from gradtx.wrappers.weight_averaging import (
 
 # fmt: off
 __all__ = [
-    "AdaptiveGradClipState", "AddDecayedWeightsState", "AddNoiseState", "AdjustableState", "ApplyEvery", "ApplyIfFiniteState",
-    "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "CautiousState", "ClipByGlobalNormState", "ClipState",
-    "CompensatedState", "ConditionFn", "ConditionallyMaskState", "ConditionallyTransformState", "CorrectByLastGradientState",
-    "DAdaptAdamWState", "Diagnosis", "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState", "DynamicLossScalingState",
-    "EmaNesterovState", "EmaState", "EmptyState", "FactoredState", "GaLoreDimensionNumbers", "GaLoreState",
-    "GradientTransformation", "GradientTransformationExtraArgs", "Group", "History", "HutchinsonState", "InEigenbasisState",
-    "InjectHyperparamsState", "InjectStatefulHyperparamsState", "KeepNormState", "LearningRates", "LookaheadParams",
-    "LookaheadState", "MadgradState", "MaskOrFn", "MaskedNode", "MaskedState", "MechanicState", "MinimizeResult",
-    "MinimizeStatus", "MomoAdamState", "MomoState", "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState",
-    "MuonDimensionNumbers", "MuonState", "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params",
-    "PartitionState", "ProdigyState", "Quantized", "QuantizedState", "RecordedState", "ReduceLROnPlateauState", "SAMState",
-    "ScalarOrSchedule", "ScaleByAdaDeltaState", "ScaleByAdamState", "ScaleByAdanState", "ScaleByAdemamixState",
-    "ScaleByAmsgradState", "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState", "ScaleByDistanceOverGradientsState",
-    "ScaleByFtrlState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState", "ScaleByNovogradState",
+    "AdaptiveGradClipState", "AddDecayedWeightsState", "AddNoiseState", "AdjustableState", "AmplifySlowGradientsState",
+    "ApplyEvery", "ApplyIfFiniteState", "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "CautiousState",
+    "ClipByGlobalNormState", "ClipState", "CompensatedState", "ConditionFn", "ConditionallyMaskState",
+    "ConditionallyTransformState", "CorrectByLastGradientState", "DAdaptAdamWState", "DecayToInitialState", "Diagnosis",
+    "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState", "DynamicLossScalingState", "EmaNesterovState", "EmaState",
+    "EmptyState", "FactoredState", "GaLoreDimensionNumbers", "GaLoreState", "GradientTransformation",
+    "GradientTransformationExtraArgs", "Group", "History", "HutchinsonState", "InEigenbasisState", "InjectHyperparamsState",
+    "InjectStatefulHyperparamsState", "KeepNormState", "LearningRates", "LookaheadParams", "LookaheadState", "MadgradState",
+    "MaskOrFn", "MaskedNode", "MaskedState", "MechanicState", "MinimizeResult", "MinimizeStatus", "MomoAdamState", "MomoState",
+    "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState", "MuonDimensionNumbers", "MuonState",
+    "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params", "PartitionState", "ProdigyState",
+    "Quantized", "QuantizedState", "RecordedState", "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule",
+    "ScaleByAdaDeltaState", "ScaleByAdamState", "ScaleByAdanState", "ScaleByAdemamixState", "ScaleByAmsgradState",
+    "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState", "ScaleByDistanceOverGradientsState", "ScaleByFtrlState",
+    "ScaleByGradientSignsState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState", "ScaleByNovogradState",
     "ScaleByOptimisticGradientState", "ScaleByRStdDevState", "ScaleByRStdDevWithCountState", "ScaleByRmsState",
     "ScaleByRmsWithCountState", "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State", "ScaleByScheduleState",
     "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState", "ScaleByZoomLinesearchState", "ScaleState", "Schedule",
@@ -316,38 +320,39 @@ __all__ = [
     "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Transformation", "Updates", "WeightDecaySchedule", "WrappedSchedule",
     "WrappedScheduleState", "ZeroNansState", "ZoomLinesearchInfo", "abstract_state", "acprop", "adabelief", "adabound",
     "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamh", "adamw", "adan", "adaptive_grad_clip",
-    "add_decayed_weights", "add_noise", "ademamix", "adjustable", "adopt", "aggregating", "amsbound", "amsgrad", "apply_every",
-    "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction", "cautious", "centralize", "chain", "clip",
-    "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated", "conditionally_mask",
-    "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence", "correct_by_last_gradient",
-    "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss",
-    "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "diagnose", "differentially_private_aggregate", "dog",
-    "dowg", "dpsgd", "dynamic_loss_scaling", "ema", "ema_nesterov", "eval_params", "exponential_decay",
-    "exponentially_averaged", "factory", "find_learning_rate", "flatten", "floor_update_ratio", "forwards_to", "freeze",
-    "from_config", "fromage", "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grouped", "hinge_loss", "history",
-    "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis", "incremental_update",
-    "init_empty_state", "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules", "keep_norm",
-    "keep_params_nonnegative", "kl_divergence", "l2_loss", "lamb", "lars", "lbfgs", "linalg", "linear_onecycle_schedule",
-    "linear_schedule", "lion", "log_cosh", "lookahead", "losses", "low_rank", "madgrad", "mars_adamw", "mars_lion", "masked",
-    "master_params", "matching", "matrix_inverse_pth_root", "measure_with_ema", "mechanize", "microbatch", "microbatching",
-    "minimize", "momo", "momo_adam", "monitor", "multi_normal", "multi_step_decay_schedule", "multi_transform", "muon", "muonh",
-    "nadam", "nadamw", "named_chain", "nnls", "noisy_sgd", "normalize", "normalize_by_update_norm", "not_matching", "novograd",
-    "ntxent", "offloaded", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "partition",
-    "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_shard", "periodic_update", "perturbations",
-    "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot_history", "polyak_averaged", "polyak_sgd",
-    "polynomial_schedule", "power_iteration", "prodigy", "projections", "quantized", "radam", "recorded", "reduce_on_plateau",
-    "reset_state", "rmsprop", "rprop", "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares",
-    "safe_softmax_cross_entropy", "sam", "scale", "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam",
-    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad",
-    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog",
-    "scale_by_dowg", "scale_by_factored_rms", "scale_by_ftrl", "scale_by_galore", "scale_by_layer_decay", "scale_by_lbfgs",
-    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon", "scale_by_nadam",
-    "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms",
-    "scale_by_polyak", "scale_by_radam", "scale_by_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule",
-    "scale_by_side_lengths", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia",
-    "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss",
-    "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "schedules",
-    "second_order", "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
+    "add_decayed_weights", "add_noise", "ademamix", "adjustable", "adopt", "aggregating", "amplify_slow_gradients", "amsbound",
+    "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction", "cautious",
+    "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated",
+    "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence",
+    "correct_by_last_gradient", "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity",
+    "ctc_loss", "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "decay_to_initial", "diagnose",
+    "differentially_private_aggregate", "dog", "dowg", "dpsgd", "dynamic_loss_scaling", "ema", "ema_nesterov", "eval_params",
+    "exponential_decay", "exponentially_averaged", "factory", "find_learning_rate", "flatten", "floor_update_ratio",
+    "forwards_to", "freeze", "from_config", "fromage", "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grouped",
+    "hinge_loss", "history", "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis",
+    "incremental_update", "init_empty_state", "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules",
+    "keep_norm", "keep_params_nonnegative", "kl_divergence", "l2_loss", "lamb", "lars", "lbfgs", "linalg",
+    "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh", "lookahead", "losses", "low_rank", "madgrad",
+    "mars_adamw", "mars_lion", "masked", "master_params", "matching", "matrix_inverse_pth_root", "measure_with_ema",
+    "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor", "multi_normal",
+    "multi_step_decay_schedule", "multi_transform", "muon", "muonh", "nadam", "nadamw", "named_chain", "nnls", "noisy_sgd",
+    "normalize", "normalize_by_update_norm", "not_matching", "novograd", "ntxent", "offloaded", "optimistic_adam",
+    "optimistic_adam_v2", "optimistic_gradient_descent", "partition", "per_example_global_norm_clip",
+    "per_example_layer_norm_clip", "per_shard", "periodic_update", "perturbations", "piecewise_constant_schedule",
+    "piecewise_interpolate_schedule", "plot_history", "polyak_averaged", "polyak_sgd", "polynomial_schedule", "power_iteration",
+    "prodigy", "projections", "quantized", "radam", "recorded", "reduce_on_plateau", "reset_state", "rmsprop", "rprop",
+    "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "safe_softmax_cross_entropy", "sam",
+    "scale", "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
+    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad", "scale_by_backtracking_linesearch",
+    "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg",
+    "scale_by_factored_rms", "scale_by_ftrl", "scale_by_galore", "scale_by_gradient_signs", "scale_by_layer_decay",
+    "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon",
+    "scale_by_nadam", "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm",
+    "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rms", "scale_by_rprop", "scale_by_rss",
+    "scale_by_schedule", "scale_by_side_lengths", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3",
+    "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient",
+    "scale_loss", "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd",
+    "schedules", "second_order", "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
     "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
     "skip_not_finite", "sm3", "smooth_labels", "snapshot", "soap", "softmax_cross_entropy",
     "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus", "squared_error", "stacked",

@@ -232,6 +232,9 @@ PIECES: dict[str, Sample] = {
         excused={"state_is_made_of_plain_containers": "Optax calls this state WeightDecaySchedule"},
     ),
     "add_decayed_weights cautiously": Sample(lambda: gradtx.add_decayed_weights(0.1, cautious=True)),
+    "decay_to_initial": Sample(lambda: gradtx.decay_to_initial(0.1)),
+    "decay_to_initial with a schedule": Sample(lambda: gradtx.decay_to_initial(halving)),
+    "amplify_slow_gradients": Sample(lambda: gradtx.amplify_slow_gradients()),
     "add_noise": Sample(lambda: gradtx.add_noise(0.01, 0.55, seed=0), excused=NOISE | OWN_NOISE),
     "clip": Sample(lambda: gradtx.clip(0.5), excused=REMOVES | {"complex parameters": "complex numbers have no order"}),
     "clip_by_global_norm": Sample(lambda: gradtx.clip_by_global_norm(1.0)),
@@ -356,6 +359,7 @@ PIECES: dict[str, Sample] = {
     "split_real_and_imaginary": Sample(lambda: gradtx.split_real_and_imaginary(gradtx.adam(1e-2))),
     "cautious": Sample(lambda: gradtx.cautious(gradtx.scale_by_adam())),
     "cautious with one more": Sample(lambda: gradtx.cautious(gradtx.trace(0.9), count_one_more=True)),
+    "scale_by_gradient_signs": Sample(lambda: gradtx.scale_by_gradient_signs(gradtx.scale_by_adam())),
     "apply_if_finite": Sample(lambda: gradtx.apply_if_finite(gradtx.adam(1e-2), 3)),
     "in_eigenbasis": Sample(lambda: gradtx.in_eigenbasis(gradtx.scale_by_adam(0.9, 0.99), every=2), excused=EIGENVECTORS),
     "in_eigenbasis from the coordinates": Sample(
