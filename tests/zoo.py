@@ -365,6 +365,7 @@ PIECES: dict[str, Sample] = {
     "in_eigenbasis from the coordinates": Sample(
         lambda: gradtx.in_eigenbasis(gradtx.scale_by_lion(), every=2, start="identity", basis="eigh"), excused=ARBITRARY
     ),
+    "skip_spikes": Sample(lambda: gradtx.skip_spikes(gradtx.adam(1e-2), window=2, sigmas=2.0)),
     "recorded": Sample(
         lambda: gradtx.recorded(gradtx.chain(gradtx.clip_by_global_norm(0.1), gradtx.adam(1e-2)), every=2, size=3)
     ),
