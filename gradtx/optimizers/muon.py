@@ -269,35 +269,52 @@ def muon(
       Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982
     """
 
-    def numbers(tree: Any) -> Any:
-        """Dimension numbers for the matrices, None for the others, in a tree like the parameters."""
-        if muon_weight_dimension_numbers is None:
-            return jax.tree.map(lambda p: MuonDimensionNumbers() if p.ndim == 2 else None, tree)
-        given = muon_weight_dimension_numbers
-        return for_each_leaf(given(tree) if is_function(given) else given, tree)
+    def matrices(numbers: Callable[[Any], Any]) -> Transformation:
+        return chain(
+            scale_by_muon(
+                ns_coeffs,
+                ns_steps,
+                beta,
+                eps,
+                mu_dtype,
+                nesterov=nesterov,
+                adaptive=adaptive,
+                preconditioning=preconditioning,
+                weight_dimension_numbers=numbers,
+            ),
+            scale_by_matrix_shape(numbers, consistent_rms),
+            add_decayed_weights(weight_decay, weight_decay_mask),
+            scale_by_learning_rate(learning_rate),
+        )
 
-    def labels(tree: Any) -> Any:
-        return jax.tree.map(lambda number: "adam" if number is None else "muon", numbers(tree), is_leaf=is_numbers)
-
-    matrices = chain(
-        scale_by_muon(
-            ns_coeffs,
-            ns_steps,
-            beta,
-            eps,
-            mu_dtype,
-            nesterov=nesterov,
-            adaptive=adaptive,
-            preconditioning=preconditioning,
-            weight_dimension_numbers=numbers,
-        ),
-        scale_by_matrix_shape(numbers, consistent_rms),
-        add_decayed_weights(weight_decay, weight_decay_mask),
-        scale_by_learning_rate(learning_rate),
-    )
     others: Transformation = chain(
         scale_by_adam(adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov),
         add_decayed_weights(adam_weight_decay, weight_decay_mask),
         scale_by_learning_rate(learning_rate if adam_learning_rate is None else adam_learning_rate),
     )
-    return partition({"muon": matrices, "adam": others}, labels)
+    return for_matrices(matrices, others, muon_weight_dimension_numbers)
+
+
+def for_matrices(
+    matrices: Callable[[Callable[[Any], Any]], Transformation],
+    others: Transformation,
+    given: Any | Callable[[Params], Any] | None,
+) -> GradientTransformationExtraArgs:
+    """Partition parameters into those that are matrices and the others, as Muon and its relatives do.
+
+    Args:
+      matrices: makes the transformation of the matrices, of a function that tells the dimension numbers of each.
+      others: the transformation of the others.
+      given: `muon_weight_dimension_numbers` of `muon`.
+    """
+
+    def numbers(tree: Any) -> Any:
+        """Dimension numbers for the matrices, None for the others, in a tree like the parameters."""
+        if given is None:
+            return jax.tree.map(lambda p: MuonDimensionNumbers() if p.ndim == 2 else None, tree)
+        return for_each_leaf(given(tree) if is_function(given) else given, tree)
+
+    def labels(tree: Any) -> Any:
+        return jax.tree.map(lambda number: "adam" if number is None else "muon", numbers(tree), is_leaf=is_numbers)
+
+    return partition({"muon": matrices(numbers), "adam": others}, labels)

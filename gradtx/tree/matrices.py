@@ -115,6 +115,17 @@ def sizes(shape: tuple[int, ...], number: DimensionNumbers) -> tuple[int, int]:
     return math.prod(shape[axis] for axis in rows), math.prod(shape[axis] for axis in columns)
 
 
+def axes_of_matrices(tree: Any, numbers: list[DimensionNumbers | None]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Return the axes of the rows, and those of the columns, of each leaf as a rule on leaves sees it.
+
+    Raises:
+      ValueError: a leaf has no such axes; the message has its path.
+    """
+    rows = zip(jax.tree_util.tree_leaves_with_path(as_whole(tree)), numbers, strict=True)
+    axes = [_axes(len(leaf.shape), _checked(keystr(path), leaf.shape, number)) for (path, leaf), number in rows]
+    return [(rows, columns) for _, rows, columns in axes]
+
+
 def _places(tree: Any) -> list[Place]:
     return places_of(tree) or [Place()] * len(jax.tree.leaves(tree))
 
@@ -128,14 +139,20 @@ def _of_stack(number: DimensionNumbers | None, place: Place) -> DimensionNumbers
 
 
 def _to_matrix(where: str, x: jax.Array, number: DimensionNumbers | None) -> jax.Array:
-    if number is None:
-        raise unnamed(ValueError, f"{where} has no dimension numbers, so it is not a matrix.")
-    axes = [axis for part in _as_tuples(number) for axis in part]
-    if len({axis % max(x.ndim, 1) for axis in axes}) < len(axes) or any(not -x.ndim <= axis < x.ndim for axis in axes):
-        raise unnamed(ValueError, f"{where} has the shape {x.shape}, which has no axes as in {number}.")
+    number = _checked(where, x.shape, number)
     counting, rows, columns = _axes(x.ndim, number)
     shape = *(x.shape[axis] for axis in counting), *sizes(x.shape, number)
     return jnp.transpose(x, (*counting, *rows, *columns)).reshape(shape)
+
+
+def _checked(where: str, shape: tuple[int, ...], number: DimensionNumbers | None) -> DimensionNumbers:
+    """Dimension numbers that fit the shape."""
+    if number is None:
+        raise unnamed(ValueError, f"{where} has no dimension numbers, so it is not a matrix.")
+    axes, ndim = [axis for part in _as_tuples(number) for axis in part], len(shape)
+    if len({axis % max(ndim, 1) for axis in axes}) < len(axes) or any(not -ndim <= axis < ndim for axis in axes):
+        raise unnamed(ValueError, f"{where} has the shape {shape}, which has no axes as in {number}.")
+    return number
 
 
 def _from_matrix(matrix: jax.Array, shape: tuple[int, ...], number: DimensionNumbers | None) -> jax.Array:
