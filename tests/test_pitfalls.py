@@ -65,6 +65,8 @@ TAKES_INTEGERS = {
     "scale_by_matrix_shape",
     "scale_by_muon of matrices",
     "scale_by_muon of matrices in bfloat16",
+    "scale_by_muon of signs",
+    "normalize_by_matrix_rms",
     "scale_by_row_rms",
     "scale_by_row_rms of inputs",
 }

@@ -304,6 +304,8 @@ PIECES: dict[str, Sample] = {
         )
     ),
     "scale_by_muon of matrices": Sample(lambda: gradtx.masked(gradtx.scale_by_muon(ns_steps=2), matrices)),
+    "scale_by_muon of signs": Sample(lambda: gradtx.masked(gradtx.scale_by_muon(ns_steps=2, sign=True), matrices)),
+    "normalize_by_matrix_rms": Sample(lambda: gradtx.masked(gradtx.normalize_by_matrix_rms(0.1), matrices)),
     "scale_by_row_rms": Sample(lambda: gradtx.masked(gradtx.scale_by_row_rms(0.9), matrices)),
     "scale_by_row_rms of inputs": Sample(lambda: gradtx.masked(gradtx.scale_by_row_rms(axis=-1, keep_norm=False), matrices)),
     "scale_by_backtracking_linesearch": Sample(
@@ -439,6 +441,7 @@ PIECES: dict[str, Sample] = {
         lambda: gradtx.muon(halving, "dion", adaptive=True, preconditioning="schatten", consistent_rms=0.2),
         uncertain=dict.fromkeys(("float32_computes_as_float64_does", DIVISION), "the iterations of matrices lose a digit"),
     ),
+    "adamuon": Sample(lambda: gradtx.adamuon(1e-2, ns_steps=2, weight_decay=0.1)),
     "normuon": Sample(lambda: gradtx.normuon(1e-2, ns_steps=2, weight_decay=0.1)),
     "momo": Sample(lambda: gradtx.momo(0.5, weight_decay=0.1, adapt_lower_bound=True), extra_args={"value": 2.0}),
     "momo_adam": Sample(lambda: gradtx.momo_adam(halving), extra_args={"value": 2.0}),

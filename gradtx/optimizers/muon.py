@@ -24,7 +24,7 @@ from gradtx.core import (
 )
 from gradtx.errors import unnamed
 from gradtx.linalg import Preconditioning, orthogonalize
-from gradtx.numerics import Count, debias, safe_increment
+from gradtx.numerics import Count, debias, safe_increment, without_infinity
 from gradtx.optimizers.adam import debias_mean, scale_by_adam
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate, scaled
@@ -79,6 +79,7 @@ def scale_by_muon(
     bias_correction: bool = True,
     ns_dtype: DTypeLike | None = None,
     eps_as_floor: bool = False,
+    sign: bool = False,
 ) -> GradientTransformation:
     """Muon's update: momentum, orthogonalized: the nearest matrix whose singular values are all 1.
 
@@ -105,6 +106,7 @@ def scale_by_muon(
         that of Nesterov's momentum is not.
       ns_dtype: dtype of the iterations, such as bfloat16; by default that of the mean.
       eps_as_floor: whether eps is the least that is divided by, and not added to it.
+      sign: whether the sign of each entry of m̂ is orthogonalized (as in AdaMuon) and not m̂ itself.
 
     Raises:
       ValueError: the coefficients are not of this form, a word is unknown, or an array has other axes than said.
@@ -119,7 +121,8 @@ def scale_by_muon(
     @tree.lift
     def mean(g, m, *, debias1, next_debias1):
         m = beta * m + (1 - beta) * g
-        return debias_mean(g, m, beta, debias1, next_debias1, nesterov), m
+        mean = debias_mean(g, m, beta, debias1, next_debias1, nesterov)
+        return jnp.sign(without_infinity(mean)) if sign else mean, m
 
     @on_whole_matrices
     @tree.lift(like="m", same_shapes=False)

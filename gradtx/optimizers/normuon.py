@@ -1,10 +1,9 @@
 """NorMuon (Li et al. 2025): Muon whose neurons all move equally far."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
@@ -29,9 +28,7 @@ from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.along import mean_along, size_along, sum_along
 from gradtx.tree.masks import Mask
-from gradtx.tree.matrices import axes_of_matrices, numbers_of
-
-Axes: TypeAlias = tuple[int, ...]
+from gradtx.tree.matrices import Axes, axes_of_matrices, by_axes, numbers_of
 
 
 class ScaleByRowRmsState(NamedTuple):
@@ -101,7 +98,7 @@ def scale_by_row_rms(
         zeros = tree.moment_like(params, real=True)
         # Sums of zeros, so that shards of the other axes stay.
         sums = lambda part, averaged, _: tree.map_leaves(lambda zero: sum_along(zero, averaged), part)  # noqa: E731
-        return ScaleByRowRmsState(_by_axes(zeros, axes(zeros), sums))
+        return ScaleByRowRmsState(by_axes(zeros, axes(zeros), sums))
 
     @tells(decays={"nu": ("decay", decay)})
     def update(updates: Updates, state: ScaleByRowRmsState, params: Params | None = None):
@@ -112,22 +109,10 @@ def scale_by_row_rms(
             part, nu = rule(averaged, matrix)(part, nu)
             return part
 
-        updates = _by_axes(updates, axes(updates), rescaled)
+        updates = by_axes(updates, axes(updates), rescaled)
         return updates, ScaleByRowRmsState(nu)
 
     return GradientTransformation(init, update)
-
-
-def _by_axes(tree: Any, axes: Sequence[tuple[Axes, Axes]], f: Callable[[Any, Axes, Axes], Any]) -> Any:
-    """Return f(part, *axes) for all leaves of the same axes together: the others are masked in the part."""
-    leaves, structure = jax.tree.flatten(tree)
-    results = list(leaves)
-    for chosen in dict.fromkeys(axes):
-        places = [k for k, found in enumerate(axes) if found == chosen]
-        part = structure.unflatten(leaf if k in places else None for k, leaf in enumerate(leaves))
-        for k, result in zip(places, jax.tree.leaves(f(part, *chosen)), strict=True):
-            results[k] = result
-    return structure.unflatten(results)
 
 
 @factory(

@@ -1,7 +1,7 @@
 """Arrays of more than two axes as matrices: which axes are rows, which columns, which count matrices."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -15,6 +15,9 @@ from gradtx.tree.scopes import MeshAxes, Place, as_whole, gathered, own_part, pl
 
 Split: TypeAlias = tuple[MeshAxes, ...]
 """For each axis of an array, along which axes of the mesh it is split."""
+
+
+Axes: TypeAlias = tuple[int, ...]
 
 
 class DimensionNumbers(NamedTuple):
@@ -115,7 +118,7 @@ def sizes(shape: tuple[int, ...], number: DimensionNumbers) -> tuple[int, int]:
     return math.prod(shape[axis] for axis in rows), math.prod(shape[axis] for axis in columns)
 
 
-def axes_of_matrices(tree: Any, numbers: list[DimensionNumbers | None]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def axes_of_matrices(tree: Any, numbers: list[DimensionNumbers | None]) -> list[tuple[Axes, Axes]]:
     """Return the axes of the rows, and those of the columns, of each leaf as a rule on leaves sees it.
 
     Raises:
@@ -124,6 +127,24 @@ def axes_of_matrices(tree: Any, numbers: list[DimensionNumbers | None]) -> list[
     rows = zip(jax.tree_util.tree_leaves_with_path(as_whole(tree)), numbers, strict=True)
     axes = [_axes(len(leaf.shape), _checked(keystr(path), leaf.shape, number)) for (path, leaf), number in rows]
     return [(rows, columns) for _, rows, columns in axes]
+
+
+def by_axes(tree: Any, axes: Sequence[tuple[Axes, Axes]], f: Callable[[Any, Axes, Axes], Any]) -> Any:
+    """Return f(part, *axes) of the leaves that have the same axes, the others masked in the part, put together again.
+
+    Args:
+      tree: of arrays.
+      axes: a pair of each leaf.
+      f: of a tree like the first that has only some of its leaves, and of their pair; it returns such a tree.
+    """
+    leaves, structure = jax.tree.flatten(tree)
+    results = list(leaves)
+    for chosen in dict.fromkeys(axes):
+        places = [k for k, found in enumerate(axes) if found == chosen]
+        part = structure.unflatten(leaf if k in places else None for k, leaf in enumerate(leaves))
+        for k, result in zip(places, jax.tree.leaves(f(part, *chosen)), strict=True):
+            results[k] = result
+    return structure.unflatten(results)
 
 
 def _places(tree: Any) -> list[Place]:
@@ -171,7 +192,7 @@ def _split_of_matrices(split: Split | None, number: DimensionNumbers | None) -> 
     return (*(split[axis] for axis in counting), *(split[part[0]] if part else () for part in (rows, columns)))
 
 
-def _axes(ndim: int, number: DimensionNumbers) -> tuple[tuple[int, ...], ...]:
+def _axes(ndim: int, number: DimensionNumbers) -> tuple[Axes, ...]:
     """The axes that count matrices, the axes of the rows, and the axes of the columns."""
     rows, columns = (tuple(axis % ndim for axis in part) for part in _as_tuples(number))
     return tuple(axis for axis in range(ndim) if axis not in rows + columns), rows, columns

@@ -56,7 +56,7 @@ def test_masked_leaves_stay_masked():
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-@pytest.mark.parametrize("make", [gradtx.normuon], ids=["normuon"])
+@pytest.mark.parametrize("make", [gradtx.normuon, gradtx.adamuon], ids=["normuon", "adamuon"])
 def test_gradients_of_all_kinds_give_bounded_steps(make, dtype):
     tx, g = make(0.1, muon_weight_dimension_numbers=NUMBERS), gradients(dtype)
     rank1 = jax.tree.map(lambda x: jnp.ones_like(x), g)
