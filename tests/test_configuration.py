@@ -46,6 +46,7 @@ NOT_DATA = {
     "scale_by_muon of matrices in bfloat16": "masked.mask",
     "scale_by_muon of matrices": "masked.mask",
     "scale_by_muon of signs": "masked.mask",
+    "scale_by_muon of a preset": "masked.mask",
     "normalize_by_matrix_rms": "masked.mask",
     "scale_by_row_rms": "masked.mask",
     "scale_by_row_rms of inputs": "masked.mask",

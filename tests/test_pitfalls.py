@@ -66,6 +66,7 @@ TAKES_INTEGERS = {
     "scale_by_muon of matrices",
     "scale_by_muon of matrices in bfloat16",
     "scale_by_muon of signs",
+    "scale_by_muon of a preset",
     "normalize_by_matrix_rms",
     "scale_by_row_rms",
     "scale_by_row_rms of inputs",

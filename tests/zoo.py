@@ -305,6 +305,10 @@ PIECES: dict[str, Sample] = {
     ),
     "scale_by_muon of matrices": Sample(lambda: gradtx.masked(gradtx.scale_by_muon(ns_steps=2), matrices)),
     "scale_by_muon of signs": Sample(lambda: gradtx.masked(gradtx.scale_by_muon(ns_steps=2, sign=True), matrices)),
+    "scale_by_muon of a preset": Sample(
+        lambda: gradtx.masked(gradtx.scale_by_muon("polar_express", bias_correction=False), matrices),
+        uncertain=dict.fromkeys(("float32_computes_as_float64_does", DIVISION), "the iterations of matrices lose a digit"),
+    ),
     "normalize_by_matrix_rms": Sample(lambda: gradtx.masked(gradtx.normalize_by_matrix_rms(0.1), matrices)),
     "scale_by_row_rms": Sample(lambda: gradtx.masked(gradtx.scale_by_row_rms(0.9), matrices)),
     "scale_by_row_rms of inputs": Sample(lambda: gradtx.masked(gradtx.scale_by_row_rms(axis=-1, keep_norm=False), matrices)),

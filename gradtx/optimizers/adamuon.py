@@ -21,7 +21,8 @@ from gradtx.core import (
 )
 from gradtx.numerics import bounded_square, safe_sqrt, squarable
 from gradtx.optimizers.adam import scale_by_adam
-from gradtx.optimizers.muon import Coefficients, MuonDimensionNumbers, for_matrices, scale_by_muon
+from gradtx.optimizers.muon import MuonDimensionNumbers, for_matrices, scale_by_muon
+from gradtx.optimizers.muon_coefficients import Coefficients
 from gradtx.optimizers.rmsprop import scale_by_rms
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate

@@ -22,7 +22,8 @@ from gradtx.core import (
 from gradtx.errors import unnamed
 from gradtx.numerics import bounded_square, safe_sqrt, squarable
 from gradtx.optimizers.adam import scale_by_adam
-from gradtx.optimizers.muon import Coefficients, MuonDimensionNumbers, for_matrices, scale_by_matrix_shape, scale_by_muon
+from gradtx.optimizers.muon import MuonDimensionNumbers, for_matrices, scale_by_matrix_shape, scale_by_muon
+from gradtx.optimizers.muon_coefficients import Coefficients
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
