@@ -43,6 +43,7 @@ NOT_DATA = {
     "measure_with_ema of the updates themselves": "measure_with_ema.measure",
     "differentially_private_aggregate of one example": "chain[0].stateless.f",
     "scale_by_matrix_shape": "masked.mask",
+    "scale_by_matrix_shape by name": "masked.mask",
     "scale_by_muon of matrices in bfloat16": "masked.mask",
     "scale_by_muon of matrices": "masked.mask",
     "scale_by_muon of signs": "masked.mask",

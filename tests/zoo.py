@@ -298,6 +298,9 @@ PIECES: dict[str, Sample] = {
     ),
     "scale_by_side_lengths": Sample(lambda: gradtx.scale_by_side_lengths(0.1)),
     "scale_by_matrix_shape": Sample(lambda: gradtx.masked(gradtx.scale_by_matrix_shape(consistent_rms=0.2), matrices)),
+    "scale_by_matrix_shape by name": Sample(
+        lambda: gradtx.masked(gradtx.scale_by_matrix_shape(shape_factor="scion"), matrices)
+    ),
     "scale_by_muon of matrices in bfloat16": Sample(
         lambda: gradtx.masked(
             gradtx.scale_by_muon(ns_steps=2, bias_correction=False, ns_dtype=jnp.bfloat16, eps_as_floor=True), matrices

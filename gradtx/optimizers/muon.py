@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024), with Adam for what is not a matrix."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from gradtx.core import (
     init_empty_state,
     tells,
 )
+from gradtx.errors import unnamed
 from gradtx.linalg import Preconditioning, orthogonalize
 from gradtx.numerics import Count, debias, safe_increment, without_infinity
 from gradtx.optimizers.adam import debias_mean, scale_by_adam
@@ -147,34 +148,63 @@ def scale_by_muon(
     return GradientTransformation(init, update)
 
 
+ShapeFactor: TypeAlias = Literal["jordan", "scion", "moonlight", "unit_rms"]
+# Of the numbers of inputs and of outputs.
+_FACTORS: Mapping[str, Callable[[int, int], float]] = {
+    "jordan": lambda inputs, outputs: max(1, outputs / inputs) ** 0.5,
+    "scion": lambda inputs, outputs: (outputs / inputs) ** 0.5,
+    "moonlight": lambda inputs, outputs: 0.2 * max(inputs, outputs) ** 0.5,
+    "unit_rms": lambda inputs, outputs: max(inputs, outputs) ** 0.5,
+}
+
+
 @factory(consistent_rms=NONNEGATIVE)
 def scale_by_matrix_shape(
-    weight_dimension_numbers: Any | Callable[[Params], Any] | None = None, consistent_rms: float | None = None
+    weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
+    consistent_rms: float | None = None,
+    *,
+    shape_factor: ShapeFactor = "jordan",
 ) -> GradientTransformation:
-    """Muon's scale: multiply the update of each matrix by √max(1, outputs/inputs), or consistent_rms·√max(inputs, outputs).
+    """Muon's scale: multiply the update of each matrix by a factor of its shape.
 
-    Applied to orthogonal matrices, the first keeps what a step changes in the outputs of a layer the same for layers of all
-    widths; the second makes the root mean square of every update `consistent_rms`.
+        "jordan"          √max(1, outputs/inputs)
+        "scion"           √(outputs/inputs)
+        "moonlight"       0.2·√max(inputs, outputs)
+        "unit_rms"        √max(inputs, outputs)
+        consistent_rms    consistent_rms·√max(inputs, outputs)
+
+    Applied to orthogonal matrices, the first two keep what a step changes in the outputs of a layer the same for layers of all
+    widths, in a layer that has more inputs than outputs "jordan" less so; with the others the root mean square of every update
+    is 0.2 (about that of Adam's), 1, or `consistent_rms`.
 
     Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
       weight_dimension_numbers: which axes are inputs and outputs; see `scale_by_muon`.
-      consistent_rms: None for the first factor; 0.2 is usual for the second, about the root mean square of Adam's updates.
+      consistent_rms: the root mean square, or None for the factor by name.
+      shape_factor: the name of the factor.
+
+    Conventions:
+      "jordan" is that of Jordan's code, of PyTorch by default, and of Optax; "scion" that of Scion and of Dion; "moonlight"
+      that of Liu et al. and of PyTorch's "match_rms_adamw". Keras multiplies by consistent_rms, 0.2 by default.
 
     Raises:
-      ValueError: a parameter has no dimension numbers, or other axes than they say.
+      ValueError: a parameter has no dimension numbers, or other axes than they say; a word is unknown, or there are both.
 
     References:
       Bernstein and Newhouse, Old Optimizer, New Norm: An Anthology, 2024, https://arxiv.org/abs/2409.20325
+      Pethick et al., Training Deep Learning Models with Norm-Constrained LMOs, 2025, https://arxiv.org/abs/2502.07529
       Liu et al., Muon is Scalable for LLM Training, 2025, https://arxiv.org/abs/2502.16982
     """
 
+    if consistent_rms is not None and shape_factor != "jordan":
+        raise unnamed(ValueError, f"there is consistent_rms and shape_factor={shape_factor!r}; give one of them.")
+
     def factor(shape: tuple[int, ...], number: Any) -> Any:
         inputs, outputs = sizes(shape, number)
-        if consistent_rms is None:
-            return max(1, outputs / max(1, inputs)) ** 0.5
-        return max(inputs, outputs) ** 0.5 * consistent_rms
+        if consistent_rms is not None:
+            return max(inputs, outputs) ** 0.5 * consistent_rms
+        return _FACTORS[shape_factor](max(1, inputs), outputs)
 
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         leaves, structure = jax.tree.flatten(updates)
@@ -215,6 +245,7 @@ def muon(
     adam_learning_rate: ScalarOrSchedule | None = None,
     muon_weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
     consistent_rms: float | None = None,
+    shape_factor: ShapeFactor = "jordan",
 ) -> GradientTransformationExtraArgs:
     """Muon: orthogonalized momentum for matrices; parameters that are not matrices use AdamW.
 
@@ -243,6 +274,7 @@ def muon(
         matrices, and None for each that uses AdamW, or a tree that ends above the leaves; or a function that makes one of
         the parameters. By default arrays of two axes are matrices.
       consistent_rms: see above.
+      shape_factor: another factor by its name; see `scale_by_matrix_shape`.
 
     Conventions:
       Matrices are (inputs, outputs), as in Flax and Keras; PyTorch's are the other way round. The mean is corrected for its
@@ -267,7 +299,7 @@ def muon(
                 preconditioning=preconditioning,
                 weight_dimension_numbers=numbers,
             ),
-            scale_by_matrix_shape(numbers, consistent_rms),
+            scale_by_matrix_shape(numbers, consistent_rms, shape_factor=shape_factor),
             add_decayed_weights(weight_decay, weight_decay_mask),
             scale_by_learning_rate(learning_rate),
         )

@@ -22,7 +22,7 @@ from gradtx.core import (
 from gradtx.errors import unnamed
 from gradtx.numerics import bounded_square, safe_sqrt, squarable
 from gradtx.optimizers.adam import scale_by_adam
-from gradtx.optimizers.muon import MuonDimensionNumbers, for_matrices, scale_by_matrix_shape, scale_by_muon
+from gradtx.optimizers.muon import MuonDimensionNumbers, ShapeFactor, for_matrices, scale_by_matrix_shape, scale_by_muon
 from gradtx.optimizers.muon_coefficients import Coefficients
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -142,6 +142,7 @@ def normuon(
     nesterov: bool = True,
     axis: int = -2,
     bias_correction: bool = False,
+    shape_factor: ShapeFactor = "jordan",
     adam_b1: float = 0.9,
     adam_b2: float = 0.999,
     adam_eps: float = 1e-8,
@@ -161,6 +162,7 @@ def normuon(
     Args:
       learning_rate: η, a number or a schedule.
       beta, eps, mu_dtype, ns_coeffs, ns_steps, nesterov, bias_correction: as in `scale_by_muon`.
+      shape_factor: the factor of u by its name, instead of √max(1, outputs/inputs); see `scale_by_matrix_shape`.
       row_decay, row_eps, axis: `decay`, `eps` and `axis` of `scale_by_row_rms`.
       weight_decay, weight_decay_mask: of the matrices; see `add_decayed_weights`.
       adam_b1, adam_b2, adam_eps: `b1`, `b2` and `eps` of `scale_by_adam`.
@@ -189,7 +191,7 @@ def normuon(
                 weight_dimension_numbers=numbers,
             ),
             scale_by_row_rms(row_decay, row_eps, axis=axis, weight_dimension_numbers=numbers),
-            scale_by_matrix_shape(numbers),
+            scale_by_matrix_shape(numbers, shape_factor=shape_factor),
             add_decayed_weights(weight_decay, weight_decay_mask),
             scale_by_learning_rate(learning_rate),
         )
