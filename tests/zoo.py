@@ -424,6 +424,8 @@ PIECES: dict[str, Sample] = {
         extra_args={"grad_fn": downhill},
     ),
     "schedule_free": Sample(lambda: gradtx.schedule_free(gradtx.rmsprop(halving), halving)),
+    "primal_averaged": Sample(lambda: gradtx.primal_averaged(gradtx.adam(1e-2), shrinkage=1e-3)),
+    "primal_averaged with schedules": Sample(lambda: gradtx.primal_averaged(gradtx.sgd(0.1), 1.0, halving, shrinkage=halving)),
     "scale_by_sophia": Sample(
         lambda: gradtx.scale_by_sophia(gradtx.hutchinson_estimator_diag_hessian(), update_interval=2),
         extra_args={"obj_fn": objective},

@@ -9,6 +9,7 @@ from gradtx import tree
 from gradtx.core import OptState, Params
 from gradtx.errors import names_errors, unnamed
 from gradtx.inspection.transfer_forms import master
+from gradtx.optimizers.primal_averaging import exponential_average
 from gradtx.optimizers.schedule_free import average_of_iterates
 from gradtx.tree.holes import is_hole, map_leaves
 from gradtx.tree.paths import in_containers_of
@@ -27,9 +28,9 @@ def eval_params(state: OptState, params: _Tree) -> _Tree:
         accuracy(eval_params(state, params), batch)
 
     That is the average of `averaged`, `exponentially_averaged`, `polyak_averaged` or `stochastic_weight_averaged`, x of
-    `schedule_free`, p of `ema_nesterov`, the slow parameters of `lookahead`, and with any other optimizer the parameters
-    themselves. It has the dtypes of the parameters. Of several averages, each behind a mask or in a group, each is that of its
-    own parameters; of one inside of another the outer counts.
+    `schedule_free` and `primal_averaged`, p of `ema_nesterov`, the slow parameters of `lookahead`, and with any other optimizer
+    the parameters themselves. It has the dtypes of the parameters. Of several averages, each behind a mask or in a group, each
+    is that of its own parameters; of one inside of another the outer counts.
 
     Args:
       state: the state of an optimizer.
@@ -94,6 +95,7 @@ _REPLACEMENTS: Mapping[str, Callable[[Any, Params], Params]] = {
     "AveragedState": _of_averaged,
     "EmaNesterovState": without_lookahead,
     "LookaheadState": _of_lookahead,
+    "PrimalAveragedState": exponential_average,
     "ScheduleFreeState": average_of_iterates,
 }
 
