@@ -25,7 +25,7 @@ def keep_norm(outward: float = 0.0, inward: float = 0.0) -> GradientTransformati
         r ← r + s·(‖q‖ − r)                    r: the norm, ‖p‖ at the beginning
         u ← q·r/‖q‖ − p
 
-    With 0 parameters stay on a sphere, and only their direction is learned; with 1 a step is as it was. It comes last in a
+    With 0 the parameters stay on a sphere, and only their direction is learned; with 1 a step is as it was. It comes last in a
     chain, after the learning rate. As r is in the state, rounding does not add up.
 
     An array that is zero at the beginning, as many biases are, has no norm to keep and moves freely. A scalar cannot move at
@@ -34,15 +34,15 @@ def keep_norm(outward: float = 0.0, inward: float = 0.0) -> GradientTransformati
     Inside of `shard_map`, on parts of the parameters, it needs `per_shard`.
 
     Args:
-      outward: the fraction of a growth of the norm that is left.
-      inward: the fraction of a shrinkage that is left.
+      outward: how much of a growth of the norm is left: 0 for nothing, 1 for all.
+      inward: how much of a shrinkage is left.
 
     Raises:
       ValueError: one of them is negative.
 
     Conventions:
       The hooks of NVIDIA's Emerging Optimizers are these: hyperball keeps the norm, and before it scales the direction to that
-      norm (`adamh` does both); the radial brake is `keep_norm(0.5, 1.0)`. It takes ‖p‖ as it is for r.
+      norm (`adamh` does both); the radial brake is `keep_norm(0.5, 1.0)`, where r is ‖p‖ of each step.
 
     References:
       Wen et al., Fantastic Pretraining Optimizers and Where to Find Them II: Hyperball Optimization, 2026,

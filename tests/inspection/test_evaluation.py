@@ -22,7 +22,7 @@ PARAMS = {"w": jnp.asarray([1.0, -2.0, 3.0]), "b": jnp.asarray([0.5, 1.0])}
 OTHERS = [
     label
     for label in zoo.existing(zoo.TRANSFORMATIONS)
-    if "averaged" not in label and "schedule_free" not in label and "lookahead" not in label
+    if not any(word in label for word in ("averaged", "ema_nesterov", "lookahead", "schedule_free"))
 ]
 
 
