@@ -1,5 +1,6 @@
 """Muon (Jordan et al. 2024), with Adam for what is not a matrix."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -33,8 +34,19 @@ from gradtx.tree.divided import layouts_of, on_whole_matrices
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.layout import all_gathered, reshard_like
 from gradtx.tree.masks import Mask, is_function
-from gradtx.tree.matrices import DimensionNumbers, as_matrices, for_each_leaf, from_matrices, is_numbers, numbers_of, sizes
+from gradtx.tree.matrices import (
+    DimensionNumbers,
+    as_matrices,
+    axes_of_matrices,
+    for_each_leaf,
+    from_matrices,
+    is_numbers,
+    numbers_of,
+)
+from gradtx.tree.matrix_blocks import Blocks, check_all_match, check_split, cut, for_blocks, joined, on_blocks, widths_of
+from gradtx.tree.paths import places
 from gradtx.tree.scopes import as_whole, nothing_placed
+from gradtx.tree.unmatched import is_whole
 from gradtx.wrappers.partition import partition
 
 
@@ -66,6 +78,7 @@ def scale_by_muon(
     ns_dtype: DTypeLike | None = None,
     eps_as_floor: bool = False,
     sign: bool = False,
+    split: Blocks | None = None,
 ) -> GradientTransformation:
     """Muon's update: momentum, orthogonalized: the nearest matrix whose singular values are all 1.
 
@@ -98,6 +111,8 @@ def scale_by_muon(
       ns_dtype: dtype of the iterations, such as bfloat16; by default that of the mean.
       eps_as_floor: whether eps is the least that is divided by, and not added to it.
       sign: whether the sign of each entry of m̂ is orthogonalized (as in AdaMuon) and not m̂ itself.
+      split: blocks of outputs that are orthogonalized apart, each as a matrix of its own: by patterns of paths (see `matching`)
+        how many equal blocks there are, as 3 of a fused projection or the number of heads, or how many outputs each has.
 
     Raises:
       ValueError: the coefficients are not of this form, a word is unknown, or an array has other axes than said.
@@ -110,6 +125,7 @@ def scale_by_muon(
     """
     rows = coefficients_of(ns_coeffs, ns_steps)
     tree.check_moment_dtype(mu_dtype)
+    check_split(split)
 
     @tree.lift
     def mean(g, m, *, debias1, next_debias1):
@@ -140,9 +156,10 @@ def scale_by_muon(
         means, mu = mean(wide, state.mu, **weights)
         coefficients = state.ns_coeffs if state.ns_coeffs.ndim == 2 else jnp.tile(state.ns_coeffs, (ns_steps, 1))
         numbers = numbers_of(weight_dimension_numbers, means, MuonDimensionNumbers())
-        matrices, layouts = as_matrices(means, numbers), layouts_of(means, numbers)
+        matrices, widths = as_matrices(means, numbers), widths_of(split, means, numbers)
+        layouts = for_blocks(layouts_of(means, numbers), widths)
         with nothing_placed():
-            orthogonal = rule(matrices, layouts, coefficients=coefficients)
+            orthogonal = joined(rule(cut(matrices, widths), layouts, coefficients=coefficients), matrices, widths)
         return tree.cast_like(from_matrices(orthogonal, means, numbers), updates), MuonState(count, mu, state.ns_coeffs)
 
     return GradientTransformation(init, update)
@@ -164,6 +181,7 @@ def scale_by_matrix_shape(
     consistent_rms: float | None = None,
     *,
     shape_factor: ShapeFactor = "jordan",
+    split: Blocks | None = None,
 ) -> GradientTransformation:
     """Muon's scale: multiply the update of each matrix by a factor of its shape.
 
@@ -183,6 +201,7 @@ def scale_by_matrix_shape(
       weight_dimension_numbers: which axes are inputs and outputs; see `scale_by_muon`.
       consistent_rms: the root mean square, or None for the factor by name.
       shape_factor: the name of the factor.
+      split: blocks of outputs that have factors of their own; see `scale_by_muon`.
 
     Conventions:
       "jordan" is that of Jordan's code, of PyTorch by default, and of Optax; "scion" that of Scion and of Dion; "moonlight"
@@ -200,17 +219,26 @@ def scale_by_matrix_shape(
     if consistent_rms is not None and shape_factor != "jordan":
         raise unnamed(ValueError, f"there is consistent_rms and shape_factor={shape_factor!r}; give one of them.")
 
-    def factor(shape: tuple[int, ...], number: Any) -> Any:
-        inputs, outputs = sizes(shape, number)
+    check_split(split)
+
+    def factor(inputs: int, outputs: int) -> Any:
         if consistent_rms is not None:
             return max(inputs, outputs) ** 0.5 * consistent_rms
         return _FACTORS[shape_factor](max(1, inputs), outputs)
 
+    def of_blocks(blocks: Any) -> Any:
+        return jax.tree.map(lambda block: scaled(block, factor=factor(*block.shape[-2:])), blocks)
+
     def update(updates: Updates, state: EmptyState, params: Params | None = None):
         leaves, structure = jax.tree.flatten(updates)
         numbers = numbers_of(weight_dimension_numbers, updates, MuonDimensionNumbers())
-        rows = zip(leaves, jax.tree.leaves(as_whole(updates)), numbers, strict=True)
-        return structure.unflatten(scaled(g, factor=factor(whole.shape, number)) for g, whole, number in rows), state
+        axes, widths = axes_of_matrices(updates, numbers), widths_of(split, updates, numbers)
+        factors = [
+            1.0 if each else factor(*(math.prod(whole.shape[axis] for axis in part) for part in its_axes))
+            for whole, its_axes, each in zip(jax.tree.leaves(as_whole(updates)), axes, widths, strict=True)
+        ]
+        whole = structure.unflatten(scaled(g, factor=each) for g, each in zip(leaves, factors, strict=True))
+        return on_blocks(of_blocks, numbers, widths, whole), state
 
     return GradientTransformation(init_empty_state, update)
 
@@ -246,6 +274,7 @@ def muon(
     muon_weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
     consistent_rms: float | None = None,
     shape_factor: ShapeFactor = "jordan",
+    split: Blocks | None = None,
 ) -> GradientTransformationExtraArgs:
     """Muon: orthogonalized momentum for matrices; parameters that are not matrices use AdamW.
 
@@ -275,6 +304,8 @@ def muon(
         the parameters. By default arrays of two axes are matrices.
       consistent_rms: see above.
       shape_factor: another factor by its name; see `scale_by_matrix_shape`.
+      split: matrices of which blocks are orthogonalized, and scaled, apart: `{"**/qkv/kernel": 3}` for queries, keys and values
+        of one projection, `{"**/qkv/kernel": (512, 128, 128)}` if there are fewer keys, the number of heads for each of them.
 
     Conventions:
       Matrices are (inputs, outputs), as in Flax and Keras; PyTorch's are the other way round. The mean is corrected for its
@@ -298,8 +329,9 @@ def muon(
                 adaptive=adaptive,
                 preconditioning=preconditioning,
                 weight_dimension_numbers=numbers,
+                split=split,
             ),
-            scale_by_matrix_shape(numbers, consistent_rms, shape_factor=shape_factor),
+            scale_by_matrix_shape(numbers, consistent_rms, shape_factor=shape_factor, split=split),
             add_decayed_weights(weight_decay, weight_decay_mask),
             scale_by_learning_rate(learning_rate),
         )
@@ -309,13 +341,14 @@ def muon(
         add_decayed_weights(adam_weight_decay, weight_decay_mask),
         scale_by_learning_rate(learning_rate if adam_learning_rate is None else adam_learning_rate),
     )
-    return for_matrices(matrices, others, muon_weight_dimension_numbers)
+    return for_matrices(matrices, others, muon_weight_dimension_numbers, split)
 
 
 def for_matrices(
     matrices: Callable[[Callable[[Any], Any]], Transformation],
     others: Transformation,
     given: Any | Callable[[Params], Any] | None,
+    split: Blocks | None = None,
 ) -> GradientTransformationExtraArgs:
     """Partition parameters into those that are matrices and the others, as Muon and its relatives do.
 
@@ -323,6 +356,7 @@ def for_matrices(
       matrices: makes the transformation of the matrices, of a function that tells the dimension numbers of each.
       others: the transformation of the others.
       given: `muon_weight_dimension_numbers` of `muon`.
+      split: of `muon`; its patterns must each match a matrix.
     """
 
     def numbers(tree: Any) -> Any:
@@ -332,6 +366,9 @@ def for_matrices(
         return for_each_leaf(given(tree) if is_function(given) else given, tree)
 
     def labels(tree: Any) -> Any:
-        return jax.tree.map(lambda number: "adam" if number is None else "muon", numbers(tree), is_leaf=is_numbers)
+        found = numbers(tree)
+        if split and is_whole(places(tree)):
+            check_all_match(split, jax.tree.map(lambda number, p: number and p, found, tree, is_leaf=is_numbers))
+        return jax.tree.map(lambda number: "adam" if number is None else "muon", found, is_leaf=is_numbers)
 
     return partition({"muon": matrices(numbers), "adam": others}, labels)

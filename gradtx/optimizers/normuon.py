@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
@@ -30,6 +31,7 @@ from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.along import mean_along, size_along, sum_along
 from gradtx.tree.masks import Mask
 from gradtx.tree.matrices import Axes, axes_of_matrices, by_axes, numbers_of
+from gradtx.tree.matrix_blocks import Blocks, check_split, on_blocks, widths_of
 
 
 class ScaleByRowRmsState(NamedTuple):
@@ -46,6 +48,7 @@ def scale_by_row_rms(
     axis: int = -2,
     keep_norm: bool = True,
     weight_dimension_numbers: Any | Callable[[Params], Any] | None = None,
+    split: Blocks | None = None,
 ) -> GradientTransformation:
     """NorMuon's rescaling: each neuron's update over its root mean square, and the norm of the matrix as it was.
 
@@ -67,6 +70,8 @@ def scale_by_row_rms(
       weight_dimension_numbers: which axes are inputs and outputs; see `scale_by_muon`. All that it sees must be matrices: leave
         the others to another transformation by `masked` or `partition`, as `normuon` does.
 
+      split: matrices of which blocks of outputs keep their norms; see `scale_by_muon`.
+
     Raises:
       ValueError: `axis` is another number, or a parameter has no dimension numbers, or other axes than they say.
 
@@ -76,6 +81,8 @@ def scale_by_row_rms(
     if axis not in (-2, -1):
         raise unnamed(ValueError, f"axis must be -2 (inputs) or -1 (outputs) of the matrices, got {axis!r}.")
 
+    check_split(split)
+
     @functools.cache
     def rule(averaged: Axes, matrix: Axes) -> Callable[..., Any]:
         @tree.lift(same_shapes=False, like="u v")
@@ -83,12 +90,13 @@ def scale_by_row_rms(
             square = bounded_square(u)
             v = decay * v + (1 - decay) * mean_along(square, averaged)
             scaled = squarable(u) / (jnp.expand_dims(safe_sqrt(v), averaged) + eps)
-            if keep_norm:  # as root mean squares, which do not overflow
-                before, after = (safe_sqrt(mean_along(x, matrix, keepdims=True)) for x in (square, bounded_square(scaled)))
-                scaled = scaled * (before / (after + eps / max(1, size_along(u, matrix)) ** 0.5))
-            return scaled, v
+            return with_norm_of(u, scaled, matrix, eps) if matrix and keep_norm else scaled, v
 
         return rule
+
+    @tree.lift(like="w")
+    def resized(u, w):
+        return with_norm_of(u, w, (-2, -1), eps)
 
     def axes(updates: Any) -> list[tuple[Axes, Axes]]:
         """Of each leaf the axes along which to average, and all of its matrices."""
@@ -110,10 +118,21 @@ def scale_by_row_rms(
             part, nu = rule(averaged, matrix)(part, nu)
             return part
 
-        updates = by_axes(updates, axes(updates), rescaled)
-        return updates, ScaleByRowRmsState(nu)
+        numbers = numbers_of(weight_dimension_numbers, updates, MuonDimensionNumbers())
+        widths = widths_of(split, updates, numbers)
+        kinds = [(averaged, () if cut else matrix) for (averaged, matrix), cut in zip(axes(updates), widths, strict=True)]
+        results = by_axes(updates, kinds, rescaled)
+        if keep_norm:
+            results = on_blocks(resized, numbers, widths, updates, results)
+        return results, ScaleByRowRmsState(nu)
 
     return GradientTransformation(init, update)
+
+
+def with_norm_of(u: jax.Array, scaled: jax.Array, matrix: Axes, eps: float) -> jax.Array:
+    """Return `scaled` with the norms of the matrices in u: by root mean squares, which do not overflow."""
+    before, after = (safe_sqrt(mean_along(bounded_square(x), matrix, keepdims=True)) for x in (u, scaled))
+    return scaled * (before / (after + eps / max(1, size_along(u, matrix)) ** 0.5))
 
 
 @factory(
@@ -143,6 +162,7 @@ def normuon(
     axis: int = -2,
     bias_correction: bool = False,
     shape_factor: ShapeFactor = "jordan",
+    split: Blocks | None = None,
     adam_b1: float = 0.9,
     adam_b2: float = 0.999,
     adam_eps: float = 1e-8,
@@ -163,6 +183,7 @@ def normuon(
       learning_rate: η, a number or a schedule.
       beta, eps, mu_dtype, ns_coeffs, ns_steps, nesterov, bias_correction: as in `scale_by_muon`.
       shape_factor: the factor of u by its name, instead of √max(1, outputs/inputs); see `scale_by_matrix_shape`.
+      split: matrices of which blocks are orthogonalized, and scaled, apart; see `muon`.
       row_decay, row_eps, axis: `decay`, `eps` and `axis` of `scale_by_row_rms`.
       weight_decay, weight_decay_mask: of the matrices; see `add_decayed_weights`.
       adam_b1, adam_b2, adam_eps: `b1`, `b2` and `eps` of `scale_by_adam`.
@@ -189,9 +210,10 @@ def normuon(
                 nesterov=nesterov,
                 bias_correction=bias_correction,
                 weight_dimension_numbers=numbers,
+                split=split,
             ),
-            scale_by_row_rms(row_decay, row_eps, axis=axis, weight_dimension_numbers=numbers),
-            scale_by_matrix_shape(numbers, shape_factor=shape_factor),
+            scale_by_row_rms(row_decay, row_eps, axis=axis, weight_dimension_numbers=numbers, split=split),
+            scale_by_matrix_shape(numbers, shape_factor=shape_factor, split=split),
             add_decayed_weights(weight_decay, weight_decay_mask),
             scale_by_learning_rate(learning_rate),
         )
@@ -201,4 +223,4 @@ def normuon(
         add_decayed_weights(adam_weight_decay, weight_decay_mask),
         scale_by_learning_rate(learning_rate if adam_learning_rate is None else adam_learning_rate),
     )
-    return for_matrices(matrices, others, muon_weight_dimension_numbers)
+    return for_matrices(matrices, others, muon_weight_dimension_numbers, split)

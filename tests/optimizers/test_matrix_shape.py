@@ -28,6 +28,12 @@ def test_optimizers_take_the_factor_by_name(make):
     chex.assert_trees_all_close(by_scion.update(g, by_scion.init(g), g)[0], expected, rtol=1e-5)
 
 
+def test_what_is_no_matrix_is_refused():
+    tx = gradtx.scale_by_matrix_shape({"v": None})
+    with pytest.raises(ValueError, match=r"scale_by_matrix_shape: \['v'\] has no dimension numbers, so it is not a matrix"):
+        tx.update({"v": jnp.ones(3)}, tx.init({"v": jnp.ones(3)}))
+
+
 def test_unknown_words_and_two_factors_are_refused():
     with pytest.raises(ValueError, match="scale_by_matrix_shape: there is consistent_rms and shape_factor='scion'; give one"):
         gradtx.scale_by_matrix_shape(consistent_rms=0.2, shape_factor="scion")
