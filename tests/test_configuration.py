@@ -79,7 +79,6 @@ NOT_DATA = {
     "inject_stateful_hyperparams": "call.arguments.momentum",
     "adjustable": "adjustable.inner.chain[1].adamw.learning_rate",
     "inject_hyperparams": "call.arguments.learning_rate",
-    "muon of blocks": "muon.split.dict",
     "muon of two presets": "muon.learning_rate",
     "momo_adam": "momo_adam.learning_rate",
     "prodigy": "prodigy.weight_decay_mask",

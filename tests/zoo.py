@@ -450,7 +450,7 @@ PIECES: dict[str, Sample] = {
         lambda: gradtx.muon(halving, "dion", adaptive=True, preconditioning="schatten", consistent_rms=0.2),
         uncertain=dict.fromkeys(("float32_computes_as_float64_does", DIVISION), "the iterations of matrices lose a digit"),
     ),
-    "muon of blocks": Sample(lambda: gradtx.muon(1e-2, ns_steps=2, split={is_matrix: 1})),
+    "muon of blocks": Sample(lambda: gradtx.muon(1e-2, ns_steps=2, split={"**": 1})),
     "adamuon": Sample(lambda: gradtx.adamuon(1e-2, ns_steps=2, weight_decay=0.1)),
     "normuon": Sample(lambda: gradtx.normuon(1e-2, ns_steps=2, weight_decay=0.1)),
     "momo": Sample(lambda: gradtx.momo(0.5, weight_decay=0.1, adapt_lower_bound=True), extra_args={"value": 2.0}),

@@ -69,8 +69,7 @@ def scale_by_row_rms(
       keep_norm: whether each matrix keeps its Frobenius norm.
       weight_dimension_numbers: which axes are inputs and outputs; see `scale_by_muon`. All that it sees must be matrices: leave
         the others to another transformation by `masked` or `partition`, as `normuon` does.
-
-      split: matrices of which blocks of outputs keep their norms; see `scale_by_muon`.
+      split: matrices of which blocks of outputs keep their norms, with an `axis` of -2; see `scale_by_muon`.
 
     Raises:
       ValueError: `axis` is another number, or a parameter has no dimension numbers, or other axes than they say.
@@ -80,7 +79,10 @@ def scale_by_row_rms(
     """
     if axis not in (-2, -1):
         raise unnamed(ValueError, f"axis must be -2 (inputs) or -1 (outputs) of the matrices, got {axis!r}.")
-
+    if split and axis == -1:
+        raise unnamed(
+            ValueError, "blocks of outputs, as split has them, have no means of their own along axis=-1; use -2."
+        )
     check_split(split)
 
     @functools.cache

@@ -96,6 +96,11 @@ def test_blocks_that_do_not_fit_are_refused(make, split, message):
         (tx := make(0.1, split=split)).update(g, tx.init(g), g)
 
 
+def test_means_along_the_outputs_are_not_of_blocks():
+    with pytest.raises(ValueError, match="blocks of outputs, as split has them, have no means of their own along axis=-1"):
+        gradtx.normuon(0.1, axis=-1, split=SPLIT)
+
+
 def test_a_split_is_a_value():
     tx = gradtx.muon(0.1, split=SPLIT)
     assert tx == gradtx.muon(0.1, split=dict(SPLIT))
