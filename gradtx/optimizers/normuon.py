@@ -80,9 +80,7 @@ def scale_by_row_rms(
     if axis not in (-2, -1):
         raise unnamed(ValueError, f"axis must be -2 (inputs) or -1 (outputs) of the matrices, got {axis!r}.")
     if split and axis == -1:
-        raise unnamed(
-            ValueError, "blocks of outputs, as split has them, have no means of their own along axis=-1; use -2."
-        )
+        raise unnamed(ValueError, "blocks of outputs, as split has them, have no means of their own along axis=-1; use -2.")
     check_split(split)
 
     @functools.cache
