@@ -57,6 +57,8 @@ TAKES_INTEGERS = {
     "stateless_with_tree_map",
     "chain of nothing",
     "add_decayed_weights of matrices",
+    "decay_after_step",
+    "floor_update_ratio of rows",
     "masked",
     "snapshot",
     "monitor",
@@ -337,7 +339,7 @@ def test_the_learning_rate_of_a_step_can_be_read():
         assert state.hyperparams["learning_rate"] == expected
 
 
-TAKE_MORE_THAN_A_RATE = {"dpsgd", "noisy_sgd", "schedule_free", "scale_by_madgrad"}
+TAKE_MORE_THAN_A_RATE = {"decay_after_step", "dpsgd", "muonh", "noisy_sgd", "schedule_free", "scale_by_madgrad"}
 RATED = [label for label in LABELS if "learning_rate" in inspect.signature(getattr(gradtx, zoo.public_name(label))).parameters]
 
 
