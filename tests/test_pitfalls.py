@@ -66,6 +66,7 @@ TAKES_INTEGERS = {
     "freeze what matches",
     "scale_by_matrix_shape",
     "scale_by_matrix_shape by name",
+    "muonh of matrices",
     "scale_by_muon of matrices",
     "scale_by_muon of matrices in bfloat16",
     "scale_by_muon of signs",
