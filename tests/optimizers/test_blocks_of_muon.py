@@ -39,7 +39,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("make", "options"), OPTIONS, ids=str)
+@pytest.mark.parametrize(("make", "options"), OPTIONS, ids=lambda each: getattr(each, "__name__", str(each)))
 def test_blocks_move_as_separate_matrices(make, options):
     tx, separate = make(0.1, split=SPLIT, **options), make(0.1, **options)
     params = gradients(100)
