@@ -1,6 +1,6 @@
 """What a record costs in training: `python tests/benchmarks/recording.py`.
 
-A training step of a GPT-2 of 124 M parameters on 4 windows of 128 tokens, by AdamW with clipping, alone and in `recorded`, by
+A training step of a GPT-2 of 124 M parameters on 4 windows of 512 tokens, by AdamW with clipping, alone and in `recorded`, by
 turns. Parameters and state are donated. Of the recorded steps those that make a row are measured apart.
 """
 
@@ -18,8 +18,8 @@ from rich.table import Table
 import gradtx
 
 LAYERS, WIDTH, HEADS, TOKENS, CONTEXT = 12, 768, 12, 50257, 1024
-WINDOWS, LENGTH = 4, 128
-EVERY, ROUNDS = 20, 61  # one of EVERY steps makes a row
+WINDOWS, LENGTH = 4, 512
+EVERY, ROUNDS = 5, 11  # one of EVERY steps makes a row
 
 
 def new_parameters() -> dict[str, Any]:
@@ -100,7 +100,9 @@ def main() -> None:
     alone, recorded = (np.asarray(contender.times) for contender in contenders.values())
     base, without, with_row = np.median(alone[1:]), np.median(recorded[others]), np.median(recorded[rows])
     mean = ((EVERY - 1) * without + with_row) / EVERY
-    table = Table("", "step s", "of that alone", "temporaries MB", title="GPT-2 of 124 M parameters, 4 x 128 tokens")
+    table = Table(
+        "", "step s", "of that alone", "temporaries MB", title=f"GPT-2 of 124 M parameters, {WINDOWS} x {LENGTH} tokens"
+    )
     table.add_row("alone", f"{base:.3f}", "1", f"{contenders['alone'].temporaries:.0f}")
     table.add_row("recorded, no row", f"{without:.3f}", f"{without / base:.3f}", f"{contenders['recorded'].temporaries:.0f}")
     table.add_row("recorded, a row", f"{with_row:.3f}", f"{with_row / base:.3f}", "")
