@@ -336,12 +336,17 @@ def muon(
             scale_by_learning_rate(learning_rate),
         )
 
-    others: Transformation = chain(
-        scale_by_adam(adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov),
-        add_decayed_weights(adam_weight_decay, weight_decay_mask),
-        scale_by_learning_rate(learning_rate if adam_learning_rate is None else adam_learning_rate),
-    )
+    direction = scale_by_adam(adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, nesterov=nesterov)
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    others = stepping(direction, adam_weight_decay, weight_decay_mask, rate)
     return for_matrices(matrices, others, muon_weight_dimension_numbers, split)
+
+
+def stepping(
+    direction: Transformation, weight_decay: ScalarOrSchedule, mask: Mask | None, learning_rate: ScalarOrSchedule
+) -> GradientTransformationExtraArgs:
+    """Make an optimizer of a direction, as Muon and its relatives do for parameters that are not matrices."""
+    return chain(direction, add_decayed_weights(weight_decay, mask), scale_by_learning_rate(learning_rate))
 
 
 def for_matrices(

@@ -23,7 +23,14 @@ from gradtx.core import (
 from gradtx.errors import unnamed
 from gradtx.numerics import bounded_square, safe_sqrt, squarable
 from gradtx.optimizers.adam import scale_by_adam
-from gradtx.optimizers.muon import MuonDimensionNumbers, ShapeFactor, for_matrices, scale_by_matrix_shape, scale_by_muon
+from gradtx.optimizers.muon import (
+    MuonDimensionNumbers,
+    ShapeFactor,
+    for_matrices,
+    scale_by_matrix_shape,
+    scale_by_muon,
+    stepping,
+)
 from gradtx.optimizers.muon_coefficients import Coefficients
 from gradtx.require import AT_LEAST_ONE, DECAY, NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate
@@ -218,9 +225,7 @@ def normuon(
             scale_by_learning_rate(learning_rate),
         )
 
-    others: Transformation = chain(
-        scale_by_adam(adam_b1, adam_b2, adam_eps, mu_dtype=mu_dtype),
-        add_decayed_weights(adam_weight_decay, weight_decay_mask),
-        scale_by_learning_rate(learning_rate if adam_learning_rate is None else adam_learning_rate),
-    )
+    direction = scale_by_adam(adam_b1, adam_b2, adam_eps, mu_dtype=mu_dtype)
+    rate = learning_rate if adam_learning_rate is None else adam_learning_rate
+    others = stepping(direction, adam_weight_decay, weight_decay_mask, rate)
     return for_matrices(matrices, others, muon_weight_dimension_numbers, split)
