@@ -42,6 +42,8 @@ CAUTIOUS = {"lr": 2**-6, "betas": BETAS, **DECAY, "caution": True}
 CORRECTED = {"lr": 2**-6, "betas": BETAS, **HALVING_DECAY, "corrected_weight_decay": True}
 ADAN = {"lr": 2**-6, "betas": (0.9, 0.8, 0.97)}
 MARS = {"lr": 2**-6, "betas": BETAS, "gamma": 0.05, **DECAY, "optimize_1d": True}
+LAMB = {"lr": 2**-6, "max_grad_norm": None}
+ADAFACTOR = {"lr": 2**-6, "min_dim_size_to_factor": 2, "momentum": None, "beta2_cap": 1.0}
 ADAM_MINI = {"lr": 2**-6, "betas": BETAS, "eps": 1e-3, "verbose": False, "names": {"kernel": "mlp"}}
 MUON = {"lr": 2**-6, "momentum": 0.9, **DECAY}
 
@@ -87,6 +89,7 @@ CASES: dict[str, Case] = {
     "adan, proximal decay": Case("timm.optim.adan.Adan", {**ADAN, **HALVING_DECAY}),
     "mars_adamw": Case("timm.optim.mars.Mars", MARS, scale=4.0),
     "mars_lion": Case("timm.optim.mars.Mars", {**MARS, "mars_type": "lion"}, scale=4.0),
+    "adabelief, timm": Case("timm.optim.adabelief.AdaBelief", {"lr": 2**-6, "rectify": False, **DECAY}),
     "laprop": Case("timm.optim.laprop.LaProp", {"lr": 2**-6, "betas": BETAS, **DECAY}),
     "laprop, halving": Case("timm.optim.laprop.LaProp", {"lr": 2**-6, "betas": BETAS, "eps": 1e-3, **HALVING_DECAY}),
     "stable_adamw": Case("optimi.StableAdamW", {"lr": 2**-6, "betas": BETAS, **DECAY}),
@@ -96,27 +99,31 @@ CASES: dict[str, Case] = {
     "cautious lion": Case("timm.optim.lion.Lion", CAUTIOUS),
     "cautious adopt": Case("timm.optim.adopt.Adopt", {"lr": 2**-6, "betas": BETAS, "clip_exp": 0.25, "caution": True}),
     "cautious laprop": Case("timm.optim.laprop.LaProp", CAUTIOUS),
+    "cautious mars_adamw": Case("timm.optim.mars.Mars", {**MARS, "caution": True}, scale=4.0),
+    "cautious lamb": Case("timm.optim.lamb.Lamb", {**LAMB, **HALVING_DECAY, "caution": True}),
     "cautious sgd": Case("timm.optim.sgdw.SGDW", {"lr": 2**-4, "momentum": 0.9, "nesterov": True, **DECAY, "caution": True}),
     # Weight decay that falls with the square of the learning rate (AdamC).
     "corrected decay, adamw": Case("timm.optim.adamw.AdamWLegacy", CORRECTED),
     "corrected decay, lion": Case("timm.optim.lion.Lion", CORRECTED),
     # Statistics of rows, columns, blocks or whole arrays.
-    "lamb": Case("timm.optim.lamb.Lamb", {"lr": 2**-6, "max_grad_norm": None, **HALVING_DECAY}),
-    "lamb, no decay": Case(
-        "timm.optim.lamb.Lamb", {"lr": 2**-6, "max_grad_norm": None, "weight_decay": 0.0, "always_adapt": True}
-    ),
-    "lars, no decay": Case("timm.optim.lars.Lars", {"lr": 4.0, "momentum": 0.9, "always_adapt": True}),
+    "lamb": Case("timm.optim.lamb.Lamb", {**LAMB, **HALVING_DECAY}),
+    "lamb, clipped": Case("timm.optim.lamb.Lamb", {"lr": 2**-6, **DECAY}),
+    "lamb, no decay": Case("timm.optim.lamb.Lamb", {**LAMB, "weight_decay": 0.0, "always_adapt": True}),
+    "lamb, no decay or ratio": Case("timm.optim.lamb.Lamb", {**LAMB, "weight_decay": 0.0}),
+    "lars, no decay": Case("timm.optim.lars.Lars", {"lr": 4.0, "momentum": 0.9, "always_adapt": True, "lr_halves": True}),
     "novograd": Case("timm.optim.nvnovograd.NvNovoGrad", {"lr": 2**-6, **HALVING_DECAY}),
+    "novograd, decoupled decay": Case("timm.optim.nvnovograd.NvNovoGrad", {"lr": 2**-6, **DECAY, "decoupled_decay": True}),
     "rmsprop": Case("timm.optim.rmsprop_tf.RMSpropTF", {"lr": 2**-6, "momentum": 0.9, "eps": 1e-3, "lr_halves": True}),
-    "adafactor": Case(
-        "timm.optim.adafactor_bv.AdafactorBigVision",
-        {"lr": 2**-6, "min_dim_size_to_factor": 2, "momentum": None, "beta2_cap": 1.0, "clipping_threshold": 1.0},
+    "adafactor": Case("timm.optim.adafactor_bv.AdafactorBigVision", {**ADAFACTOR, "clipping_threshold": 1.0}),
+    "adafactor, decay": Case(
+        "timm.optim.adafactor_bv.AdafactorBigVision", {**ADAFACTOR, "weight_decay": 0.01, "unscaled_wd": True}
     ),
     "came": Case("came_pytorch.CAME", {"lr": 2**-6}),
     "came, decay": Case("came_pytorch.CAME", {"lr": 2**-6, "betas": (0.8, 0.97, 0.99), "clip_threshold": 0.5, **HALVING_DECAY}),
     "adam_mini": Case("adam_mini.Adam_mini", {**ADAM_MINI, **DECAY}),
     "adam_mini, heads": Case("adam_mini.Adam_mini", {**ADAM_MINI, "names": {"kernel": "wq"}, "dim": 6, "n_heads": 6}),
     "muon": Case("timm.optim.muon.Muon", {**MUON, "nesterov": True, "adjust_lr_fn": "original", "lr_halves": True}),
+    "muon, moonlight": Case("timm.optim.muon.Muon", MUON),
     "muon, scion": Case("timm.optim.muon.Muon", {**MUON, "adjust_lr_fn": "rms_to_rms", "ns_steps": 3}),
 }
 

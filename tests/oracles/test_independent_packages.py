@@ -38,6 +38,8 @@ def clip(count):
     return count**0.333
 
 
+MARS = gradtx.chain(gradtx.correct_by_last_gradient(0.05, 0.9), gradtx.clip_by_block_norm(1.0), gradtx.scale_by_adam(*BETAS))
+ADAFACTOR: dict[str, Any] = {"min_dim_size_to_factor": 2, "multiply_by_parameter_scale": False}
 MUON: dict[str, Any] = {
     "weight_dimension_numbers": TORCHS_AXES,
     "beta": 0.9,
@@ -73,6 +75,7 @@ TRANSFORMATIONS: dict[str, Any] = {
     "madgrad, decay": gradtx.madgrad(halving(RATE), momentum=0.5, weight_decay=0.1, eps=1e-3),
     "adabelief": gradtx.adabelief(RATE),
     "adabelief, decay": gradtx.adabelief(halving(RATE), *BETAS, eps=1e-3, eps_root=1e-3, weight_decay=0.1),
+    "adabelief, timm": gradtx.adabelief(RATE, weight_decay=0.1),
     "adopt": gradtx.adopt(halving(RATE)),
     "adopt, decoupled decay": stepping(gradtx.scale_by_adopt(*BETAS, clip_value_fn=clip), after_the_first_step, halving(RATE)),
     "adopt, coupled decay": with_penalty(gradtx.adopt(RATE, *BETAS, clip_value_fn=clip), 0.1),
@@ -83,17 +86,38 @@ TRANSFORMATIONS: dict[str, Any] = {
     "cautious adamw": stepping(gradtx.cautious(gradtx.scale_by_adam(*BETAS))),
     "cautious lion": stepping(gradtx.cautious(gradtx.scale_by_lion(*BETAS))),
     "cautious adopt": stepping(gradtx.cautious(gradtx.scale_by_adopt(*BETAS)), weight_decay=0.0),
+    "cautious mars_adamw": stepping(gradtx.cautious(MARS)),
+    "cautious lamb": gradtx.chain(
+        gradtx.cautious(gradtx.scale_by_adam(eps=1e-6)),
+        gradtx.add_decayed_weights(0.1),
+        gradtx.scale_by_trust_ratio(),
+        gradtx.scale_by_learning_rate(halving(RATE)),
+    ),
     "cautious sgd": stepping(gradtx.cautious(gradtx.trace(0.9, nesterov=True)), rate=2**-4),
     "corrected decay, adamw": gradtx.adamw(halving(RATE), *BETAS, weight_decay=halving(0.1)),
     "corrected decay, lion": gradtx.lion(halving(RATE), *BETAS, weight_decay=halving(0.1)),
     "lamb": gradtx.lamb(halving(RATE), weight_decay=0.1),
+    "lamb, clipped": gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.lamb(RATE, weight_decay=0.1)),
     "lamb, no decay": gradtx.lamb(RATE),
-    "lars, no decay": gradtx.lars(4.0, eps=1e-8),
+    "lamb, no decay or ratio": gradtx.adam(RATE, eps=1e-6),
+    "lars, no decay": gradtx.chain(
+        gradtx.scale_by_trust_ratio(trust_coefficient=1e-3, eps=1e-8),
+        gradtx.trace(0.9),
+        gradtx.scale_by_learning_rate(halving(4.0)),
+    ),
     "novograd": gradtx.novograd(halving(RATE), 0.95, 0.98, eps=1e-8, weight_decay=0.1),
+    "novograd, decoupled decay": stepping(gradtx.scale_by_novograd(0.95, 0.98)),
     "rmsprop": gradtx.rmsprop(halving(RATE), 0.9, eps=1e-3, initial_scale=1.0, momentum=0.9),
-    "adafactor": gradtx.adafactor(RATE, min_dim_size_to_factor=2, multiply_by_parameter_scale=False),
+    "adafactor": gradtx.adafactor(RATE, **ADAFACTOR),
+    "adafactor, decay": gradtx.adafactor(RATE, clipping_threshold=None, weight_decay_rate=0.01, **ADAFACTOR),
     "muon": stepping(
         gradtx.chain(gradtx.scale_by_muon("dion", **MUON), gradtx.scale_by_matrix_shape(TORCHS_AXES)), rate=halving(RATE)
+    ),
+    "muon, moonlight": stepping(
+        gradtx.chain(
+            gradtx.scale_by_muon("dion", nesterov=False, **MUON),
+            gradtx.scale_by_matrix_shape(TORCHS_AXES, consistent_rms=0.2),
+        )
     ),
     "muon, scion": stepping(
         gradtx.chain(
