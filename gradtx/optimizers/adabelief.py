@@ -91,6 +91,10 @@ def adabelief(
       b1, b2, eps, eps_root, nesterov: as in `scale_by_belief`.
       weight_decay, weight_decay_mask: as `weight_decay` and `mask` of `adamw`; None for no decay.
 
+    Conventions:
+      As in the authors' package, adabelief-pytorch, and in timm, with `rectify=False`; their one eps is both `eps` and
+      `eps_root`. Their default, `rectify=True`, has the warm-up of `radam` as well.
+
     References:
       Zhuang et al., 2020, https://arxiv.org/abs/2010.07468
     """

@@ -32,6 +32,8 @@ def lamb(
 
     Conventions:
       The weight decay is inside of the ratio, as in the paper; in Keras it is outside, and eps is 1e-7: `interop.keras.lamb`.
+      timm clips the gradients first, `chain(clip_by_global_norm(1.0), lamb(...))`, unless `max_grad_norm=None`; arrays without
+      weight decay have no ratio there, unless `always_adapt=True`.
 
     References:
       You et al., Large Batch Optimization for Deep Learning: Training BERT in 76 minutes, 2020, https://arxiv.org/abs/1904.00962

@@ -39,6 +39,11 @@ def lars(
       trust_ratio_mask: which parameters have relative steps.
       momentum, nesterov: as in `sgd`.
 
+    Conventions:
+      The ratio is to ‖g + weight_decay·p‖, as in Optax; in timm to ‖g‖ + weight_decay·‖p‖. The learning rate comes before the
+      momentum; in timm after it, which differs where the rate changes: put `trace` before `scale_by_learning_rate`. timm leaves
+      the ratio out without weight decay, unless `always_adapt=True`.
+
     References:
       You et al., Large Batch Training of Convolutional Networks, 2017, https://arxiv.org/abs/1708.03888
     """

@@ -111,7 +111,7 @@ def lion(
       weight_decay, mask: as in `adamw`.
 
     Conventions:
-      The formula is Keras's, which does not decay by default: `interop.keras.lion`.
+      The formula is Keras's, which does not decay by default: `interop.keras.lion`. Nor does the package lion-pytorch.
 
     References:
       Chen et al., Symbolic Discovery of Optimization Algorithms, 2023, https://arxiv.org/abs/2302.06675

@@ -62,6 +62,10 @@ def momo(
     Raises:
       ValueError: a number is out of its range, or `value` is not a scalar.
 
+    Conventions:
+      The means start at the first values, with no correction for bias, as in Optax and by default in the authors' package,
+      momo-opt. Its `bias_correction=True` starts them at 0 and takes another path. `adapt_lower_bound` is its `use_fstar`.
+
     References:
       Schaipp et al., MoMo: Momentum Models for Adaptive Learning Rates, 2024, https://arxiv.org/abs/2305.07583
     """
@@ -123,6 +127,9 @@ def momo_adam(
     Args:
       learning_rate, lower_bound, weight_decay, adapt_lower_bound: as in `momo`.
       b1, b2, eps: as in `scale_by_adam`; b1 for all three means.
+
+    Conventions:
+      As `MomoAdam` of the authors' package, momo-opt; `adapt_lower_bound` is its `use_fstar`.
 
     References:
       Schaipp et al., MoMo: Momentum Models for Adaptive Learning Rates, 2024, https://arxiv.org/abs/2305.07583

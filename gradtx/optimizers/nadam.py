@@ -127,6 +127,9 @@ def nadamw(
       learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask: as in `adamw`.
       nesterov: False makes it `adamw`.
 
+    Conventions:
+      As `nadam`; timm's NAdamW divides both m and g by 1−b1ᵗ, so its first steps are longer.
+
     References:
       Dozat, Incorporating Nesterov Momentum into Adam, 2016, https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ
       Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019, https://arxiv.org/abs/1711.05101

@@ -106,6 +106,11 @@ def novograd(
       learning_rate: η, a number or a schedule.
       b1, b2, eps, eps_root, weight_decay: as in `scale_by_novograd`.
 
+    Conventions:
+      The decays are Optax's; timm's are b1 = 0.95 and b2 = 0.98. If all gradients of an array so far were 0, timm starts v at
+      the next one, as at the first step; here v is then (1−b2)·‖g‖², as in Optax, and the step longer. `grad_averaging=True` of
+      timm multiplies the learning rate by 1−b1.
+
     References:
       Ginsburg et al., 2019, https://arxiv.org/abs/1905.11286
     """

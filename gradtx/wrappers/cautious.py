@@ -55,6 +55,7 @@ def cautious(
       The authors' AdamW and timm divide by max(mean c, 0.001), the authors' Lion and Adafactor, and the package
       pytorch_optimizer, by (Σc + 1)/size. In the authors' AdamW eps is not divided by √(1−b2ᵗ): `debias_eps=True` of
       `scale_by_adam`. All leave the weight decay as it is; `add_decayed_weights(..., cautious=True)` chooses what decays.
+      timm's Adan compares only the mean of the gradient, and masks it alone.
 
     References:
       Liang et al., Cautious Optimizers: Improving Training with One Line of Code, 2024, https://arxiv.org/abs/2411.16085

@@ -66,6 +66,10 @@ def lookahead(
     Raises:
       TypeError: from `update`, the parameters are not `LookaheadParams`.
 
+    Conventions:
+      The slow parameters start with the fast ones, as in the paper and in Optax. In timm they start at the first sync, which
+      therefore leaves all as it is, unless `sync_lookahead()` is called before the first step.
+
     References:
       Zhang et al., Lookahead Optimizer: k steps forward, 1 step back, 2019, https://arxiv.org/abs/1907.08610
     """

@@ -69,6 +69,9 @@ def mechanize(
     Raises:
       ValueError: `eps` or `s_init` is not positive, or `num_betas` is less than 1.
 
+    Conventions:
+      The recursion of the paper, as in Optax; the package mechanic-pytorch has another, which starts from a scale of 0.
+
     References:
       Cutkosky, Defazio and Mehta, Mechanic: A Learning Rate Tuner, 2023, https://arxiv.org/abs/2306.00144
     """
