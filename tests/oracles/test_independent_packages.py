@@ -38,6 +38,7 @@ def clip(count):
     return count**0.333
 
 
+LAPROP = gradtx.chain(gradtx.scale_by_rms(0.97, 1e-15, eps_in_sqrt=False, bias_correction=True), gradtx.ema(0.9))
 MARS = gradtx.chain(gradtx.correct_by_last_gradient(0.05, 0.9), gradtx.clip_by_block_norm(1.0), gradtx.scale_by_adam(*BETAS))
 ADAFACTOR: dict[str, Any] = {"min_dim_size_to_factor": 2, "multiply_by_parameter_scale": False}
 MUON: dict[str, Any] = {
@@ -86,6 +87,9 @@ TRANSFORMATIONS: dict[str, Any] = {
     "cautious adamw": stepping(gradtx.cautious(gradtx.scale_by_adam(*BETAS))),
     "cautious lion": stepping(gradtx.cautious(gradtx.scale_by_lion(*BETAS))),
     "cautious adopt": stepping(gradtx.cautious(gradtx.scale_by_adopt(*BETAS)), weight_decay=0.0),
+    "cautious laprop": gradtx.chain(
+        gradtx.cautious(LAPROP), gradtx.scale_by_learning_rate(RATE), gradtx.decay_after_step(RATE, 0.1)
+    ),
     "cautious mars_adamw": stepping(gradtx.cautious(MARS)),
     "cautious lamb": gradtx.chain(
         gradtx.cautious(gradtx.scale_by_adam(eps=1e-6)),
