@@ -150,9 +150,10 @@ from gradtx.optimizers.schedule_free import (
     schedule_free_sgd,
 )
 from gradtx.optimizers.sgd import noisy_sgd, sgd
+from gradtx.optimizers.shampoo import distributed_shampoo
 from gradtx.optimizers.sign_sgd import scale_by_sign, sign_sgd, signum
 from gradtx.optimizers.sm3 import ScaleBySM3State, scale_by_sm3, sm3
-from gradtx.optimizers.soap import soap
+from gradtx.optimizers.soap import kl_soap, soap
 from gradtx.optimizers.sophia import HutchinsonState, SophiaState, hutchinson_estimator_diag_hessian, scale_by_sophia, sophia
 from gradtx.optimizers.splus import scale_by_side_lengths, splus
 from gradtx.optimizers.yogi import scale_by_yogi, yogi
@@ -256,7 +257,9 @@ from gradtx.wrappers.consecutive import consecutive
 from gradtx.wrappers.ema_nesterov import EmaNesterovState, ema_nesterov
 from gradtx.wrappers.flatten import flatten
 from gradtx.wrappers.freeze import freeze, selective_transform
+from gradtx.wrappers.gradient_rms import ScaleByGradientRmsState, scale_by_gradient_rms
 from gradtx.wrappers.gradient_signs import ScaleByGradientSignsState, scale_by_gradient_signs
+from gradtx.wrappers.grafted import GraftedState, grafted
 from gradtx.wrappers.grouped import Group, grouped
 from gradtx.wrappers.in_eigenbasis import InEigenbasisState, in_eigenbasis
 from gradtx.wrappers.inject_hyperparams import (
@@ -285,6 +288,7 @@ from gradtx.wrappers.partition import MultiTransformState, PartitionState, multi
 from gradtx.wrappers.per_shard import per_shard
 from gradtx.wrappers.quantized import QuantizedState, quantized
 from gradtx.wrappers.sam import SAMState, sam
+from gradtx.wrappers.shampoo import ScaleByShampooState, scale_by_shampoo
 from gradtx.wrappers.sharded import sharded
 from gradtx.wrappers.skip_spikes import SkipSpikesState, skip_spikes
 from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState, split_real_and_imaginary
@@ -307,37 +311,38 @@ __all__ = [
     "ConditionallyTransformState", "CorrectByLastGradientState", "DAdaptAdamWState", "DecayToInitialState", "Diagnosis",
     "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState", "DynamicLossScalingState", "EmaNesterovState", "EmaState",
     "EmptyState", "FactoredState", "GaLoreDimensionNumbers", "GaLoreState", "GradientTransformation",
-    "GradientTransformationExtraArgs", "Group", "History", "HutchinsonState", "InEigenbasisState", "InjectHyperparamsState",
-    "InjectStatefulHyperparamsState", "KeepNormState", "LearningRates", "LookaheadParams", "LookaheadState", "MadgradState",
-    "MaskOrFn", "MaskedNode", "MaskedState", "MechanicState", "MinimizeResult", "MinimizeStatus", "MomoAdamState", "MomoState",
-    "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState", "MuonDimensionNumbers", "MuonState",
-    "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params", "PartitionState", "PrimalAveragedState",
-    "ProdigyState", "Quantized", "QuantizedState", "RecordedState", "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule",
-    "ScaleByAdaDeltaState", "ScaleByAdamState", "ScaleByAdanState", "ScaleByAdemamixState", "ScaleByAmsgradState",
-    "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState", "ScaleByDistanceOverGradientsState", "ScaleByFtrlState",
-    "ScaleByGradientSignsState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState", "ScaleByNovogradState",
-    "ScaleByOptimisticGradientState", "ScaleByRStdDevState", "ScaleByRStdDevWithCountState", "ScaleByRmsState",
-    "ScaleByRmsWithCountState", "ScaleByRowRmsState", "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State",
-    "ScaleByScheduleState", "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState", "ScaleByZoomLinesearchState",
-    "ScaleState", "Schedule", "ScheduleFreeState", "ShouldSkipUpdateFunction", "SkipSpikesState", "SnapshotState",
-    "SophiaState", "SplitRealAndImaginaryState", "StatefulSchedule", "StochasticallyRoundedState", "TraceState",
-    "TraceWithCountState", "TransferReport", "TransformInitFn", "TransformUpdateExtraArgsFn", "TransformUpdateFn",
-    "Transformation", "Updates", "WeightDecaySchedule", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState",
-    "ZoomLinesearchInfo", "abstract_state", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam",
-    "adamax", "adamaxw", "adamh", "adamuon", "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise",
-    "ademamix", "adjustable", "adopt", "aggregating", "amplify_slow_gradients", "amsbound", "amsgrad", "apply_every",
-    "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction", "cautious", "centralize", "chain", "clip",
-    "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated", "conditionally_mask",
-    "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence", "correct_by_last_gradient",
-    "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss",
-    "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "decay_to_initial", "diagnose",
-    "differentially_private_aggregate", "dog", "dowg", "dpsgd", "dynamic_loss_scaling", "ema", "ema_nesterov", "eval_params",
+    "GradientTransformationExtraArgs", "GraftedState", "Group", "History", "HutchinsonState", "InEigenbasisState",
+    "InjectHyperparamsState", "InjectStatefulHyperparamsState", "KeepNormState", "LearningRates", "LookaheadParams",
+    "LookaheadState", "MadgradState", "MaskOrFn", "MaskedNode", "MaskedState", "MechanicState", "MinimizeResult",
+    "MinimizeStatus", "MomoAdamState", "MomoState", "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState",
+    "MuonDimensionNumbers", "MuonState", "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params",
+    "PartitionState", "PrimalAveragedState", "ProdigyState", "Quantized", "QuantizedState", "RecordedState",
+    "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule", "ScaleByAdaDeltaState", "ScaleByAdamState", "ScaleByAdanState",
+    "ScaleByAdemamixState", "ScaleByAmsgradState", "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState",
+    "ScaleByDistanceOverGradientsState", "ScaleByFtrlState", "ScaleByGradientRmsState", "ScaleByGradientSignsState",
+    "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState", "ScaleByNovogradState", "ScaleByOptimisticGradientState",
+    "ScaleByRStdDevState", "ScaleByRStdDevWithCountState", "ScaleByRmsState", "ScaleByRmsWithCountState", "ScaleByRowRmsState",
+    "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State", "ScaleByScheduleState", "ScaleByShampooState",
+    "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState", "ScaleByZoomLinesearchState", "ScaleState", "Schedule",
+    "ScheduleFreeState", "ShouldSkipUpdateFunction", "SkipSpikesState", "SnapshotState", "SophiaState",
+    "SplitRealAndImaginaryState", "StatefulSchedule", "StochasticallyRoundedState", "TraceState", "TraceWithCountState",
+    "TransferReport", "TransformInitFn", "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Transformation", "Updates",
+    "WeightDecaySchedule", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState", "ZoomLinesearchInfo", "abstract_state",
+    "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamh", "adamuon",
+    "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "adjustable", "adopt",
+    "aggregating", "amplify_slow_gradients", "amsbound", "amsgrad", "apply_every", "apply_if_finite", "apply_updates",
+    "assignment", "averaged", "bias_correction", "cautious", "centralize", "chain", "clip", "clip_by_block_norm",
+    "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated", "conditionally_mask", "conditionally_transform",
+    "consecutive", "constant_schedule", "convex_kl_divergence", "correct_by_last_gradient", "cosine_decay_schedule",
+    "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss", "ctc_loss_with_forward_probs",
+    "dadapt_adamw", "decay_after_step", "decay_to_initial", "diagnose", "differentially_private_aggregate",
+    "distributed_shampoo", "dog", "dowg", "dpsgd", "dynamic_loss_scaling", "ema", "ema_nesterov", "eval_params",
     "exponential_decay", "exponentially_averaged", "factory", "find_learning_rate", "flatten", "floor_update_ratio",
-    "forwards_to", "freeze", "from_config", "fromage", "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grouped",
-    "hinge_loss", "history", "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis",
-    "incremental_update", "init_empty_state", "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules",
-    "keep_norm", "keep_params_nonnegative", "kl_divergence", "l2_loss", "lamb", "lars", "lbfgs", "linalg",
-    "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh", "lookahead", "losses", "low_rank", "madgrad",
+    "forwards_to", "freeze", "from_config", "fromage", "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grafted",
+    "grouped", "hinge_loss", "history", "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity",
+    "in_eigenbasis", "incremental_update", "init_empty_state", "inject_hyperparams", "inject_stateful_hyperparams",
+    "join_schedules", "keep_norm", "keep_params_nonnegative", "kl_divergence", "kl_soap", "l2_loss", "lamb", "lars", "lbfgs",
+    "linalg", "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh", "lookahead", "losses", "low_rank", "madgrad",
     "mars_adamw", "mars_lion", "masked", "master_params", "matching", "matrix_inverse_pth_root", "measure_with_ema",
     "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor", "multi_normal",
     "multi_step_decay_schedule", "multi_transform", "muon", "muonh", "nadam", "nadamw", "named_chain", "nnls", "noisy_sgd",
@@ -351,20 +356,20 @@ __all__ = [
     "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt",
     "scale_by_amsbound", "scale_by_amsgrad", "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_cocob",
     "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_factored_rms", "scale_by_ftrl",
-    "scale_by_galore", "scale_by_gradient_signs", "scale_by_layer_decay", "scale_by_lbfgs", "scale_by_learning_rate",
-    "scale_by_lion", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon", "scale_by_nadam", "scale_by_novograd",
-    "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak",
-    "scale_by_radam", "scale_by_rms", "scale_by_row_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule",
-    "scale_by_side_lengths", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia",
-    "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss",
-    "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "schedules",
-    "second_order", "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
-    "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
-    "skip_not_finite", "skip_spikes", "sm3", "smooth_labels", "snapshot", "soap", "softmax_cross_entropy",
-    "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus", "squared_error", "stacked",
-    "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged",
-    "stochastically_rounded", "stored", "summary", "to_config", "top_level_groups", "trace", "transfer_state", "tree",
-    "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
+    "scale_by_galore", "scale_by_gradient_rms", "scale_by_gradient_signs", "scale_by_layer_decay", "scale_by_lbfgs",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon", "scale_by_nadam",
+    "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms",
+    "scale_by_polyak", "scale_by_radam", "scale_by_rms", "scale_by_row_rms", "scale_by_rprop", "scale_by_rss",
+    "scale_by_schedule", "scale_by_shampoo", "scale_by_side_lengths", "scale_by_sign", "scale_by_simplified_ademamix",
+    "scale_by_sm3", "scale_by_sophia", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch",
+    "scale_gradient", "scale_loss", "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params",
+    "schedule_free_sgd", "schedules", "second_order", "selective_transform", "set_hyperparams", "set_to_zero", "sgd",
+    "sgdr_schedule", "sharded", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum",
+    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "skip_spikes", "sm3", "smooth_labels", "snapshot", "soap",
+    "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus",
+    "squared_error", "stacked", "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule",
+    "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config", "top_level_groups", "trace",
+    "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
     "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
     "warmup_exponential_decay_schedule", "with_extra_args_support", "yogi", "zero_nans",
 ]

@@ -41,6 +41,7 @@ NOT_DATA = {
     "add_decayed_weights with a schedule": "add_decayed_weights.weight_decay",
     "decay_after_step": "decay_after_step.mask",
     "decay_to_initial with a schedule": "decay_to_initial.weight",
+    "distributed_shampoo of KL statistics": "distributed_shampoo.learning_rate",
     "ema_nesterov with a schedule": "ema_nesterov.lookahead",
     "floor_update_ratio of rows": "masked.mask",
     "muonh of matrices": "masked.mask",

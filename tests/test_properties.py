@@ -168,7 +168,13 @@ def test_what_is_finite_is_applied(x, part):
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 DECAYS = {"b1", "b2", "b3"}
-MAY_BE_1 = {("scale_by_sm3", "b2"), ("primal_averaged", "b1")}
+MAY_BE_1 = {
+    ("distributed_shampoo", "b2"),
+    ("primal_averaged", "b1"),
+    ("scale_by_gradient_rms", "decay"),
+    ("scale_by_shampoo", "decay"),
+    ("scale_by_sm3", "b2"),
+}
 NOT_NEGATIVE = {"eps", "eps_root", "learning_rate", "weight_decay", "initial_accumulator_value", "initial_scale"}
 
 

@@ -143,6 +143,9 @@ ARBITRARY = {
 EIGENVECTORS = ARBITRARY | {
     "updates_are_bounded": "after a spike of 1e20 a rotation rounds a mean by more than what its mean square is elsewhere",
 }
+NULL_SPACE = {
+    "float32_computes_as_float64_does": "where statistics of few gradients are 0, rounding is divided by the root of eps"
+}
 LOCAL = {PARTS: "a search needs the value of all parts, and the sample gives that of one"}
 SINGULAR = {"float32_computes_as_float64_does": "singular vectors are rounded as LAPACK has it, by more than a millionth"}
 REMOVES = {"nan_is_never_hidden": "it is made to remove it"}
@@ -174,6 +177,7 @@ PIECES: dict[str, Sample] = {
     "trace with dampening": Sample(lambda: gradtx.trace(0.9, dampening=0.5)),
     "trace in bfloat16": Sample(lambda: gradtx.trace(0.5, accumulator_dtype=jnp.bfloat16)),
     "ema": Sample(lambda: gradtx.ema(0.9)),
+    "ema with an output decay": Sample(lambda: gradtx.ema(0.9, output_decay=0.5)),
     "ema without debias": Sample(lambda: gradtx.ema(0.9, debias=False)),
     "scale": Sample(lambda: gradtx.scale(-0.5)),
     "scale_by_schedule": Sample(lambda: gradtx.scale_by_schedule(halving)),
@@ -376,6 +380,19 @@ PIECES: dict[str, Sample] = {
     "in_eigenbasis from the coordinates": Sample(
         lambda: gradtx.in_eigenbasis(gradtx.scale_by_lion(), every=2, start="identity", basis="eigh"), excused=ARBITRARY
     ),
+    "in_eigenbasis in turns": Sample(
+        lambda: gradtx.in_eigenbasis(gradtx.scale_by_adam(0.9, 0.99), every=2, kl=True, stagger=True), excused=EIGENVECTORS
+    ),
+    "grafted": Sample(lambda: gradtx.grafted(gradtx.trace(0.9), gradtx.scale_by_adam())),
+    "grafted from the second step": Sample(lambda: gradtx.grafted(gradtx.scale_by_sign(), gradtx.scale_by_rss(), begin=1)),
+    "scale_by_gradient_rms": Sample(lambda: gradtx.scale_by_gradient_rms(gradtx.ema(0.9))),
+    "scale_by_gradient_rms of a sum": Sample(
+        lambda: gradtx.scale_by_gradient_rms(gradtx.ema(0.9, output_decay=0.8), 1.0, bias_correction=False)
+    ),
+    "scale_by_shampoo": Sample(lambda: gradtx.scale_by_shampoo(decay=0.9, eps=1e-3), excused=NULL_SPACE),
+    "scale_by_shampoo in blocks": Sample(
+        lambda: gradtx.scale_by_shampoo(gradtx.ema(0.9), eps=1e-3, start=2, root="newton", max_size=2, stagger=True)
+    ),
     "skip_spikes": Sample(lambda: gradtx.skip_spikes(gradtx.adam(1e-2), window=2, sigmas=1000.0)),
     "recorded": Sample(
         lambda: gradtx.recorded(gradtx.chain(gradtx.clip_by_global_norm(0.1), gradtx.adam(1e-2)), every=2, size=3)
@@ -532,7 +549,17 @@ CHAINS: dict[str, Sample] = {
     "dowg": Sample(lambda: gradtx.dowg()),
     "cocob": Sample(lambda: gradtx.cocob()),
     "soap": Sample(lambda: gradtx.soap(1e-2, every=2), excused=EIGENVECTORS),
+    "kl_soap": Sample(lambda: gradtx.kl_soap(1e-2, every=2), excused=EIGENVECTORS),
     "splus": Sample(lambda: gradtx.splus(1e-2, every=2), excused=EIGENVECTORS),
+    "distributed_shampoo": Sample(
+        lambda: gradtx.distributed_shampoo(1e-2, b2=0.95, eps=1e-3, weight_decay=0.1, grafting=gradtx.scale_by_adam(), every=2)
+    ),
+    "distributed_shampoo of KL statistics": Sample(
+        lambda: gradtx.distributed_shampoo(
+            halving, b2=0.95, b3=0.8, eps=1e-3, weight_decay=0.1, decay_type="corrected", peak_learning_rate=0.1, kl=True
+        ),
+        excused={"state_is_made_of_plain_containers": "Optax calls the state of a weight decay WeightDecaySchedule"},
+    ),
     "sophia": Sample(
         lambda: gradtx.sophia(1e-2),
         extra_args={"obj_fn": objective},

@@ -76,24 +76,36 @@ class EmaState(NamedTuple):
     ema: Updates
 
 
-@factory
-def ema(decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None = None) -> GradientTransformation:
+@factory(output_decay=require.DECAY)
+def ema(
+    decay: float,
+    debias: bool = True,
+    accumulator_dtype: DTypeLike | None = None,
+    *,
+    output_decay: float | None = None,
+) -> GradientTransformation:
     """An exponential moving average of the updates.
 
         m ← decay·m + (1−decay)·g
         u = m / (1−decayᵗ)       or, without `debias`, u = m
 
+    With an `output_decay` c, the latest gradient has another weight in u than it has in m:
+
+        u = (c·m + (1−c)·g) / (1−c·decayᵗ⁻¹)       m before this step; without `debias` it is not divided
+
     Args:
       decay: weight of the past, in [0, 1).
       debias: whether to divide by the weight accumulated so far, without which the first updates are too small.
       accumulator_dtype: dtype of the average; by default that of the parameters, float32 at least.
+      output_decay: c, below `decay` for a look ahead as Nesterov's; Distributed Shampoo calls it beta3.
     """
     tree.check_moment_dtype(accumulator_dtype)
 
     @tree.lift
     def rule(g, m, *, weight):
-        m = decay * m + (1 - decay) * g
-        return m / weight if debias else m, m
+        new = decay * m + (1 - decay) * g
+        u = new if output_decay is None else output_decay * m + (1 - output_decay) * g
+        return u / weight if debias else u, new
 
     def init(params: Params) -> EmaState:
         return EmaState(jnp.zeros((), jnp.int32), tree.moment_like(params, accumulator_dtype))
@@ -101,7 +113,10 @@ def ema(decay: float, debias: bool = True, accumulator_dtype: DTypeLike | None =
     @tells(decays={"ema": ("decay", decay)})
     def update(updates: Updates, state: EmaState, params: Params | None = None):
         count = safe_increment(state.count)
-        updates, average = rule(updates, state.ema, weight=numerics.debias(decay, count))
+        weight = numerics.debias(decay, count)
+        if output_decay is not None:
+            weight = 1 - output_decay + output_decay * numerics.debias(decay, state.count)
+        updates, average = rule(updates, state.ema, weight=weight)
         return updates, EmaState(count, average)
 
     return GradientTransformation(init, update)

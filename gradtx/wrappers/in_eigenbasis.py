@@ -23,10 +23,25 @@ from gradtx.core import (
 from gradtx.numerics import Count, safe_increment, squarable
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree import mismatch
+from gradtx.tree.axis_statistics import (
+    Squares,
+    accumulated,
+    any_of,
+    diagonal_squares,
+    due_leaves,
+    gram,
+    in_units,
+    is_used,
+    part_of_leaf,
+    run_for_leaf,
+    times,
+    times_others,
+    whole_leaf,
+)
 from gradtx.tree.dtypes import at_least_float32
-from gradtx.tree.layout import all_gathered, kept_like, reshard_like
+from gradtx.tree.layout import kept_like
 from gradtx.tree.masks import Mask, check_mask, evaluate_mask, fill_masked, mask_out
-from gradtx.tree.scopes import as_whole, gathered, own_part, place_of_leaf, same_on_all, whole_shape
+from gradtx.tree.scopes import as_whole, whole_shape
 from gradtx.wrappers.parameter_shaped import map_parameter_shaped
 
 _HIGHEST = jax.lax.Precision.HIGHEST
@@ -52,6 +67,8 @@ def in_eigenbasis(
     basis: Literal["qr", "eigh"] = "qr",
     max_size: int = 10_000,
     mask: Mask | None = None,
+    kl: bool = False,
+    stagger: bool = False,
 ) -> GradientTransformationExtraArgs:
     """SOAP's wrapper: rotate gradients into the eigenbases of their own statistics, let `inner` run there, and rotate back.
 
@@ -66,6 +83,13 @@ def in_eigenbasis(
     Statistics and bases are float32 at least, products of the highest precision. A basis that is not finite is not taken: the
     old one stays. Meta-gradients take bases for constants.
 
+    With `kl` the statistics of an axis are taken of the gradient preconditioned along the others, and are nearer to a Kronecker
+    product of the covariance of gradients (KL-SOAP):
+
+        hᵢ = g ×ⱼ Λⱼ^(−½)·Qⱼᵀ for all j ≠ i, Λⱼ = diag(Qⱼᵀ·Gⱼ·Qⱼ)      Gᵢ ← decay·Gᵢ + (1−decay)·⟨hᵢ, hᵢ⟩/∏ⱼ sizeⱼ
+
+    Eigenvalues below a millionth of the largest count as that.
+
     Inside of `shard_map`, on parts of the parameters, it needs `per_shard`. Each device works on whole arrays.
 
     Args:
@@ -79,6 +103,9 @@ def in_eigenbasis(
       max_size: an axis that is longer is not rotated.
       mask: which leaves are rotated, a tree of bools or a function that makes one; the others go to `inner` as they are. By
         default arrays of two axes or more.
+      kl: whether statistics are those of KL-SOAP.
+      stagger: whether leaf i of n changes its bases i·every/n steps early, so that only the first step makes all bases, and the
+        others take about the same time. It takes longer to compile.
 
     Raises:
       ValueError: a number is out of range, or a word is another one.
@@ -89,6 +116,8 @@ def in_eigenbasis(
 
     References:
       Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam, 2024, https://arxiv.org/abs/2409.11321
+      Lin et al., Understanding and Improving Shampoo and SOAP via Kullback-Leibler Minimization, 2025,
+        https://arxiv.org/abs/2509.03378
     """
     inner = with_extra_args_support(inner)
     if mask is not None:
@@ -96,48 +125,58 @@ def in_eigenbasis(
 
     @tree.lift(like="g", same_shapes=False)
     def project(g, bases):
-        return _part_of(_rotated(_whole(g), bases), g)
+        return part_of_leaf(_rotated(whole_leaf(g), bases), g)
 
     @tree.lift(like="g", same_shapes=False)
     def project_back(g, u, bases):
-        return _part_of(_rotated_back(_whole(u), bases), g)
+        return part_of_leaf(_rotated_back(whole_leaf(u), bases), g)
 
     @tree.lift(like="statistics", same_shapes=False)
-    def accumulate(g, statistics):
-        whole = squarable(_whole(g))
+    def accumulate(g, statistics, bases):
+        whole = squarable(whole_leaf(g))
+        whitening = list(map(_whitening, statistics, bases)) if kl else []
+
+        def new(axis: int) -> jax.Array:
+            if not kl:
+                return gram(whole, axis)
+            return gram(times_others(whole, whitening, axis), axis) * (whole.shape[axis] / max(1, whole.size))
 
         def mean(axis: int, old: jax.Array) -> jax.Array:
-            new = decay * old + (1 - decay) * _gram(whole, axis)
-            return _known_to_be_the_same(jnp.where(jnp.isfinite(new), new, old))
+            return accumulated(old, new(axis), decay, 1 - decay) if is_used(old) else old
 
-        new = tuple(mean(axis, old) if _is_used(old) else old for axis, old in enumerate(statistics))
-        return (new,)  # one result, which is several arrays
+        return (tuple(mean(axis, old) for axis, old in enumerate(statistics)),)  # one result, which is several arrays
 
     @tree.lift(like="bases bases", same_shapes=False)
     def first_bases(g, statistics, bases):
         return _constant(map(_eigenvectors, statistics, bases))
 
     @tree.lift(like="bases bases", same_shapes=False)
-    def next_bases(g, statistics, bases):
-        return _constant(map(_eigenvectors if basis == "eigh" else _iterated, statistics, bases))
+    def next_bases(g, statistics, bases, due):
+        def renewed() -> tuple[Squares, Squares]:
+            return _constant(map(_eigenvectors if basis == "eigh" else _iterated, statistics, bases))
+
+        return run_for_leaf(due, renewed, lambda: (bases, tuple(map(_identity_like, bases))), stagger)
 
     @tree.lift(like="m", same_shapes=False)
-    def between_bases(m, old, new):
-        return _part_of(_rotated(_rotated_back(_whole(m), old), new), m)
+    def between_bases(m, old, new, due):
+        def moved() -> jax.Array:
+            return part_of_leaf(_rotated(_rotated_back(whole_leaf(m), old), new), m)
+
+        return run_for_leaf(due, moved, lambda: m, stagger)
 
     @tree.lift(like="v", same_shapes=False)
     def in_order(v, orders):
-        whole = _whole(v)
+        whole = whole_leaf(v)
         for axis, order in enumerate(orders):
-            whole = jnp.take(whole, jnp.argmax(order.real, axis=0), axis=axis) if _is_used(order) else whole
-        return _part_of(whole, v)
+            whole = jnp.take(whole, jnp.argmax(order.real, axis=0), axis=axis) if is_used(order) else whole
+        return part_of_leaf(whole, v)
 
-    def carried(state: OptState, where: Any, wide: Updates, old: Any, new: Any, orders: Any) -> OptState:
+    def carried(state: OptState, where: Any, wide: Updates, old: Any, new: Any, orders: Any, due: Any) -> OptState:
         """The state of `inner` in the new bases."""
 
         def in_new_bases(field: str, part: Any) -> Any:
             own = mask_out(where, part)
-            moved = between_bases(own, old, new) if field in rotate else in_order(own, orders)
+            moved = between_bases(own, old, new, due) if field in rotate else in_order(own, orders)
             return fill_masked(where, moved, part)
 
         return map_parameter_shaped(in_new_bases, state, wide)
@@ -145,9 +184,11 @@ def in_eigenbasis(
     def init(params: Params) -> InEigenbasisState:
         zeros = tree.moment_like(params)
         own = mask_out(_rotated_leaves(mask, zeros), zeros)
-        statistics = tree.map_leaves(lambda zero: _squares(zero, max_size, 0.0), own)
-        bases = tree.map_leaves(lambda zero: _squares(zero, max_size, 1.0), own)
-        return InEigenbasisState(jnp.zeros((), jnp.int32), statistics, bases, inner.init(params))
+
+        def squares(diagonal: float) -> Any:
+            return tree.map_leaves(lambda zero: diagonal_squares(zero, _sizes(whole_shape(zero), max_size), diagonal), own)
+
+        return InEigenbasisState(jnp.zeros((), jnp.int32), squares(0.0), squares(1.0), inner.init(params))
 
     @tells(precise=("statistics", "bases"))
     @forwards_to(inner, changes_updates=True)
@@ -169,20 +210,18 @@ def in_eigenbasis(
         count = safe_increment(state.count)
         if not jax.tree.leaves(own):
             return tree.cast_like(back, updates), state._replace(count=count, inner_state=inner_state)
-        (statistics,) = accumulate(own, state.statistics)
+        (statistics,) = accumulate(own, state.statistics, state.bases)
         is_first = count == 1
+        due = due_leaves(own, state.count if skips else count, every, stagger, also=is_first)
 
         def renewed() -> tuple[Any, OptState]:
             old = state.bases
             bases, orders = jax.lax.cond(
-                is_first, lambda: first_bases(own, statistics, old), lambda: next_bases(own, statistics, old)
+                is_first, lambda: first_bases(own, statistics, old), lambda: next_bases(own, statistics, old, due)
             )
-            return bases, keep_dtypes(carried(inner_state, where, wide, old, bases, orders), inner_state)
+            return bases, keep_dtypes(carried(inner_state, where, wide, old, bases, orders, due), inner_state)
 
-        taken = state.count if skips else count
-        bases, inner_state = jax.lax.cond(
-            is_first | (taken % every == 0), renewed, lambda: (state.bases, keep_dtypes(inner_state, inner_state))
-        )
+        bases, inner_state = jax.lax.cond(any_of(due), renewed, lambda: (state.bases, keep_dtypes(inner_state, inner_state)))
         # As they lay: the compiler lays out what is made of whole arrays as it likes.
         statistics, bases = jax.tree.map(kept_like, (state.statistics, state.bases), (statistics, bases))
         back = tree.cast_like(tree.map_leaves(kept_like, wide, back), updates)
@@ -197,103 +236,76 @@ def _rotated_leaves(mask: Mask | None, like: Any) -> Any:
     return evaluate_mask(mask, like)
 
 
-# --- arrays that may be parts of leaves -------------------------------------------------------------------------------
-
-
-def _whole(x: jax.Array) -> jax.Array:
-    """The whole leaf of which a rule sees a part."""
-    place = place_of_leaf()
-    return gathered(all_gathered(x), place) if place.split else all_gathered(x)
-
-
-def _part_of(whole: jax.Array, x: jax.Array) -> jax.Array:
-    """The part of a whole leaf that a rule sees as `x`."""
-    place = place_of_leaf()
-    return reshard_like(x, own_part(whole, place) if place.split else whole)
-
-
-def _known_to_be_the_same(x: jax.Array) -> jax.Array:
-    place = place_of_leaf()
-    return same_on_all(x, place) if place.split else x
-
-
 # --- bases ------------------------------------------------------------------------------------------------------------
 
 
-def _squares(zero: jax.Array, max_size: int, diagonal: float) -> tuple[jax.Array, ...]:
-    """For each axis a matrix with a number on its diagonal; of shape (1, 1) where the axis is not rotated."""
-    sizes = [size if 1 < size <= max_size else 1 for size in whole_shape(zero)]
-    squares = [tree.full_of_shape(all_gathered(zero), (size, size)) for size in sizes]
-    return tuple(_known_to_be_the_same(square + diagonal * jnp.eye(len(square), dtype=square.dtype)) for square in squares)
-
-
-def _is_used(square: jax.Array) -> bool:
-    return square.size > 1
-
-
-def _gram(x: jax.Array, axis: int) -> jax.Array:
-    """⟨x, x⟩ over all axes but one."""
-    others = [other for other in range(x.ndim) if other != axis]
-    return jnp.tensordot(x, jnp.conj(x), axes=(others, others), precision=_HIGHEST)
+def _sizes(shape: Sequence[int], max_size: int) -> list[int]:
+    """The sizes of the bases of an array, 1 for an axis that is not rotated."""
+    return [size if 1 < size <= max_size else 1 for size in shape]
 
 
 def _rotated(x: jax.Array, bases: Sequence[jax.Array]) -> jax.Array:
     """The coordinates of x in the bases of its axes."""
-    return _times(x, [jnp.conj(basis) for basis in bases])
+    return times(x, [jnp.conj(basis) for basis in bases])
 
 
 def _rotated_back(x: jax.Array, bases: Sequence[jax.Array]) -> jax.Array:
-    return _times(x, [basis.mT for basis in bases])
+    return times(x, [basis.mT for basis in bases])
 
 
-def _times(x: jax.Array, matrices: Sequence[jax.Array]) -> jax.Array:
-    """Multiply each axis of x by a matrix from the right."""
-    for axis, matrix in enumerate(matrices):
-        if _is_used(matrix):
-            x = jnp.moveaxis(jnp.tensordot(x, matrix, axes=(axis, 0), precision=_HIGHEST), -1, axis)
-    return x
+def _whitening(statistics: jax.Array, basis: jax.Array) -> jax.Array:
+    """What an axis is multiplied by to be rotated into its basis and divided by the roots of the eigenvalues there."""
+    if not is_used(basis):
+        return basis
+    eigenvalues = _along(statistics, basis)
+    largest = jnp.max(eigenvalues)
+    floored = jnp.maximum(eigenvalues, 1e-6 * largest)
+    return jnp.conj(basis) / jnp.sqrt(jnp.where(largest > 0, floored, 1))[None, :]
+
+
+def _identity_like(basis: jax.Array) -> jax.Array:
+    """The order of a basis that stays."""
+    return jnp.eye(len(basis), dtype=basis.dtype)
 
 
 def _eigenvectors(statistics: jax.Array, old: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The eigenvectors of statistics, that of the largest eigenvalue first, and the order of the old ones."""
-    if not _is_used(old):
+    if not is_used(old):
         return old, old
-    scaled = _scaled(statistics)
+    scaled, _ = in_units(statistics)
     _, vectors = jnp.linalg.eigh(scaled)
     return _finite_or_old(vectors[:, ::-1], scaled, old)
 
 
 def _iterated(statistics: jax.Array, old: jax.Array) -> tuple[jax.Array, jax.Array]:
     """One step of the power iteration from the old basis, and the order that it was put into for that."""
-    if not _is_used(old):
+    if not is_used(old):
         return old, old
-    scaled = _scaled(statistics)
+    scaled, _ = in_units(statistics)
     image = jnp.matmul(scaled, old, precision=_HIGHEST)
     vectors, _ = jnp.linalg.qr(image[:, _order(scaled, old)])
     return _finite_or_old(vectors, scaled, old)
 
 
-def _scaled(statistics: jax.Array) -> jax.Array:
-    """Statistics in units of their largest number; 0 if one is not finite, which LAPACK may never come back from."""
-    largest = jnp.max(jnp.abs(statistics))
-    scaled = statistics / jnp.where(largest > 0, largest, 1)
-    return jnp.where(jnp.isfinite(largest), scaled, 0)
-
-
 def _order(statistics: jax.Array, basis: jax.Array) -> jax.Array:
     """The order of the vectors of a basis, that along which the statistics are largest first."""
+    return jnp.argsort(-_along(statistics, basis))
+
+
+def _along(statistics: jax.Array, basis: jax.Array) -> jax.Array:
+    """The diagonal of statistics in a basis."""
     image = jnp.matmul(statistics, basis, precision=_HIGHEST)
-    return jnp.argsort(-jnp.sum(jnp.real(jnp.conj(basis) * image), axis=0))
+    return jnp.sum(jnp.real(jnp.conj(basis) * image), axis=0)
 
 
 def _finite_or_old(vectors: jax.Array, statistics: jax.Array, old: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The new basis, and the order of the old one as a permutation; the old one itself if the new one cannot be used."""
     usable = jnp.all(jnp.isfinite(vectors)) & jnp.any(statistics != 0)
     order = jnp.where(usable, _order(statistics, old), jnp.arange(len(old)))
-    return jnp.where(usable, vectors, old), jnp.eye(len(old), dtype=old.dtype)[:, order]
+    return jnp.where(usable, vectors, old), _identity_like(old)[:, order]
 
 
-def _constant(pairs: Iterable[tuple[jax.Array, jax.Array]]) -> tuple[tuple[jax.Array, ...], tuple[jax.Array, ...]]:
+def _constant(pairs: Iterable[tuple[jax.Array, jax.Array]]) -> tuple[Squares, Squares]:
     """Bases and orders, each together, without derivatives: those of eigenvectors are infinite where eigenvalues are equal."""
     bases, orders = zip(*jax.lax.stop_gradient(list(pairs)), strict=True)
     return bases, orders

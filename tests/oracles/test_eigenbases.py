@@ -1,6 +1,9 @@
 """SOAP and SPlus against their authors' trajectories."""
 
 import golden_runs
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import gradtx
@@ -19,3 +22,48 @@ RUNS = {
 @pytest.mark.parametrize("entry", RUNS)
 def test_it_moves_as_the_authors_code_does(entry):
     golden_runs.assert_moves_as(entry, RUNS[entry])
+
+
+def in_basis_of(g, bases):
+    return bases[0].T @ g @ bases[1]
+
+
+def kl_soap_in_numpy(gradients, every, decay, b1, b2, eps):
+    """The updates of KL-SOAP on one matrix: statistics of the gradient whitened along the other axis (Lin et al., 2025)."""
+    rows, columns = gradients[0].shape
+    statistics, bases = [np.zeros((rows, rows)), np.zeros((columns, columns))], [np.eye(rows), np.eye(columns)]
+    m, v, updates = np.zeros((rows, columns)), np.zeros((rows, columns)), []
+    for step, g in enumerate(gradients):
+        if step == 0:
+            updates.append(np.zeros_like(g))
+            inverses = [np.eye(rows), np.eye(columns)]
+        else:
+            rotated = in_basis_of(g, bases)
+            m, v = b1 * m + (1 - b1) * rotated, b2 * v + (1 - b2) * rotated**2
+            direction = m / (1 - b1**step) / (np.sqrt(v / (1 - b2**step)) + eps)
+            updates.append(bases[0] @ direction @ bases[1].T)
+            eigenvalues = [np.diag(q.T @ s @ q) for q, s in zip(bases, statistics, strict=True)]
+            inverses = [q @ np.diag(1 / np.maximum(e, 1e-6 * e.max())) @ q.T for q, e in zip(bases, eigenvalues, strict=True)]
+        new = [g @ inverses[1] @ g.T / columns, g.T @ inverses[0] @ g / rows]
+        statistics = [decay * s + (1 - decay) * n for s, n in zip(statistics, new, strict=True)]
+        if step % every:
+            continue
+        old, means = bases, bases[0] @ m @ bases[1].T
+        if step == 0:
+            bases = [np.linalg.eigh(s)[1][:, ::-1] for s in statistics]
+        else:
+            orders = [np.argsort(-np.diag(q.T @ s @ q)) for q, s in zip(old, statistics, strict=True)]
+            bases = [np.linalg.qr(s @ q[:, order])[0] for s, q, order in zip(statistics, old, orders, strict=True)]
+            v = v[np.ix_(*orders)]
+        m = in_basis_of(means, bases)
+    return updates
+
+
+@pytest.mark.usefixtures("x64")
+def test_kl_soap_moves_as_its_pseudo_code_does():
+    gradients = list(np.random.default_rng(0).normal(size=(12, 4, 4)))
+    tx = gradtx.in_eigenbasis(gradtx.scale_by_adam(0.9, 0.95), decay=0.9, every=3, kl=True)
+    state, update = tx.init(jnp.zeros((4, 4))), jax.jit(tx.update)
+    for step, expected in enumerate(kl_soap_in_numpy(gradients, 3, 0.9, 0.9, 0.95, 1e-8)):
+        moved, state = update(jnp.asarray(gradients[step]), state)
+        np.testing.assert_allclose(moved, expected, rtol=0, atol=1e-9, err_msg=f"step {step}")

@@ -164,3 +164,28 @@ def test_bad_arguments_are_refused():
         gradtx.in_eigenbasis(gradtx.identity(), decay=1.0)
     with pytest.raises(ValueError, match="in_eigenbasis: basis must be"):
         gradtx.in_eigenbasis(gradtx.identity(), basis="svd")  # pyright: ignore[reportArgumentType]
+
+
+def test_leaves_take_turns():
+    """Each leaf changes its bases at the steps of its own, and what is linear is still the same in any basis."""
+    shapes = {"a": (4, 4), "b": (4, 4), "c": (3, 4)}
+    tx = gradtx.in_eigenbasis(gradtx.ema(0.9, debias=False), every=3, rotate=("ema",), stagger=True)
+    params = {name: jnp.ones(shape) for name, shape in shapes.items()}
+    state, update, changed = tx.init(params), jax.jit(tx.update), []
+    means = {name: np.zeros(shape) for name, shape in shapes.items()}
+    for step in range(7):
+        g = gradients(step, shapes)
+        updates, new = update(g, state)
+        means = {name: 0.9 * means[name] + (0.1 * np.asarray(g[name]) if step else 0) for name in shapes}
+        chex.assert_trees_all_close(updates, jax.tree.map(jnp.float32, means), atol=1e-5)
+        changed.append("".join(name for name in shapes if np.any(new.bases[name][0] != state.bases[name][0])))
+        state = new
+    assert changed == ["abc", "c", "b", "a", "c", "b", "a"]
+
+
+def test_bases_do_not_depend_on_turns_where_there_is_one_leaf():
+    def updates(stagger):
+        tx = gradtx.in_eigenbasis(gradtx.scale_by_adam(), every=3, stagger=stagger)
+        return trained(tx, {"w": (4, 5)}, 8)
+
+    chex.assert_trees_all_close(updates(True), updates(False), atol=1e-6)
