@@ -380,6 +380,12 @@ PIECES: dict[str, Sample] = {
     "in_eigenbasis from the coordinates": Sample(
         lambda: gradtx.in_eigenbasis(gradtx.scale_by_lion(), every=2, start="identity", basis="eigh"), excused=ARBITRARY
     ),
+    "in_eigenbasis before the step": Sample(
+        lambda: gradtx.in_eigenbasis(
+            gradtx.scale_by_adam(), every=2, start="identity", basis="eigh", refresh="before", reorder=False
+        ),
+        excused=EIGENVECTORS,
+    ),
     "in_eigenbasis in turns": Sample(
         lambda: gradtx.in_eigenbasis(gradtx.scale_by_adam(0.9, 0.99), every=2, kl=True, stagger=True), excused=EIGENVECTORS
     ),

@@ -1,6 +1,7 @@
 """An optimizer that sees gradients in the eigenbases of their own statistics (SOAP, Vyas et al. 2024)."""
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ from gradtx.core import (
     tells,
     with_extra_args_support,
 )
+from gradtx.errors import unnamed
 from gradtx.numerics import Count, safe_increment, squarable
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree import mismatch
@@ -30,21 +32,26 @@ from gradtx.tree.axis_statistics import (
     diagonal_squares,
     due_leaves,
     gram,
-    in_units,
     is_used,
     part_of_leaf,
     run_for_leaf,
-    times,
     times_others,
     whole_leaf,
 )
 from gradtx.tree.dtypes import at_least_float32
+from gradtx.tree.eigenbases import (
+    constant,
+    eigenvectors,
+    identity_like,
+    iterated,
+    rotated,
+    rotated_back,
+    whitening,
+)
 from gradtx.tree.layout import kept_like
 from gradtx.tree.masks import Mask, check_mask, evaluate_mask, fill_masked, mask_out
 from gradtx.tree.scopes import as_whole, whole_shape
 from gradtx.wrappers.parameter_shaped import map_parameter_shaped
-
-_HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class InEigenbasisState(NamedTuple):
@@ -69,6 +76,8 @@ def in_eigenbasis(
     mask: Mask | None = None,
     kl: bool = False,
     stagger: bool = False,
+    refresh: Literal["after", "before"] = "after",
+    reorder: bool = True,
 ) -> GradientTransformationExtraArgs:
     """SOAP's wrapper: rotate gradients into the eigenbases of their own statistics, let `inner` run there, and rotate back.
 
@@ -106,13 +115,18 @@ def in_eigenbasis(
       kl: whether statistics are those of KL-SOAP.
       stagger: whether leaf i of n changes its bases i·every/n steps early, so that only the first step makes all bases, and the
         others take about the same time. It takes longer to compile.
+      refresh: whether bases change after a step or before it; before it the first ones are made at step `every`, and the step
+        that they are made of is the first to use them. That needs `start="identity"`.
+      reorder: whether mean squares are put into the order of a new basis. If not, they stay where they are, and a basis has the
+        eigenvector of the smallest eigenvalue first. That needs `basis="eigh"`.
 
     Raises:
-      ValueError: a number is out of range, or a word is another one.
+      ValueError: a number is out of range, a word is another one, or one argument needs another one.
 
     Conventions:
       The authors' code skips the first step and counts from the next, and so does `start="skip"`; SPlus has
-      `start="identity", basis="eigh"`. The first bases are eigenvectors in either.
+      `start="identity", basis="eigh"`. The first bases are eigenvectors in either. Eigenvalue-corrected Shampoo of facebook's
+      Distributed Shampoo is `start="identity", basis="eigh", refresh="before", reorder=False` around `scale_by_adam`.
 
     References:
       Vyas et al., SOAP: Improving and Stabilizing Shampoo using Adam, 2024, https://arxiv.org/abs/2409.11321
@@ -122,24 +136,30 @@ def in_eigenbasis(
     inner = with_extra_args_support(inner)
     if mask is not None:
         check_mask(mask)
+    if refresh == "before" and start == "skip":
+        raise unnamed(ValueError, 'refresh="before" needs start="identity": there are no bases for the step that skips.')
+    if basis == "qr" and not reorder:
+        raise unnamed(ValueError, 'reorder=False needs basis="eigh": each step of the power iteration begins with a new order.')
+    exact = functools.partial(eigenvectors, descending=reorder)
+    first = every if refresh == "before" else 1
 
     @tree.lift(like="g", same_shapes=False)
     def project(g, bases):
-        return part_of_leaf(_rotated(whole_leaf(g), bases), g)
+        return part_of_leaf(rotated(whole_leaf(g), bases), g)
 
     @tree.lift(like="g", same_shapes=False)
     def project_back(g, u, bases):
-        return part_of_leaf(_rotated_back(whole_leaf(u), bases), g)
+        return part_of_leaf(rotated_back(whole_leaf(u), bases), g)
 
     @tree.lift(like="statistics", same_shapes=False)
     def accumulate(g, statistics, bases):
         whole = squarable(whole_leaf(g))
-        whitening = list(map(_whitening, statistics, bases)) if kl else []
+        factors = list(map(whitening, statistics, bases)) if kl else []
 
         def new(axis: int) -> jax.Array:
             if not kl:
                 return gram(whole, axis)
-            return gram(times_others(whole, whitening, axis), axis) * (whole.shape[axis] / max(1, whole.size))
+            return gram(times_others(whole, factors, axis), axis) * (whole.shape[axis] / max(1, whole.size))
 
         def mean(axis: int, old: jax.Array) -> jax.Array:
             return accumulated(old, new(axis), decay, 1 - decay) if is_used(old) else old
@@ -148,19 +168,19 @@ def in_eigenbasis(
 
     @tree.lift(like="bases bases", same_shapes=False)
     def first_bases(g, statistics, bases):
-        return _constant(map(_eigenvectors, statistics, bases))
+        return constant(map(exact, statistics, bases))
 
     @tree.lift(like="bases bases", same_shapes=False)
     def next_bases(g, statistics, bases, due):
         def renewed() -> tuple[Squares, Squares]:
-            return _constant(map(_eigenvectors if basis == "eigh" else _iterated, statistics, bases))
+            return constant(map(exact if basis == "eigh" else iterated, statistics, bases))
 
-        return run_for_leaf(due, renewed, lambda: (bases, tuple(map(_identity_like, bases))), stagger)
+        return run_for_leaf(due, renewed, lambda: (bases, tuple(map(identity_like, bases))), stagger)
 
     @tree.lift(like="m", same_shapes=False)
     def between_bases(m, old, new, due):
         def moved() -> jax.Array:
-            return part_of_leaf(_rotated(_rotated_back(whole_leaf(m), old), new), m)
+            return part_of_leaf(rotated(rotated_back(whole_leaf(m), old), new), m)
 
         return run_for_leaf(due, moved, lambda: m, stagger)
 
@@ -176,6 +196,8 @@ def in_eigenbasis(
 
         def in_new_bases(field: str, part: Any) -> Any:
             own = mask_out(where, part)
+            if field not in rotate and not reorder:
+                return part
             moved = between_bases(own, old, new, due) if field in rotate else in_order(own, orders)
             return fill_masked(where, moved, part)
 
@@ -199,31 +221,42 @@ def in_eigenbasis(
         where = _rotated_leaves(mask, wide)
         own = mask_out(where, wide)
 
-        def run() -> tuple[Updates, OptState]:
-            rotated = fill_masked(where, project(own, state.bases), wide)
-            return inner.update(rotated, state.inner_state, None, **extra_args)
-
-        skips = start == "skip"
-        skipped = no_updates(inner, wide), state.inner_state
-        steps, inner_state = run_if(state.count > 0, run, lambda: skipped) if skips else run()
-        back = fill_masked(where, project_back(own, mask_out(where, steps), state.bases), steps)
         count = safe_increment(state.count)
+
+        def step(bases: Any, inner_state: OptState) -> tuple[Updates, OptState]:
+            def run() -> tuple[Updates, OptState]:
+                projected = fill_masked(where, project(own, bases), wide)
+                return inner.update(projected, inner_state, None, **extra_args)
+
+            skipped = no_updates(inner, wide), inner_state
+            steps, new_state = run_if(state.count > 0, run, lambda: skipped) if start == "skip" else run()
+            return fill_masked(where, project_back(own, mask_out(where, steps), bases), steps), new_state
+
+        def refreshed(inner_state: OptState) -> tuple[Any, Any, OptState]:
+            (statistics,) = accumulate(own, state.statistics, state.bases)
+            is_first, old = count == first, state.bases
+            due = due_leaves(own, state.count if start == "skip" else count, every, stagger, also=is_first)
+            due = jax.tree.map(lambda each: each & (count >= first), due)
+
+            def renewed() -> tuple[Any, OptState]:
+                bases, orders = jax.lax.cond(
+                    is_first, lambda: first_bases(own, statistics, old), lambda: next_bases(own, statistics, old, due)
+                )
+                return bases, keep_dtypes(carried(inner_state, where, wide, old, bases, orders, due), inner_state)
+
+            bases, inner_state = jax.lax.cond(any_of(due), renewed, lambda: (old, keep_dtypes(inner_state, inner_state)))
+            # As they lay: the compiler lays out what is made of whole arrays as it likes.
+            return *jax.tree.map(kept_like, (state.statistics, old), (statistics, bases)), inner_state
+
         if not jax.tree.leaves(own):
+            back, inner_state = step(state.bases, state.inner_state)
             return tree.cast_like(back, updates), state._replace(count=count, inner_state=inner_state)
-        (statistics,) = accumulate(own, state.statistics, state.bases)
-        is_first = count == 1
-        due = due_leaves(own, state.count if skips else count, every, stagger, also=is_first)
-
-        def renewed() -> tuple[Any, OptState]:
-            old = state.bases
-            bases, orders = jax.lax.cond(
-                is_first, lambda: first_bases(own, statistics, old), lambda: next_bases(own, statistics, old, due)
-            )
-            return bases, keep_dtypes(carried(inner_state, where, wide, old, bases, orders, due), inner_state)
-
-        bases, inner_state = jax.lax.cond(any_of(due), renewed, lambda: (state.bases, keep_dtypes(inner_state, inner_state)))
-        # As they lay: the compiler lays out what is made of whole arrays as it likes.
-        statistics, bases = jax.tree.map(kept_like, (state.statistics, state.bases), (statistics, bases))
+        if refresh == "before":
+            statistics, bases, inner_state = refreshed(state.inner_state)
+            back, inner_state = step(bases, inner_state)
+        else:
+            back, inner_state = step(state.bases, state.inner_state)
+            statistics, bases, inner_state = refreshed(inner_state)
         back = tree.cast_like(tree.map_leaves(kept_like, wide, back), updates)
         return back, InEigenbasisState(count, statistics, bases, inner_state)
 
@@ -236,76 +269,6 @@ def _rotated_leaves(mask: Mask | None, like: Any) -> Any:
     return evaluate_mask(mask, like)
 
 
-# --- bases ------------------------------------------------------------------------------------------------------------
-
-
 def _sizes(shape: Sequence[int], max_size: int) -> list[int]:
     """The sizes of the bases of an array, 1 for an axis that is not rotated."""
     return [size if 1 < size <= max_size else 1 for size in shape]
-
-
-def _rotated(x: jax.Array, bases: Sequence[jax.Array]) -> jax.Array:
-    """The coordinates of x in the bases of its axes."""
-    return times(x, [jnp.conj(basis) for basis in bases])
-
-
-def _rotated_back(x: jax.Array, bases: Sequence[jax.Array]) -> jax.Array:
-    return times(x, [basis.mT for basis in bases])
-
-
-def _whitening(statistics: jax.Array, basis: jax.Array) -> jax.Array:
-    """What an axis is multiplied by to be rotated into its basis and divided by the roots of the eigenvalues there."""
-    if not is_used(basis):
-        return basis
-    eigenvalues = _along(statistics, basis)
-    largest = jnp.max(eigenvalues)
-    floored = jnp.maximum(eigenvalues, 1e-6 * largest)
-    return jnp.conj(basis) / jnp.sqrt(jnp.where(largest > 0, floored, 1))[None, :]
-
-
-def _identity_like(basis: jax.Array) -> jax.Array:
-    """The order of a basis that stays."""
-    return jnp.eye(len(basis), dtype=basis.dtype)
-
-
-def _eigenvectors(statistics: jax.Array, old: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The eigenvectors of statistics, that of the largest eigenvalue first, and the order of the old ones."""
-    if not is_used(old):
-        return old, old
-    scaled, _ = in_units(statistics)
-    _, vectors = jnp.linalg.eigh(scaled)
-    return _finite_or_old(vectors[:, ::-1], scaled, old)
-
-
-def _iterated(statistics: jax.Array, old: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One step of the power iteration from the old basis, and the order that it was put into for that."""
-    if not is_used(old):
-        return old, old
-    scaled, _ = in_units(statistics)
-    image = jnp.matmul(scaled, old, precision=_HIGHEST)
-    vectors, _ = jnp.linalg.qr(image[:, _order(scaled, old)])
-    return _finite_or_old(vectors, scaled, old)
-
-
-def _order(statistics: jax.Array, basis: jax.Array) -> jax.Array:
-    """The order of the vectors of a basis, that along which the statistics are largest first."""
-    return jnp.argsort(-_along(statistics, basis))
-
-
-def _along(statistics: jax.Array, basis: jax.Array) -> jax.Array:
-    """The diagonal of statistics in a basis."""
-    image = jnp.matmul(statistics, basis, precision=_HIGHEST)
-    return jnp.sum(jnp.real(jnp.conj(basis) * image), axis=0)
-
-
-def _finite_or_old(vectors: jax.Array, statistics: jax.Array, old: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The new basis, and the order of the old one as a permutation; the old one itself if the new one cannot be used."""
-    usable = jnp.all(jnp.isfinite(vectors)) & jnp.any(statistics != 0)
-    order = jnp.where(usable, _order(statistics, old), jnp.arange(len(old)))
-    return jnp.where(usable, vectors, old), _identity_like(old)[:, order]
-
-
-def _constant(pairs: Iterable[tuple[jax.Array, jax.Array]]) -> tuple[Squares, Squares]:
-    """Bases and orders, each together, without derivatives: those of eigenvectors are infinite where eigenvalues are equal."""
-    bases, orders = zip(*jax.lax.stop_gradient(list(pairs)), strict=True)
-    return bases, orders

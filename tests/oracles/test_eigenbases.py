@@ -1,4 +1,4 @@
-"""SOAP and SPlus against their authors' trajectories."""
+"""SOAP, SPlus and eigenvalue-corrected Shampoo against their authors' trajectories."""
 
 import golden_runs
 import jax
@@ -9,7 +9,23 @@ import pytest
 import gradtx
 
 RATE = 2.0**-6
+
+
+def eigenvalue_corrected_shampoo(every):
+    rotated = gradtx.in_eigenbasis(
+        gradtx.scale_by_adam(0.9, 0.95, 2.0**-10),
+        every=every,
+        start="identity",
+        basis="eigh",
+        refresh="before",
+        reorder=False,
+    )
+    return gradtx.chain(rotated, gradtx.add_decayed_weights(0.1), gradtx.scale_by_learning_rate(RATE))
+
+
 RUNS = {
+    "eigenvalue_corrected_shampoo.every1": eigenvalue_corrected_shampoo(1),
+    "eigenvalue_corrected_shampoo.every3": eigenvalue_corrected_shampoo(3),
     "soap": gradtx.soap(RATE, 0.92, 0.97, weight_decay=0.05, every=3),
     "soap.every1": gradtx.soap(RATE, 0.92, 0.97, weight_decay=0.05, every=1),
     "soap.own_statistics_decay": gradtx.soap(RATE, 0.92, 0.97, 1e-5, 0.05, statistics_decay=0.85, every=4),

@@ -164,6 +164,10 @@ def test_bad_arguments_are_refused():
         gradtx.in_eigenbasis(gradtx.identity(), decay=1.0)
     with pytest.raises(ValueError, match="in_eigenbasis: basis must be"):
         gradtx.in_eigenbasis(gradtx.identity(), basis="svd")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match='in_eigenbasis: refresh="before" needs start="identity"'):
+        gradtx.in_eigenbasis(gradtx.identity(), refresh="before")
+    with pytest.raises(ValueError, match='in_eigenbasis: reorder=False needs basis="eigh"'):
+        gradtx.in_eigenbasis(gradtx.identity(), reorder=False)
 
 
 def test_leaves_take_turns():
