@@ -1,8 +1,8 @@
 """What eigenvectors and roots cost that are made every ten steps: `python tests/benchmarks/decompositions.py`.
 
 SOAP and Shampoo on matrices of one size, beside the same optimizer when it makes none. Of each step the shortest time of a few
-runs counts. OpenBLAS has one thread: decompositions that run at once, each with all threads, wait for each other far longer than
-they compute.
+runs counts. OpenBLAS has one thread: decompositions that run at once, each with all threads, wait for each other far longer
+than they compute.
 """
 
 import os
