@@ -9,10 +9,11 @@ import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when it is loaded
 
+import math
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,14 +24,6 @@ import gradtx
 
 MATRICES, SIZE, EVERY, STEPS, RUNS = 12, 256, 10, 40, 5
 NEVER = 10**6
-
-
-class Run(NamedTuple):
-    """Seconds of each step after the first decompositions, and bytes."""
-
-    steps: list[float]
-    state: int
-    temporary: int
 
 
 def soap(every: int, stagger: bool) -> Any:
@@ -45,27 +38,28 @@ def shampoo(every: int, stagger: bool) -> Any:
 OPTIMIZERS: dict[str, Callable[[int, bool], Any]] = {"soap": soap, "distributed_shampoo": shampoo}
 
 
-def measured(tx: Any) -> Run:
-    """Run an optimizer on gradients of noise."""
-    keys = jax.random.split(jax.random.key(0), MATRICES)
-    params = {f"layer {k}": jax.random.normal(key, (SIZE, SIZE)) for k, key in enumerate(keys)}
-    first = tx.init(params)
-    step = jax.jit(tx.update, donate_argnums=1).lower(params, first, params).compile()
-    gradients = jax.jit(lambda k: jax.tree.map(lambda p: p * jnp.cos(k * p), params))
+class Run:
+    """An optimizer, compiled, and the shortest time of each of its steps so far."""
 
-    def seconds(state: Any) -> list[float]:
-        taken = []
-        for k in range(EVERY + STEPS):
-            g = jax.block_until_ready(gradients(float(k + 1)))
+    def __init__(self, tx: Any):
+        keys = jax.random.split(jax.random.key(0), MATRICES)
+        self.tx, self.seconds = tx, [math.inf] * STEPS
+        self.params = {f"layer {k}": jax.random.normal(key, (SIZE, SIZE)) for k, key in enumerate(keys)}
+        state = tx.init(self.params)
+        self.step = jax.jit(tx.update, donate_argnums=1).lower(self.params, state, self.params).compile()
+        self.gradients = jax.jit(lambda k: jax.tree.map(lambda p: p * jnp.cos(k * p), self.params))
+        analysis: Any = self.step.memory_analysis()
+        self.bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state)), analysis.temp_size_in_bytes
+
+    def again(self) -> None:
+        """Run from the start; the first steps, which make all decompositions, do not count."""
+        state = self.tx.init(self.params)
+        for k in range(-EVERY, STEPS):
+            g = jax.block_until_ready(self.gradients(float(k + EVERY + 1)))
             begin = time.perf_counter()
-            _, state = jax.block_until_ready(step(g, state, params))
-            taken.append(time.perf_counter() - begin)
-        return taken[EVERY:]
-
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(first))
-    analysis: Any = step.memory_analysis()
-    runs = [seconds(tx.init(params)) for _ in range(RUNS)]
-    return Run(list(map(min, zip(*runs, strict=True))), size, analysis.temp_size_in_bytes)
+            _, state = jax.block_until_ready(self.step(g, state, self.params))
+            if k >= 0:
+                self.seconds[k] = min(self.seconds[k], time.perf_counter() - begin)
 
 
 def table() -> Table:
@@ -74,13 +68,13 @@ def table() -> Table:
     for column in columns:
         result.add_column(column, justify="left" if column == "optimizer" else "right")
     for name, make in OPTIMIZERS.items():
-        without = statistics.median(measured(make(NEVER, False)).steps)
-        for stagger in (False, True):
-            run = measured(make(EVERY, stagger))
-            times = [f"{pick(run.steps) / without:.2f}" for pick in (statistics.median, statistics.fmean, max)]
-            megabytes = [f"{size / 1e6:.1f}" for size in (run.state, run.temporary)]
-            title = f"{name}, in turns" if stagger else name
-            result.add_row(title, f"{1e3 * without:.1f}", *times, *megabytes)
+        without, together, in_turns = Run(make(NEVER, False)), Run(make(EVERY, False)), Run(make(EVERY, True))
+        for run in (without, together, in_turns) * RUNS:  # by turns: what else the machine does slows all of them
+            run.again()
+        unit = statistics.median(without.seconds)
+        for title, run in ((name, together), (f"{name}, staggered", in_turns)):
+            times = [f"{pick(run.seconds) / unit:.2f}" for pick in (statistics.median, statistics.fmean, max)]
+            result.add_row(title, f"{1e3 * unit:.1f}", *times, *(f"{size / 1e6:.1f}" for size in run.bytes))
     return result
 
 

@@ -118,6 +118,7 @@ NO_FLOAT64 = {"updates_are_bounded": "for gradients of float64 the state is floa
 EXCUSED_OF_BFLOAT16 = {
     "scale_by_madgrad": NO_FLOAT64,
     "scale_by_ftrl": NO_FLOAT64,
+    "scale_by_shampoo": NO_FLOAT64,
     "scale_by_dowg": {"nan_is_never_hidden": "in the law the parameters stay, and so does what is less than their last digit"},
 }
 
