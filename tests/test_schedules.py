@@ -64,6 +64,12 @@ OWN = {
     "steps": ("step_decay_schedule", (0.5, 4)),
     "many steps": ("multi_step_decay_schedule", (0.5, (7, 3, 3), 0.5)),
     "a part of a cosine": ("scaled_schedule", (schedules.cosine_decay_schedule(0.5, 11), 0.3)),
+    "a decay like the rate": ("corrected_weight_decay_schedule", (0.1, schedules.cosine_decay_schedule(0.5, 11), 0.5)),
+    "power cooldown": ("power_cooldown_schedule", (0.5, 0.02, 20)),
+    "warm-up, constant and line": ("warmup_stable_decay_schedule", (0.1, 0.9, 3, 4, 5, 0.2)),
+    "warm-up, constant and root": ("warmup_stable_decay_schedule", (0.0, 0.9, 3, 0, 9, 0.0, "1-sqrt")),
+    "AdEMAMix's weight": ("ademamix_weight_schedule", (5.0, 7)),
+    "AdEMAMix's decay": ("ademamix_decay_schedule", (0.9, 0.9999, 9)),
 }
 
 each_case = pytest.mark.parametrize(("name", "args"), CASES.values(), ids=CASES.keys())
@@ -403,3 +409,39 @@ def test_a_schedule_may_be_scaled_by_many_factors():
 def test_scaling_a_number_is_refused():
     with pytest.raises(TypeError, match=r"schedule must be a function, got 0\.1; for a number write constant_schedule"):
         schedules.scaled_schedule(0.1, 2.0)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_last_steps_of_a_power_cooldown_do_not_depend_on_the_length_of_the_training():
+    short, long = schedules.power_cooldown_schedule(0.5, 0.01, 100), schedules.power_cooldown_schedule(0.5, 0.01, 1000)
+    left = np.array([40, 3, 1, 0])
+    expected = np.minimum(0.5, 0.01 * left**1.2)
+    np.testing.assert_allclose(values(short, 100 - left), expected, rtol=1e-6)
+    np.testing.assert_allclose(values(long, 1000 - left), expected, rtol=1e-6)
+    assert long(0) == 0.5
+    assert long(2000) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "fall"),
+    [("linear", lambda s: 1 - s), ("cosine", lambda s: (1 + np.cos(np.pi * s)) / 2), ("1-sqrt", lambda s: 1 - np.sqrt(s))],
+    ids=["linear", "cosine", "1-sqrt"],
+)
+def test_a_constant_lies_between_warm_up_and_decay(shape, fall):
+    schedule = schedules.warmup_stable_decay_schedule(0.0, 0.9, 4, 10, 6, 0.1, shape)
+    steps = np.arange(25)
+    falling = 0.1 + 0.8 * fall(np.clip((steps - 14) / 6, 0, 1))
+    np.testing.assert_allclose(values(schedule, steps), np.where(steps < 4, 0.9 * steps / 4, falling), rtol=1e-6)
+    assert schedule.end == 20
+
+
+def test_half_of_the_half_life_is_reached_in_the_middle_of_the_warm_up():
+    weight, decay = schedules.ademamix_weight_schedule(4.0, 10), schedules.ademamix_decay_schedule(0.9, 0.999, 10)
+    half_life = np.log(0.5) / np.log([0.9, 0.999]) - 1
+    np.testing.assert_allclose(values(decay, [4]), [0.5 ** (1 / (half_life.mean() + 1))], rtol=1e-6)
+    np.testing.assert_allclose(values(weight, [0, 4, 9, 50]), [0.4, 2, 4, 4], rtol=1e-6)
+    assert decay(9) == decay(50) == np.float32(0.999)
+
+
+def test_a_corrected_decay_is_in_proportion_to_the_rate():
+    rate = schedules.linear_schedule(0.02, 0.0, 10)
+    np.testing.assert_allclose(values(schedules.corrected_weight_decay_schedule(0.1, rate, 0.02), [0, 5, 10]), [0.1, 0.05, 0.0])

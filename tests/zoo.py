@@ -179,6 +179,7 @@ PIECES: dict[str, Sample] = {
     "ema": Sample(lambda: gradtx.ema(0.9)),
     "ema with an output decay": Sample(lambda: gradtx.ema(0.9, output_decay=0.5)),
     "ema without debias": Sample(lambda: gradtx.ema(0.9, debias=False)),
+    "weighted_ema": Sample(lambda: gradtx.weighted_ema(0.9, gradtx.linear_schedule(0.0, 0.1, 3))),
     "scale": Sample(lambda: gradtx.scale(-0.5)),
     "scale_by_schedule": Sample(lambda: gradtx.scale_by_schedule(halving)),
     "scale_by_learning_rate": Sample(lambda: gradtx.scale_by_learning_rate(0.1)),
@@ -503,6 +504,7 @@ CHAINS: dict[str, Sample] = {
     "sign_sgd": Sample(lambda: gradtx.sign_sgd(0.01)),
     "signum": Sample(lambda: gradtx.signum(0.01)),
     "adan": Sample(lambda: gradtx.adan(1e-2, weight_decay=0.1)),
+    "adan with proximal decay": Sample(lambda: gradtx.adan(1e-2, weight_decay=0.1, proximal=True)),
     "adadelta": Sample(lambda: gradtx.adadelta()),
     "novograd": Sample(lambda: gradtx.novograd(1e-2)),
     "ftrl": Sample(lambda: gradtx.ftrl(0.1)),
@@ -548,8 +550,14 @@ CHAINS: dict[str, Sample] = {
     "adabelief": Sample(lambda: gradtx.adabelief(1e-2)),
     "acprop": Sample(lambda: gradtx.acprop(1e-2)),
     "adopt": Sample(lambda: gradtx.adopt(1e-2), excused={"complex parameters": "it clips: complex numbers have no order"}),
+    "adopt with weight decay": Sample(
+        lambda: gradtx.adopt(1e-2, use_clipping=False, weight_decay=0.1),
+        excused={"state_is_made_of_plain_containers": "Optax calls the state of its decay WeightDecaySchedule"},
+    ),
+    "adopt with a penalty": Sample(lambda: gradtx.adopt(1e-2, use_clipping=False, weight_decay=0.1, decoupled=False)),
     "ademamix": Sample(lambda: gradtx.ademamix(1e-2, b3=halving, alpha=halving)),
     "simplified_ademamix": Sample(lambda: gradtx.simplified_ademamix(1e-3, alpha=2.0)),
+    "laprop": Sample(lambda: gradtx.laprop(gradtx.linear_schedule(0.0, 0.1, 3), weight_decay=0.1)),
     "madgrad": Sample(lambda: gradtx.madgrad(1e-2, weight_decay=0.1)),
     "mars_adamw": Sample(lambda: gradtx.mars_adamw(1e-2, weight_decay=0.1)),
     "mars_lion": Sample(lambda: gradtx.mars_lion(1e-2, weight_decay=0.1)),
@@ -604,6 +612,12 @@ SCHEDULES: dict[str, Callable[[], Any]] = {
     "constant_schedule": lambda: gradtx.constant_schedule(0.1),
     "linear_schedule": lambda: gradtx.linear_schedule(0.1, 0.0, 10),
     "polynomial_schedule": lambda: gradtx.polynomial_schedule(0.1, 0.0, 2, 10),
+    "power_cooldown_schedule": lambda: gradtx.power_cooldown_schedule(0.1, 0.02, 10),
+    "ademamix_weight_schedule": lambda: gradtx.ademamix_weight_schedule(5.0, 10),
+    "ademamix_decay_schedule": lambda: gradtx.ademamix_decay_schedule(0.9, 0.9999, 10),
+    "corrected_weight_decay_schedule": lambda: gradtx.corrected_weight_decay_schedule(
+        0.1, gradtx.linear_schedule(0.1, 0.0, 10), 0.1
+    ),
     "cosine_decay_schedule": lambda: gradtx.cosine_decay_schedule(0.1, 10),
     "exponential_decay": lambda: gradtx.exponential_decay(0.1, 10, 0.5),
     "piecewise_constant_schedule": lambda: gradtx.piecewise_constant_schedule(0.1, {5: 0.1}),
@@ -616,6 +630,7 @@ SCHEDULES: dict[str, Callable[[], Any]] = {
     "warmup_constant_schedule": lambda: gradtx.warmup_constant_schedule(0.0, 0.1, 5),
     "warmup_cosine_decay_schedule": lambda: gradtx.warmup_cosine_decay_schedule(0.0, 0.1, 5, 10),
     "warmup_exponential_decay_schedule": lambda: gradtx.warmup_exponential_decay_schedule(0.0, 0.1, 5, 10, 0.5),
+    "warmup_stable_decay_schedule": lambda: gradtx.warmup_stable_decay_schedule(0.0, 0.1, 2, 5, 3, shape="1-sqrt"),
     "scaled_schedule": lambda: gradtx.scaled_schedule(halving, 0.1),
     "sgdr_schedule": lambda: gradtx.sgdr_schedule(
         [{"init_value": 0.0, "peak_value": 0.1, "warmup_steps": 2, "decay_steps": 5, "end_value": 0.0}]

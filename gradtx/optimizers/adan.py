@@ -17,6 +17,7 @@ from gradtx.core import (
     tells,
 )
 from gradtx.numerics import Count, abs_sq, debias, safe_increment, safe_sqrt, squarable
+from gradtx.transforms.decay_after_step import decay_after_step
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.masks import Mask
@@ -94,6 +95,8 @@ def adan(
     eps_root: float = 1e-8,
     weight_decay: ScalarOrSchedule = 0.0,
     mask: Mask | None = None,
+    *,
+    proximal: bool = False,
 ) -> GradientTransformationExtraArgs:
     """Adan: Adam with a momentum that looks ahead by the change of the gradient.
 
@@ -105,10 +108,20 @@ def adan(
       learning_rate: η, a number or a schedule.
       b1, b2, b3, eps, eps_root: as in `scale_by_adan`.
       weight_decay, mask: as in `adamw`.
+      proximal: whether the decay divides the parameters after the step, p ← (p + Δp) / (1 + η·weight_decay).
+
+    Conventions:
+      The decay of the paper and of the authors' code is the proximal one; that of Optax is the one by default.
 
     References:
       Xie et al., 2022, https://arxiv.org/abs/2208.06677
     """
+    if proximal:
+        return chain(
+            scale_by_adan(b1, b2, b3, eps, eps_root),
+            scale_by_learning_rate(learning_rate),
+            decay_after_step(learning_rate, weight_decay, mask, proximal=True),
+        )
     return chain(
         scale_by_adan(b1, b2, b3, eps, eps_root),
         add_decayed_weights(weight_decay, mask),

@@ -58,7 +58,8 @@ def scale_by_ademamix(
         v ← b2·v + (1−b2)·|g|²           v̂ = v / (1−b2ᵗ)
         u = (m̂₁ + alpha·m₂) / (√(v̂ + eps_root) + eps)
 
-    The paper lets b3 and alpha grow from b1 and 0, so that the first steps do not stay in the slow mean.
+    The paper lets b3 and alpha grow from b1 and 0, so that the first steps do not stay in the slow mean:
+    `ademamix_decay_schedule` and `ademamix_weight_schedule`.
 
     Args:
       b1: decay of the fast mean.

@@ -12,6 +12,7 @@ from gradtx.core import (
     GradientTransformationExtraArgs,
     Params,
     ScalarOrSchedule,
+    Schedule,
     Updates,
     at_step,
     chain,
@@ -20,7 +21,12 @@ from gradtx.core import (
 )
 from gradtx.numerics import abs_sq, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import ScaleByAdamState, init_adam_state
+from gradtx.require import is_zero
+from gradtx.schedules.decay import constant_schedule
+from gradtx.schedules.piecewise import join_schedules
 from gradtx.transforms.scale import scale_by_learning_rate
+from gradtx.transforms.weight_decay import add_decayed_weights
+from gradtx.tree.masks import Mask
 
 
 @factory
@@ -90,17 +96,37 @@ def adopt(
     nesterov: bool = False,
     use_clipping: bool = True,
     clip_value_fn: Callable[[jax.Array], jax.Array] = lambda x: x**0.25,
+    weight_decay: ScalarOrSchedule = 0.0,
+    mask: Mask | None = None,
+    decoupled: bool = True,
 ) -> GradientTransformationExtraArgs:
     """ADOPT: Adam that divides by the root mean square of earlier steps before it averages; converges for any b2.
 
-        Δp = −η·m        m of `scale_by_adopt`; the first step only looks: Δp = 0
+        Δp = −η·( m + weight_decay·p )        m of `scale_by_adopt`; the first step only looks: Δp = 0
 
     Args:
       learning_rate: η, a number or a schedule.
       b1, b2, eps, mu_dtype, nesterov, use_clipping, clip_value_fn: as in `scale_by_adopt`.
+      weight_decay, mask: as in `adamw`; a schedule of a decoupled decay counts from the second step on.
+      decoupled: whether the decay is apart from the gradient. If not, weight_decay·p is added to the gradient, at the first
+        step too.
+
+    Conventions:
+      The decay is decoupled by default; in the authors' code it is added to the gradient unless `decouple=True`.
 
     References:
       Taniguchi et al., 2024, https://arxiv.org/abs/2411.02853
     """
     rescale = scale_by_adopt(b1, b2, eps, mu_dtype, nesterov=nesterov, use_clipping=use_clipping, clip_value_fn=clip_value_fn)
-    return chain(rescale, scale_by_learning_rate(learning_rate))
+    step = scale_by_learning_rate(learning_rate)
+    if is_zero(weight_decay):
+        return chain(rescale, step)  # the states that Optax has
+    if not decoupled:
+        return chain(add_decayed_weights(weight_decay, mask), rescale, step)
+    return chain(rescale, add_decayed_weights(_after_first_step(weight_decay), mask), step)
+
+
+def _after_first_step(weight_decay: ScalarOrSchedule) -> Schedule:
+    """The decay of a step, which the first does not have."""
+    later = weight_decay if callable(weight_decay) else constant_schedule(weight_decay)
+    return join_schedules([constant_schedule(0.0), later], [1])

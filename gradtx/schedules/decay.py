@@ -120,6 +120,34 @@ def exponential_decay(
     return formula
 
 
+@factory(init_value=require.NONNEGATIVE, scale=require.NONNEGATIVE, total_steps=AT_LEAST_ONE_STEP, power=require.NONNEGATIVE)
+def power_cooldown_schedule(init_value: Scalar, scale: Scalar, total_steps: Scalar, power: Scalar = 1.2) -> ScheduleFunction:
+    """Power cooldown: a constant, then a power of the steps that are left, from where that is less.
+
+        f(t) = min(init_value, scale·(total_steps − t)^power)        0 from total_steps on
+
+    The scale says how the last steps go, however long the training is: a longer one has a longer constant, and the same end.
+
+    Args:
+      init_value: the constant.
+      scale: factor of the power: the value of the last step, of which one is left.
+      total_steps: how many steps there are.
+      power: exponent of the steps left; above 1 the value falls fast first and slowly at the end.
+
+    Raises:
+      ValueError: a number is negative, or `total_steps` is less than 1.
+
+    References:
+      Jordan et al., modded-nanogpt, track 3, 2026, https://github.com/KellerJordan/modded-nanogpt
+    """
+
+    @schedule(end=total_steps)
+    def formula(count):
+        return jnp.minimum(init_value, scale * (total_steps * remaining(count, 0, total_steps)) ** power)
+
+    return formula
+
+
 def _bounded(value: jax.Array, end_value: Any, decay_rate: Any) -> jax.Array:
     return jnp.where(decay_rate < 1, jnp.maximum(value, end_value), jnp.minimum(value, end_value))
 

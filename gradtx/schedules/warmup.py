@@ -3,13 +3,25 @@
 import itertools
 import numbers
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
+
+import jax.numpy as jnp
 
 from gradtx import require
 from gradtx.core import Scalar, Schedule, ScheduleFunction, factory
 from gradtx.errors import unnamed
 from gradtx.schedules.decay import constant_schedule, exponential_decay, linear_schedule
-from gradtx.schedules.formula import ANY_STEPS, AT_LEAST_ONE_STEP, FRACTION, STEPS, between, cosine, remaining, schedule
+from gradtx.schedules.formula import (
+    ANY_STEPS,
+    AT_LEAST_ONE_STEP,
+    FRACTION,
+    STEPS,
+    between,
+    completed,
+    cosine,
+    remaining,
+    schedule,
+)
 from gradtx.schedules.piecewise import interpolated, join_schedules
 
 
@@ -95,6 +107,53 @@ def warmup_exponential_decay_schedule(
     """
     decay = exponential_decay(peak_value, transition_steps, decay_rate, transition_begin, staircase, end_value)
     return _after_warmup(init_value, peak_value, warmup_steps, decay)
+
+
+@factory(warmup_steps=STEPS, stable_steps=STEPS, decay_steps=AT_LEAST_ONE_STEP)
+def warmup_stable_decay_schedule(
+    init_value: Scalar,
+    peak_value: Scalar,
+    warmup_steps: Scalar,
+    stable_steps: Scalar,
+    decay_steps: Scalar,
+    end_value: Scalar = 0.0,
+    shape: Literal["linear", "cosine", "1-sqrt"] = "linear",
+) -> ScheduleFunction:
+    """WSD: linear warm-up, then a constant, then a decay at the end of the training.
+
+        r(t) = what is left of the decay, from 1 to 0
+        f(t) = end_value + (peak_value − end_value)·d(r)
+        d(r) = r,   (1 − cos(π·r)) / 2   or   1 − √(1 − r)
+
+    A training can be continued from the end of the constant, or be ended from any of its steps by a decay of its own.
+
+    Args:
+      init_value: value at step 0.
+      peak_value: value from step `warmup_steps` on, for `stable_steps`.
+      warmup_steps: how many steps the line takes; 0 for none.
+      stable_steps: how many steps the constant lasts.
+      decay_steps: how many steps the decay takes, which is often a tenth or a fifth of all.
+      end_value: value at the end.
+      shape: of the decay: "linear", "cosine" or "1-sqrt".
+
+    Raises:
+      ValueError: a number of steps is negative, `decay_steps` is less than 1, or the shape is another word.
+
+    References:
+      Hu et al., MiniCPM: Unveiling the Potential of Small Language Models with Scalable Training Strategies, 2024,
+        https://arxiv.org/abs/2404.06395
+      Hägele et al., Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations, 2024,
+        https://arxiv.org/abs/2405.18392
+    """
+
+    @schedule(end=stable_steps + decay_steps)
+    def stay_and_decay(count):
+        left = remaining(count, stable_steps, decay_steps)
+        if shape == "1-sqrt":
+            left = left / (1 + jnp.sqrt(completed(count, stable_steps, decay_steps)))  # 1 − √(1 − r), which cancels
+        return between(peak_value, end_value, cosine(left) if shape == "cosine" else left)
+
+    return _after_warmup(init_value, peak_value, warmup_steps, stay_and_decay)
 
 
 def _after_warmup(init_value: Any, peak_value: Any, warmup_steps: Any, then: Schedule) -> ScheduleFunction:

@@ -1,13 +1,15 @@
-"""Averages of the gradient: the heavy ball's trace and the exponential moving average."""
+"""Averages of the gradient: the heavy ball's trace, the exponential moving average, and its form with weights."""
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from gradtx import numerics, require, tree
-from gradtx.core import GradientTransformation, Params, Updates, factory, tells
+from gradtx.core import GradientTransformation, Params, ScalarOrSchedule, Updates, at_step, factory, tells
 from gradtx.numerics import Count, safe_increment
+from gradtx.tree.dtypes import working_dtype
 
 
 class TraceState(NamedTuple):
@@ -118,5 +120,59 @@ def ema(
             weight = 1 - output_decay + output_decay * numerics.debias(decay, state.count)
         updates, average = rule(updates, state.ema, weight=weight)
         return updates, EmaState(count, average)
+
+    return GradientTransformation(init, update)
+
+
+class WeightedEmaState(NamedTuple):
+    """Steps taken, moving average of the weights, weighted moving average of the updates."""
+
+    count: Count
+    weight: jax.Array
+    ema: Updates
+
+
+@factory(weight=require.NONNEGATIVE)
+def weighted_ema(decay: float, weight: ScalarOrSchedule, accumulator_dtype: DTypeLike | None = None) -> GradientTransformation:
+    """An exponential moving average of the updates in which each has a weight, such as the learning rate of its step.
+
+        s ← decay·s + (1−decay)·w
+        m ← decay·m + (1−decay)·w·g
+        u = m / s                           0 as long as all weights were 0
+
+    With a constant weight it is `ema`, debiased. With the learning rate as weight, updates of a warm-up count for as little in
+    the mean as they would have in a step.
+
+    Args:
+      decay: weight of the past, in [0, 1).
+      weight: w, of the newest update; a number or a schedule.
+      accumulator_dtype: dtype of the average, which is kept as m / s; by default that of the parameters, float32 at least.
+
+    Raises:
+      ValueError: `decay` is not in [0, 1), or `weight` is negative.
+
+    References:
+      Ziyin, Wang and Ueda, LaProp: Separating Momentum and Adaptivity in Adam, 2020, https://arxiv.org/abs/2002.04839
+    """
+    tree.check_moment_dtype(accumulator_dtype)
+
+    @tree.lift
+    def rule(g, m, *, kept, new):
+        m = kept * m + new * g
+        return m, m
+
+    def init(params: Params) -> WeightedEmaState:
+        average = tree.moment_like(params, accumulator_dtype)
+        return WeightedEmaState(jnp.zeros((), jnp.int32), jnp.zeros((), working_dtype(jax.tree.leaves(params))), average)
+
+    @tells(decays={"ema": ("decay", decay)})
+    def update(updates: Updates, state: WeightedEmaState, params: Params | None = None):
+        dtype = state.weight.dtype
+        past = jnp.asarray(decay, dtype) * state.weight
+        newest = jnp.asarray(1 - decay, dtype) * jnp.asarray(at_step(weight, state.count), dtype)
+        total = past + newest
+        divisor = jnp.where(total > 0, total, 1)
+        updates, average = rule(updates, state.ema, kept=past / divisor, new=newest / divisor)
+        return updates, WeightedEmaState(safe_increment(state.count), total, average)
 
     return GradientTransformation(init, update)

@@ -47,3 +47,25 @@ def test_what_would_grow_or_truncate_is_refused():
     for name, make in (("trace", trace), ("ema", ema)):
         with pytest.raises(TypeError, match=f"{name}: a moment needs a floating-point dtype, got int32"):
             make(0.9, accumulator_dtype=jnp.int32)
+
+
+def test_a_weighted_average_is_the_sum_of_what_has_weights_over_the_weights():
+    weights, gradients = [0.0, 0.25, 1.0, 0.0], [3.0, 1.0, -2.0, 5.0]
+    tx = gradtx.weighted_ema(0.5, lambda count: jnp.asarray(weights)[count])
+    state = tx.init(jnp.zeros(()))
+    for t, g in enumerate(gradients):
+        u, state = tx.update(jnp.asarray(g), state)
+        of_each = [0.5 ** (t - k) * weights[k] for k in range(t + 1)]
+        total = sum(of_each)
+        expected = sum(w * g for w, g in zip(of_each, gradients, strict=False)) / total if total else 0
+        chex.assert_trees_all_close(u, jnp.asarray(expected), rtol=1e-6)
+
+
+def test_with_equal_weights_it_is_the_debiased_average():
+    plain, weighted = ema(0.9), gradtx.weighted_ema(0.9, 0.01)
+    states = plain.init(jnp.zeros(2)), weighted.init(jnp.zeros(2))
+    for g in ([1.0, 2.0], [-3.0, 0.5], [0.0, 7.0]):
+        expected, first = plain.update(jnp.asarray(g), states[0])
+        u, second = weighted.update(jnp.asarray(g), states[1])
+        states = first, second
+        chex.assert_trees_all_close(u, expected, rtol=1e-6)
