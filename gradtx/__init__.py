@@ -82,6 +82,7 @@ from gradtx.optimizers.adadelta import ScaleByAdaDeltaState, adadelta, scale_by_
 from gradtx.optimizers.adafactor import FactoredState, adafactor, scale_by_factored_rms
 from gradtx.optimizers.adagrad import ScaleByRssState, adagrad, scale_by_rss
 from gradtx.optimizers.adam import ScaleByAdamState, adam, adamw, scale_by_adam
+from gradtx.optimizers.adam_mini import ScaleByAdamMiniState, adam_mini, scale_by_adam_mini
 from gradtx.optimizers.adamax import adamax, adamaxw, scale_by_adamax
 from gradtx.optimizers.adamuon import adamuon, normalize_by_matrix_rms
 from gradtx.optimizers.adan import ScaleByAdanState, adan, scale_by_adan
@@ -95,6 +96,7 @@ from gradtx.optimizers.ademamix import (
 )
 from gradtx.optimizers.adopt import adopt, scale_by_adopt
 from gradtx.optimizers.amsgrad import ScaleByAmsgradState, amsgrad, scale_by_amsgrad
+from gradtx.optimizers.came import ScaleByCameState, came, scale_by_came
 from gradtx.optimizers.cocob import COCOBState, cocob, scale_by_cocob
 from gradtx.optimizers.dadapt import DAdaptAdamWState, dadapt_adamw
 from gradtx.optimizers.distance_over_gradients import ScaleByDistanceOverGradientsState, scale_by_distance_over_gradients
@@ -157,6 +159,7 @@ from gradtx.optimizers.sm3 import ScaleBySM3State, scale_by_sm3, sm3
 from gradtx.optimizers.soap import kl_soap, soap
 from gradtx.optimizers.sophia import HutchinsonState, SophiaState, hutchinson_estimator_diag_hessian, scale_by_sophia, sophia
 from gradtx.optimizers.splus import scale_by_side_lengths, splus
+from gradtx.optimizers.stable_adam import scale_by_stable_adam, stable_adamw
 from gradtx.optimizers.yogi import scale_by_yogi, yogi
 from gradtx.perturbations import multi_normal
 from gradtx.schedules import (
@@ -323,65 +326,67 @@ __all__ = [
     "MinimizeStatus", "MomoAdamState", "MomoState", "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState",
     "MuonDimensionNumbers", "MuonState", "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params",
     "PartitionState", "PrimalAveragedState", "ProdigyState", "Quantized", "QuantizedState", "RecordedState",
-    "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule", "ScaleByAdaDeltaState", "ScaleByAdamState",
-    "ScaleByAdanState", "ScaleByAdemamixState", "ScaleByAmsgradState", "ScaleByBacktrackingLinesearchState",
-    "ScaleByBeliefState", "ScaleByDistanceOverGradientsState", "ScaleByFtrlState", "ScaleByGradientRmsState",
-    "ScaleByGradientSignsState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState", "ScaleByNovogradState",
-    "ScaleByOptimisticGradientState", "ScaleByRStdDevState", "ScaleByRStdDevWithCountState", "ScaleByRmsState",
-    "ScaleByRmsWithCountState", "ScaleByRowRmsState", "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State",
-    "ScaleByScheduleState", "ScaleByShampooState", "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState",
-    "ScaleByZoomLinesearchState", "ScaleState", "Schedule", "ScheduleFreeState", "ShouldSkipUpdateFunction",
-    "SkipSpikesState", "SnapshotState", "SophiaState", "SplitRealAndImaginaryState", "StatefulSchedule",
-    "StochasticallyRoundedState", "TraceState", "TraceWithCountState", "TransferReport", "TransformInitFn",
-    "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Transformation", "Updates", "WeightDecaySchedule",
-    "WeightedEmaState", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState", "ZoomLinesearchInfo", "abstract_state",
-    "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamaxw", "adamh", "adamuon",
-    "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix", "ademamix_decay_schedule",
-    "ademamix_weight_schedule", "adjustable", "adopt", "aggregating", "amplify_slow_gradients", "amsbound", "amsgrad",
-    "apply_every", "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction", "cautious",
-    "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated",
-    "conditionally_mask", "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence",
-    "correct_by_last_gradient", "corrected_weight_decay_schedule", "cosine_decay_schedule", "cosine_distance",
-    "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss", "ctc_loss_with_forward_probs", "dadapt_adamw",
-    "decay_after_step", "decay_to_initial", "diagnose", "differentially_private_aggregate", "distributed_shampoo", "dog",
-    "dowg", "dpsgd", "dynamic_loss_scaling", "ema", "ema_nesterov", "eval_params", "exponential_decay",
-    "exponentially_averaged", "factory", "find_learning_rate", "flatten", "floor_update_ratio", "forwards_to", "freeze",
-    "from_config", "fromage", "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grafted", "grouped",
-    "hinge_loss", "history", "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis",
-    "incremental_update", "init_empty_state", "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules",
-    "keep_norm", "keep_params_nonnegative", "kl_divergence", "kl_soap", "l2_loss", "lamb", "laprop", "lars", "lbfgs",
-    "linalg", "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh", "lookahead", "losses", "low_rank",
-    "madgrad", "mars_adamw", "mars_lion", "masked", "master_params", "matching", "matrix_inverse_pth_root",
-    "measure_with_ema", "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor",
-    "multi_normal", "multi_step_decay_schedule", "multi_transform", "muon", "muonh", "nadam", "nadamw", "named_chain",
-    "nnls", "noisy_sgd", "normalize", "normalize_by_matrix_rms", "normalize_by_update_norm", "normuon", "not_matching",
-    "novograd", "ntxent", "offloaded", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "partition",
+    "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule", "ScaleByAdaDeltaState", "ScaleByAdamMiniState",
+    "ScaleByAdamState", "ScaleByAdanState", "ScaleByAdemamixState", "ScaleByAmsgradState",
+    "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState", "ScaleByCameState", "ScaleByDistanceOverGradientsState",
+    "ScaleByFtrlState", "ScaleByGradientRmsState", "ScaleByGradientSignsState", "ScaleByLBFGSState", "ScaleByLionState",
+    "ScaleByNadamState", "ScaleByNovogradState", "ScaleByOptimisticGradientState", "ScaleByRStdDevState",
+    "ScaleByRStdDevWithCountState", "ScaleByRmsState", "ScaleByRmsWithCountState", "ScaleByRowRmsState",
+    "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State", "ScaleByScheduleState", "ScaleByShampooState",
+    "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState", "ScaleByZoomLinesearchState", "ScaleState", "Schedule",
+    "ScheduleFreeState", "ShouldSkipUpdateFunction", "SkipSpikesState", "SnapshotState", "SophiaState",
+    "SplitRealAndImaginaryState", "StatefulSchedule", "StochasticallyRoundedState", "TraceState", "TraceWithCountState",
+    "TransferReport", "TransformInitFn", "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Transformation", "Updates",
+    "WeightDecaySchedule", "WeightedEmaState", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState",
+    "ZoomLinesearchInfo", "abstract_state", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam",
+    "adam_mini", "adamax", "adamaxw", "adamh", "adamuon", "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights",
+    "add_noise", "ademamix", "ademamix_decay_schedule", "ademamix_weight_schedule", "adjustable", "adopt", "aggregating",
+    "amplify_slow_gradients", "amsbound", "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "assignment",
+    "averaged", "bias_correction", "came", "cautious", "centralize", "chain", "clip", "clip_by_block_norm",
+    "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated", "conditionally_mask", "conditionally_transform",
+    "consecutive", "constant_schedule", "convex_kl_divergence", "correct_by_last_gradient",
+    "corrected_weight_decay_schedule", "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule",
+    "cosine_similarity", "ctc_loss", "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "decay_to_initial",
+    "diagnose", "differentially_private_aggregate", "distributed_shampoo", "dog", "dowg", "dpsgd", "dynamic_loss_scaling",
+    "ema", "ema_nesterov", "eval_params", "exponential_decay", "exponentially_averaged", "factory", "find_learning_rate",
+    "flatten", "floor_update_ratio", "forwards_to", "freeze", "from_config", "fromage", "ftrl", "galore",
+    "generalized_kl_divergence", "global_norm", "grafted", "grouped", "hinge_loss", "history", "huber_loss",
+    "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis", "incremental_update",
+    "init_empty_state", "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules", "keep_norm",
+    "keep_params_nonnegative", "kl_divergence", "kl_soap", "l2_loss", "lamb", "laprop", "lars", "lbfgs", "linalg",
+    "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh", "lookahead", "losses", "low_rank", "madgrad",
+    "mars_adamw", "mars_lion", "masked", "master_params", "matching", "matrix_inverse_pth_root", "measure_with_ema",
+    "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor", "multi_normal",
+    "multi_step_decay_schedule", "multi_transform", "muon", "muonh", "nadam", "nadamw", "named_chain", "nnls", "noisy_sgd",
+    "normalize", "normalize_by_matrix_rms", "normalize_by_update_norm", "normuon", "not_matching", "novograd", "ntxent",
+    "offloaded", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "partition",
     "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_shard", "periodic_update", "perturbations",
     "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot_history", "polyak_averaged", "polyak_sgd",
     "polynomial_schedule", "power_cooldown_schedule", "power_iteration", "primal_averaged", "prodigy", "projections",
     "quantized", "radam", "recorded", "reduce_on_plateau", "reset_state", "rmsprop", "rprop", "safe_increment",
     "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "safe_softmax_cross_entropy", "sam", "scale",
-    "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam", "scale_by_adamax", "scale_by_adan",
-    "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad", "scale_by_backtracking_linesearch",
-    "scale_by_belief", "scale_by_cocob", "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg",
-    "scale_by_factored_rms", "scale_by_ftrl", "scale_by_galore", "scale_by_gradient_rms", "scale_by_gradient_signs",
-    "scale_by_layer_decay", "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad",
-    "scale_by_matrix_shape", "scale_by_muon", "scale_by_nadam", "scale_by_novograd", "scale_by_optimistic_gradient",
-    "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rms",
-    "scale_by_row_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_side_lengths",
-    "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stddev",
+    "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam", "scale_by_adam_mini", "scale_by_adamax",
+    "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad",
+    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_came", "scale_by_cocob",
+    "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_factored_rms", "scale_by_ftrl",
+    "scale_by_galore", "scale_by_gradient_rms", "scale_by_gradient_signs", "scale_by_layer_decay", "scale_by_lbfgs",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon",
+    "scale_by_nadam", "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm",
+    "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rms", "scale_by_row_rms", "scale_by_rprop",
+    "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_side_lengths", "scale_by_sign",
+    "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stable_adam", "scale_by_stddev",
     "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss", "scaled_schedule",
     "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "schedules", "second_order",
     "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
     "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
     "skip_not_finite", "skip_spikes", "sm3", "smooth_labels", "snapshot", "soap", "softmax_cross_entropy",
-    "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus", "squared_error", "stacked",
-    "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule", "stochastic_weight_averaged",
-    "stochastically_rounded", "stored", "summary", "to_config", "top_level_groups", "trace", "transfer_state", "tree",
-    "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment", "update_moment",
-    "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule", "warmup_cosine_decay_schedule",
-    "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "weighted_ema", "with_extra_args_support", "yogi",
-    "zero_nans",
+    "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus", "squared_error",
+    "stable_adamw", "stacked", "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule",
+    "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config", "top_level_groups", "trace",
+    "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
+    "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
+    "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "weighted_ema",
+    "with_extra_args_support", "yogi", "zero_nans",
 ]
 # fmt: on
 

@@ -46,6 +46,7 @@ NOT_DATA = {
     "floor_update_ratio of rows": "masked.mask",
     "muonh of matrices": "masked.mask",
     "primal_averaged with schedules": "primal_averaged.decay",
+    "scale_by_stable_adam with weight decay": "scale_by_stable_adam.mask.matching[0]",
     "scale_by_layer_decay": "scale_by_layer_decay.layers[0]",
     "measure_with_ema of the updates themselves": "measure_with_ema.measure",
     "differentially_private_aggregate of one example": "chain[0].stateless.f",

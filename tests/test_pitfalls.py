@@ -152,7 +152,7 @@ def test_an_integer_moment_is_refused():
 
 def test_a_complex_moment_of_real_parameters_is_refused_by_every_factory_that_takes_a_dtype():
     sgd = gradtx.sgd(0.1)
-    required = {"learning_rate": 0.1, "b1": 0.9, "b2": 0.99, "decay": 0.9, "rate": 0.1, "inner": sgd, "every": 2}
+    required = {"learning_rate": 0.1, "b1": 0.9, "b2": 0.99, "decay": 0.9, "rate": 0.1, "weight": 0.1, "inner": sgd, "every": 2}
     required |= {"base_optimizer": sgd, "opt": sgd, "every_k_schedule": 2, "hessian_diagonal_fn": sgd, "momentum": 0.9}
     real, tested = {"w": jnp.ones((3, 3)), "b": jnp.ones(3)}, 0
     mixed = {"w": jnp.ones((3, 3)), "b": jnp.ones(3, jnp.complex64)}

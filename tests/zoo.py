@@ -196,6 +196,13 @@ PIECES: dict[str, Sample] = {
     ),
     "scale_by_adam": Sample(lambda: gradtx.scale_by_adam()),
     "scale_by_adam with Nesterov": Sample(lambda: gradtx.scale_by_adam(mu_dtype=jnp.bfloat16, nesterov=True)),
+    "scale_by_stable_adam": Sample(lambda: gradtx.scale_by_stable_adam()),
+    "scale_by_stable_adam with weight decay": Sample(
+        lambda: gradtx.scale_by_stable_adam(weight_decay=0.1, mask=gradtx.matching(is_matrix))
+    ),
+    "scale_by_came": Sample(lambda: gradtx.scale_by_came()),
+    "scale_by_adam_mini": Sample(lambda: gradtx.scale_by_adam_mini()),
+    "scale_by_adam_mini of whole arrays": Sample(lambda: gradtx.scale_by_adam_mini(blocks={"**": "whole"})),
     "scale_by_amsgrad": Sample(lambda: gradtx.scale_by_amsgrad()),
     "scale_by_amsgrad without bias correction": Sample(
         lambda: gradtx.scale_by_amsgrad(bias_correction_mu=False, bias_correction_nu=False)
@@ -541,6 +548,9 @@ CHAINS: dict[str, Sample] = {
     "adam": Sample(lambda: gradtx.adam(1e-2)),
     "adamw": Sample(lambda: gradtx.adamw(1e-2)),
     "adamw of matrices with a schedule": Sample(lambda: gradtx.adamw(halving, weight_decay=0.1, mask=matrices)),
+    "stable_adamw": Sample(lambda: gradtx.stable_adamw(1e-2)),
+    "came": Sample(lambda: gradtx.came(1e-3, weight_decay=0.1)),
+    "adam_mini": Sample(lambda: gradtx.adam_mini(1e-2, weight_decay=0.1)),
     "nadam": Sample(lambda: gradtx.nadam(1e-2)),
     "nadamw": Sample(lambda: gradtx.nadamw(1e-2)),
     "amsgrad": Sample(lambda: gradtx.amsgrad(1e-2)),

@@ -27,11 +27,11 @@ def sum_along(x: jax.Array, axis: Axes = None, keepdims: bool = False, *, of: Se
     return lax.psum(total, names) if names else total
 
 
-def mean_along(x: jax.Array, axis: Axes = None, keepdims: bool = False) -> jax.Array:
+def mean_along(x: jax.Array, axis: Axes = None, keepdims: bool = False, *, of: Sequence[int] | None = None) -> jax.Array:
     """Return the means along some axes, whose sums might overflow, and 0 where there are no entries; see `sum_along`."""
-    entries = max(1, size_along(x, axis))
+    entries = max(1, size_along(x, axis, of=of))
     unit = 2.0 ** (entries - 1).bit_length()
-    return sum_along(x * (1 / unit), axis, keepdims) * (unit / entries)
+    return sum_along(x * (1 / unit), axis, keepdims, of=of) * (unit / entries)
 
 
 def max_along(
