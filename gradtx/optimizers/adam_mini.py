@@ -103,8 +103,8 @@ def scale_by_adam_mini(
     def init(params: Params) -> ScaleByAdamMiniState:
         nu = zeros = tree.moment_like(params, real=True)
         kinds = _kinds(blocks, zeros)
-        for kind in sorted({kind for kind in kinds if kind}):
-            starts = tree.map_leaves(lambda zero, kind=kind: _start(zero, kind), _only(kind, kinds, zeros))
+        for kind in _found(kinds):
+            starts = tree.map_leaves(functools.partial(_start, kind=kind), _only(kind, kinds, zeros))
             nu = _filled(starts, nu)
         return ScaleByAdamMiniState(jnp.zeros((), jnp.int32), tree.moment_like(params, mu_dtype), nu)
 
@@ -113,7 +113,7 @@ def scale_by_adam_mini(
         count = safe_increment(state.count)
         weights: dict[str, Any] = {"debias1": debias(b1, count), "debias2": debias(b2, count)}
         kinds, new_updates, mu, nu = _kinds(blocks, updates), updates, state.mu, state.nu
-        for kind in sorted({kind for kind in kinds if kind}):
+        for kind in _found(kinds):
             steps, mu, nu = rule_of(kind)(_only(kind, kinds, updates), mu, nu, **weights)
             new_updates = _filled(steps, new_updates)
         return new_updates, ScaleByAdamMiniState(count, mu, nu)
@@ -137,6 +137,11 @@ def _kinds(blocks: Mapping[Any, BlockKind] | None, like: Any) -> list[BlockKind 
             raise unnamed(ValueError, f"blocks: {path!r} has no heads: its shape is {leaf.shape}.")
         kinds.append(None if tree.is_hole(leaf) else kind)
     return kinds
+
+
+def _found(kinds: Sequence[BlockKind | None]) -> list[BlockKind]:
+    """The kinds that there are, each once."""
+    return list(dict.fromkeys(kind for kind in kinds if kind is not None))
 
 
 def _axes(kind: BlockKind, ndim: int) -> tuple[int, ...]:
