@@ -64,8 +64,9 @@ def quantized(
     the next step is up to 20 times too long.
 
     Rules on leaves (`tree.lift`), which most optimizers are made of, decode one array at a time, so that an update takes no
-    more room than its largest leaf does, twice in float32. What computes with its state in another way, or inside of
-    `MultiSteps` and the like, decodes all arrays first.
+    more room than its largest leaf does, twice in float32; where there is one device, and a rule is one on entries, as Adam's
+    is, large arrays are decoded in chunks, and it takes the room of the leaf's updates. What computes with its state in another
+    way, or inside of `MultiSteps` and the like, decodes all arrays first.
 
     A NaN spoils its block: `apply_if_finite` goes around it.
 
