@@ -152,6 +152,7 @@ from gradtx.optimizers.schedule_free import (
     schedule_free_eval_params,
     schedule_free_sgd,
 )
+from gradtx.optimizers.scion import scale_by_lmo, scion
 from gradtx.optimizers.sgd import noisy_sgd, sgd
 from gradtx.optimizers.shampoo import distributed_shampoo
 from gradtx.optimizers.sign_sgd import scale_by_sign, sign_sgd, signum
@@ -370,14 +371,14 @@ __all__ = [
     "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_came", "scale_by_cocob",
     "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_factored_rms", "scale_by_ftrl",
     "scale_by_galore", "scale_by_gradient_rms", "scale_by_gradient_signs", "scale_by_layer_decay", "scale_by_lbfgs",
-    "scale_by_learning_rate", "scale_by_lion", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon",
+    "scale_by_learning_rate", "scale_by_lion", "scale_by_lmo", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon",
     "scale_by_nadam", "scale_by_novograd", "scale_by_optimistic_gradient", "scale_by_param_block_norm",
     "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rms", "scale_by_row_rms", "scale_by_rprop",
     "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_side_lengths", "scale_by_sign",
     "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stable_adam", "scale_by_stddev",
     "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss", "scaled_schedule",
-    "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "schedules", "second_order",
-    "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
+    "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd", "schedules", "scion",
+    "second_order", "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
     "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
     "skip_not_finite", "skip_spikes", "sm3", "smooth_labels", "snapshot", "soap", "softmax_cross_entropy",
     "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus", "squared_error",

@@ -327,6 +327,9 @@ PIECES: dict[str, Sample] = {
     "normalize_by_matrix_rms": Sample(lambda: gradtx.masked(gradtx.normalize_by_matrix_rms(0.1), matrices)),
     "scale_by_row_rms": Sample(lambda: gradtx.masked(gradtx.scale_by_row_rms(0.9), matrices)),
     "scale_by_row_rms of inputs": Sample(lambda: gradtx.masked(gradtx.scale_by_row_rms(axis=-1, keep_norm=False), matrices)),
+    "scale_by_lmo": Sample(lambda: gradtx.scale_by_lmo([(is_matrix, "column"), ("**", ("bias", 2.0))])),
+    "scale_by_lmo of matrices": Sample(lambda: gradtx.masked(gradtx.scale_by_lmo("spectral", ns_steps=2), matrices)),
+    "scale_by_lmo of signs": Sample(lambda: gradtx.masked(gradtx.scale_by_lmo("sign"), matrices)),
     "scale_by_backtracking_linesearch": Sample(
         lambda: gradtx.scale_by_backtracking_linesearch(3, store_grad=True),
         extra_args=searched,
@@ -526,6 +529,7 @@ CHAINS: dict[str, Sample] = {
     "lamb": Sample(lambda: gradtx.lamb(1e-2)),
     "lars": Sample(lambda: gradtx.lars(1e-2)),
     "adamh": Sample(lambda: gradtx.adamh(1e-2)),
+    "scion": Sample(lambda: gradtx.scion(1e-2, [(is_matrix, ("spectral", 2.0)), ("**", "bias")], ns_steps=2)),
     "fromage": Sample(lambda: gradtx.fromage(1e-2)),
     "polyak_sgd": Sample(lambda: gradtx.polyak_sgd(), extra_args={"value": jnp.asarray(2.0, jnp.float32)}),
     "dpsgd of one example": Sample(

@@ -114,7 +114,7 @@ def splits_of_matrices(
 
 def sizes(shape: tuple[int, ...], number: DimensionNumbers) -> tuple[int, int]:
     """Return the numbers of rows and of columns."""
-    _, rows, columns = _axes(len(shape), number)
+    _, rows, columns = axes_of(len(shape), number)
     return math.prod(shape[axis] for axis in rows), math.prod(shape[axis] for axis in columns)
 
 
@@ -125,7 +125,7 @@ def axes_of_matrices(tree: Any, numbers: list[DimensionNumbers | None]) -> list[
       ValueError: a leaf has no such axes; the message has its path.
     """
     rows = zip(jax.tree_util.tree_leaves_with_path(as_whole(tree)), numbers, strict=True)
-    axes = [_axes(len(leaf.shape), _checked(keystr(path), leaf.shape, number)) for (path, leaf), number in rows]
+    axes = [axes_of(len(leaf.shape), _checked(keystr(path), leaf.shape, number)) for (path, leaf), number in rows]
     return [(rows, columns) for _, rows, columns in axes]
 
 
@@ -161,7 +161,7 @@ def _of_stack(number: DimensionNumbers | None, place: Place) -> DimensionNumbers
 
 def _to_matrix(where: str, x: jax.Array, number: DimensionNumbers | None) -> jax.Array:
     number = _checked(where, x.shape, number)
-    counting, rows, columns = _axes(x.ndim, number)
+    counting, rows, columns = axes_of(x.ndim, number)
     shape = *(x.shape[axis] for axis in counting), *sizes(x.shape, number)
     return jnp.transpose(x, (*counting, *rows, *columns)).reshape(shape)
 
@@ -170,15 +170,14 @@ def _checked(where: str, shape: tuple[int, ...], number: DimensionNumbers | None
     """Dimension numbers that fit the shape."""
     if number is None:
         raise unnamed(ValueError, f"{where} has no dimension numbers, so it is not a matrix.")
-    axes, ndim = [axis for part in _as_tuples(number) for axis in part], len(shape)
-    if len({axis % max(ndim, 1) for axis in axes}) < len(axes) or any(not -ndim <= axis < ndim for axis in axes):
+    if not fits(len(shape), number):
         raise unnamed(ValueError, f"{where} has the shape {shape}, which has no axes as in {number}.")
     return number
 
 
 def _from_matrix(matrix: jax.Array, shape: tuple[int, ...], number: DimensionNumbers | None) -> jax.Array:
     assert number is not None  # or there were no matrix
-    order = [axis for part in _axes(len(shape), number) for axis in part]
+    order = [axis for part in axes_of(len(shape), number) for axis in part]
     back = sorted(range(len(shape)), key=order.__getitem__)
     return jnp.transpose(matrix.reshape([shape[axis] for axis in order]), back)
 
@@ -186,14 +185,20 @@ def _from_matrix(matrix: jax.Array, shape: tuple[int, ...], number: DimensionNum
 def _split_of_matrices(split: Split | None, number: DimensionNumbers | None) -> Split | None:
     if split is None or number is None:
         return None
-    counting, rows, columns = _axes(len(split), number)
+    counting, rows, columns = axes_of(len(split), number)
     if any(split[axis] for part in (rows, columns) for axis in part[1:]):
         return None  # of several axes that become one, a range of it is split along the first alone
     return (*(split[axis] for axis in counting), *(split[part[0]] if part else () for part in (rows, columns)))
 
 
-def _axes(ndim: int, number: DimensionNumbers) -> tuple[Axes, ...]:
-    """The axes that count matrices, the axes of the rows, and the axes of the columns."""
+def fits(ndim: int, number: DimensionNumbers) -> bool:
+    """Return whether an array of so many axes has those of the dimension numbers, each once."""
+    axes = [axis for part in _as_tuples(number) for axis in part]
+    return len({axis % max(ndim, 1) for axis in axes}) == len(axes) and all(-ndim <= axis < ndim for axis in axes)
+
+
+def axes_of(ndim: int, number: DimensionNumbers) -> tuple[Axes, ...]:
+    """Return the axes that count matrices, the axes of the rows, and the axes of the columns."""
     rows, columns = (tuple(axis % ndim for axis in part) for part in _as_tuples(number))
     return tuple(axis for axis in range(ndim) if axis not in rows + columns), rows, columns
 
