@@ -70,6 +70,8 @@ TAKES_INTEGERS = {
     "scale_by_muon of matrices",
     "scale_by_muon of matrices in bfloat16",
     "scale_by_muon of signs",
+    "scale_by_lmo of matrices",
+    "scale_by_lmo of signs",
     "scale_by_muon of a preset",
     "normalize_by_matrix_rms",
     "scale_by_row_rms",
@@ -340,7 +342,7 @@ def test_the_learning_rate_of_a_step_can_be_read():
         assert state.hyperparams["learning_rate"] == expected
 
 
-TAKE_MORE_THAN_A_RATE = {"decay_after_step", "dpsgd", "muonh", "noisy_sgd", "schedule_free", "scale_by_madgrad"}
+TAKE_MORE_THAN_A_RATE = {"decay_after_step", "dpsgd", "muonh", "noisy_sgd", "schedule_free", "scale_by_madgrad", "scion"}
 RATED = [label for label in LABELS if "learning_rate" in inspect.signature(getattr(gradtx, zoo.public_name(label))).parameters]
 
 
