@@ -99,6 +99,7 @@ from gradtx.optimizers.amsgrad import ScaleByAmsgradState, amsgrad, scale_by_ams
 from gradtx.optimizers.came import ScaleByCameState, came, scale_by_came
 from gradtx.optimizers.cocob import COCOBState, cocob, scale_by_cocob
 from gradtx.optimizers.dadapt import DAdaptAdamWState, dadapt_adamw
+from gradtx.optimizers.dion import DionState, dion, scale_by_dion
 from gradtx.optimizers.distance_over_gradients import ScaleByDistanceOverGradientsState, scale_by_distance_over_gradients
 from gradtx.optimizers.dog import DoGState, DoWGState, dog, dowg, scale_by_dog, scale_by_dowg
 from gradtx.optimizers.dpsgd import (
@@ -319,7 +320,7 @@ __all__ = [
     "ApplyEvery", "ApplyIfFiniteState", "AveragedState", "BacktrackingLinesearchInfo", "COCOBState", "CautiousState",
     "ClipByGlobalNormState", "ClipState", "CompensatedState", "ConditionFn", "ConditionallyMaskState",
     "ConditionallyTransformState", "CorrectByLastGradientState", "DAdaptAdamWState", "DecayToInitialState", "Diagnosis",
-    "DifferentiallyPrivateAggregateState", "DoGState", "DoWGState", "DynamicLossScalingState", "EmaNesterovState",
+    "DifferentiallyPrivateAggregateState", "DionState", "DoGState", "DoWGState", "DynamicLossScalingState", "EmaNesterovState",
     "EmaState", "EmptyState", "FactoredState", "GaLoreDimensionNumbers", "GaLoreState", "GradientTransformation",
     "GradientTransformationExtraArgs", "GraftedState", "Group", "History", "HutchinsonState", "InEigenbasisState",
     "InjectHyperparamsState", "InjectStatefulHyperparamsState", "KeepNormState", "LearningRates", "LookaheadParams",
@@ -348,10 +349,10 @@ __all__ = [
     "consecutive", "constant_schedule", "convex_kl_divergence", "correct_by_last_gradient",
     "corrected_weight_decay_schedule", "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule",
     "cosine_similarity", "ctc_loss", "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "decay_to_initial",
-    "diagnose", "differentially_private_aggregate", "distributed_shampoo", "dog", "dowg", "dpsgd", "dynamic_loss_scaling",
-    "ema", "ema_nesterov", "eval_params", "exponential_decay", "exponentially_averaged", "factory", "find_learning_rate",
-    "flatten", "floor_update_ratio", "forwards_to", "freeze", "from_config", "fromage", "ftrl", "galore",
-    "generalized_kl_divergence", "global_norm", "grafted", "grouped", "hinge_loss", "history", "huber_loss",
+    "diagnose", "differentially_private_aggregate", "dion", "distributed_shampoo", "dog", "dowg", "dpsgd",
+    "dynamic_loss_scaling", "ema", "ema_nesterov", "eval_params", "exponential_decay", "exponentially_averaged", "factory",
+    "find_learning_rate", "flatten", "floor_update_ratio", "forwards_to", "freeze", "from_config", "fromage",
+    "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grafted", "grouped", "hinge_loss", "history", "huber_loss",
     "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis", "incremental_update",
     "init_empty_state", "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules", "keep_norm",
     "keep_params_nonnegative", "kl_divergence", "kl_soap", "l2_loss", "lamb", "laprop", "lars", "lbfgs", "linalg",
@@ -368,7 +369,7 @@ __all__ = [
     "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "safe_softmax_cross_entropy", "sam", "scale",
     "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam", "scale_by_adam_mini", "scale_by_adamax",
     "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad",
-    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_came", "scale_by_cocob",
+    "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_came", "scale_by_cocob", "scale_by_dion",
     "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_factored_rms", "scale_by_ftrl",
     "scale_by_galore", "scale_by_gradient_rms", "scale_by_gradient_signs", "scale_by_layer_decay", "scale_by_lbfgs",
     "scale_by_learning_rate", "scale_by_lion", "scale_by_lmo", "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon",
