@@ -324,7 +324,9 @@ PIECES: dict[str, Sample] = {
         lambda: gradtx.masked(gradtx.scale_by_muon("polar_express", bias_correction=False), matrices),
         uncertain=dict.fromkeys(("float32_computes_as_float64_does", DIVISION), "the iterations of matrices lose a digit"),
     ),
-    "scale_by_dion of matrices": Sample(lambda: gradtx.masked(gradtx.scale_by_dion(1, 0.9, key=1), matrices)),
+    "scale_by_dion of matrices": Sample(
+        lambda: gradtx.masked(gradtx.scale_by_dion(1, 0.9, key=1), matrices), excused={STACKS: OWN_NOISE[STACKS]}
+    ),
     "normalize_by_matrix_rms": Sample(lambda: gradtx.masked(gradtx.normalize_by_matrix_rms(0.1), matrices)),
     "scale_by_row_rms": Sample(lambda: gradtx.masked(gradtx.scale_by_row_rms(0.9), matrices)),
     "scale_by_row_rms of inputs": Sample(lambda: gradtx.masked(gradtx.scale_by_row_rms(axis=-1, keep_norm=False), matrices)),
@@ -496,7 +498,7 @@ PIECES: dict[str, Sample] = {
     "muon of blocks": Sample(lambda: gradtx.muon(1e-2, ns_steps=2, split={"**": 1})),
     "adamuon": Sample(lambda: gradtx.adamuon(1e-2, ns_steps=2, weight_decay=0.1)),
     "normuon": Sample(lambda: gradtx.normuon(1e-2, ns_steps=2, weight_decay=0.1)),
-    "dion": Sample(lambda: gradtx.dion(1e-2, 2)),
+    "dion": Sample(lambda: gradtx.dion(1e-2, 2), excused={STACKS: OWN_NOISE[STACKS]}),
     "momo": Sample(lambda: gradtx.momo(0.5, weight_decay=0.1, adapt_lower_bound=True), extra_args={"value": 2.0}),
     "momo_adam": Sample(lambda: gradtx.momo_adam(halving), extra_args={"value": 2.0}),
     "schedule_free_sgd": Sample(lambda: gradtx.schedule_free_sgd(0.1, weight_decay=0.1)),

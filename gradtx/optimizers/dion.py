@@ -28,7 +28,7 @@ from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.dtypes import at_least_float32
 from gradtx.tree.holes import is_hole
-from gradtx.tree.layout import all_gathered, reshard_like
+from gradtx.tree.layout import all_gathered, kept_like, reshard_like
 from gradtx.tree.masks import Mask
 from gradtx.tree.matrices import as_matrices, from_matrices, numbers_of
 from gradtx.tree.randomness import as_key, one_key, split_key
@@ -124,7 +124,8 @@ def scale_by_dion(
         matrices = as_matrices(sums, numbers)
         with nothing_placed():
             u, rest, factors = rule(matrices, state.factors)
-        new_state = DionState(replace(from_matrices(rest, sums, numbers), state.mu), _same_on_all(factors, sums))
+        laid_out = jax.tree.map(kept_like, state.factors, _same_on_all(factors, sums))
+        new_state = DionState(replace(from_matrices(rest, sums, numbers), state.mu), laid_out)
         return tree.cast_like(from_matrices(u, sums, numbers), updates), new_state
 
     return GradientTransformation(init, update)
