@@ -418,6 +418,11 @@ PIECES: dict[str, Sample] = {
     "scale_by_shampoo in blocks": Sample(
         lambda: gradtx.scale_by_shampoo(gradtx.ema(0.9), eps=1e-3, start=2, root="newton", max_size=2, stagger=True)
     ),
+    "scale_by_kron": Sample(lambda: gradtx.scale_by_kron(key=1), excused=NOISE | OWN_NOISE),
+    "scale_by_kron with one diagonal": Sample(
+        lambda: gradtx.scale_by_kron(update_probability=0.5, balance_probability=0.5, one_diagonal=True, key=1),
+        excused=NOISE | OWN_NOISE,
+    ),
     "skip_spikes": Sample(lambda: gradtx.skip_spikes(gradtx.adam(1e-2), window=2, sigmas=1000.0)),
     "recorded": Sample(
         lambda: gradtx.recorded(gradtx.chain(gradtx.clip_by_global_norm(0.1), gradtx.adam(1e-2)), every=2, size=3)
@@ -597,6 +602,7 @@ CHAINS: dict[str, Sample] = {
         ),
         excused={"state_is_made_of_plain_containers": "Optax calls the state of a weight decay WeightDecaySchedule"},
     ),
+    "kron": Sample(lambda: gradtx.kron(1e-2, weight_decay=0.1, key=1), excused=NOISE | OWN_NOISE),
     "sophia": Sample(
         lambda: gradtx.sophia(1e-2),
         extra_args={"obj_fn": objective},
