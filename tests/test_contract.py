@@ -97,6 +97,7 @@ UNLIMITED = "no limit"
 INFINITE = {
     "max_delta": UNLIMITED,
     "max_norm": UNLIMITED,
+    "max_rms": UNLIMITED,
     "max_grad_norm": UNLIMITED,
     "threshold": UNLIMITED,
     "clipping": UNLIMITED,

@@ -18,7 +18,7 @@ from gradtx.core import (
     factory,
     tells,
 )
-from gradtx.numerics import Count, safe_increment
+from gradtx.numerics import Count, abs_sq, in_dtype, safe_increment, safe_sqrt
 from gradtx.require import AT_LEAST_ONE, LIMIT, POSITIVE, Range
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -120,7 +120,7 @@ def scale_by_kron(
         whole, v = _with_axes(whole_leaf(m)), _with_axes(whole_leaf(noise))
         if not whole.size:
             return m, factors
-        scaled, unit = in_units(whole)
+        scaled, unit = _in_constant_units(whole)
         noised = whole + v * (jnp.mean(jnp.abs(scaled)) * unit * _DAMPING)
         new = renewed(*jax.lax.stop_gradient((noised, v, factors)), factor_rate)
         if len(new) > 1:
@@ -132,10 +132,10 @@ def scale_by_kron(
         whole = _with_axes(whole_leaf(m))
         if not whole.size:
             return m
-        scaled, unit = in_units(whole)
-        u = preconditioned(scaled, factors)
-        in_unit, size = in_units(u)
-        rms = size * jnp.sqrt(jnp.mean(jnp.abs(in_unit) ** 2))
+        scaled, unit = _in_constant_units(whole)
+        u = preconditioned(scaled, jax.lax.stop_gradient(factors))
+        in_unit, size = _in_constant_units(u)
+        rms = size * safe_sqrt(jnp.mean(abs_sq(in_unit)))
         factor = jnp.where(rms > 0, jnp.minimum(unit, max_rms / jnp.where(rms > 0, rms, 1)), unit)
         u = jnp.where(jnp.isfinite(unit), u * factor, jnp.nan)
         return part_of_leaf(u.reshape(whole_shape(m)), m)
@@ -156,12 +156,14 @@ def scale_by_kron(
         count = safe_increment(state.count)
         means, mu = average(wide, state.mu, weight=numerics.debias(b1, count))
         next_key, [noise_key, turn_key] = split_key(state.rng_key, start, 3)
-        turn, balance = jax.random.uniform(turn_key, (2,))
+        turn, balance = jax.random.uniform(turn_key, (2,), jnp.float32)
 
         def learnt() -> tuple[Updates, Updates]:
-            return renew(means, draw_noise(noise_key, means), state.factors, balance=balance < balance_probability)
+            return renew(
+                means, draw_noise(noise_key, means), state.factors, balance=balance < in_dtype(balance_probability, jnp.float32)
+            )
 
-        due = turn < at_step(probability, state.count)
+        due = turn < in_dtype(at_step(probability, state.count), jnp.float32)
         means, factors = run_if(due, learnt, lambda: (means, state.factors))
         # As they lay: the compiler lays out what is made of whole arrays as it likes.
         factors = jax.tree.map(kept_like, state.factors, factors)
@@ -246,3 +248,9 @@ def _of_two_axes(params: Params) -> Any:
 def _with_axes(x: jax.Array) -> jax.Array:
     """A scalar as an array of one axis."""
     return x if x.ndim else x[None]
+
+
+def _in_constant_units(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """`in_units` with a unit that derivatives take for a constant: they do not depend on it, and have no largest of zeros."""
+    _, unit = in_units(jax.lax.stop_gradient(x))
+    return x / jnp.where(unit > 0, unit, 1), unit
