@@ -3,7 +3,6 @@
 from typing import Any
 
 import independent_packages_cases as packages
-import jax.numpy as jnp
 import problem
 import pytest
 import recorded
@@ -30,10 +29,6 @@ def stepping(direction: Any, weight_decay: Any = 0.1, rate: Any = RATE) -> Any:
     return gradtx.chain(direction, gradtx.add_decayed_weights(weight_decay), gradtx.scale_by_learning_rate(rate))
 
 
-def after_the_first_step(count):
-    return jnp.where(count == 0, 0, 0.1)
-
-
 def clip(count):
     return count**0.333
 
@@ -41,6 +36,7 @@ def clip(count):
 LAPROP = gradtx.chain(gradtx.scale_by_rms(0.97, 1e-15, eps_in_sqrt=False, bias_correction=True), gradtx.ema(0.9))
 MARS = gradtx.chain(gradtx.correct_by_last_gradient(0.05, 0.9), gradtx.clip_by_block_norm(1.0), gradtx.scale_by_adam(*BETAS))
 ADAFACTOR: dict[str, Any] = {"min_dim_size_to_factor": 2, "multiply_by_parameter_scale": False}
+ADAM_MINI: dict[Any, Any] = {"bias": "entries", "*": "whole"}
 MUON: dict[str, Any] = {
     "weight_dimension_numbers": TORCHS_AXES,
     "beta": 0.9,
@@ -78,10 +74,22 @@ TRANSFORMATIONS: dict[str, Any] = {
     "adabelief, decay": gradtx.adabelief(halving(RATE), *BETAS, eps=1e-3, eps_root=1e-3, weight_decay=0.1),
     "adabelief, timm": gradtx.adabelief(RATE, weight_decay=0.1),
     "adopt": gradtx.adopt(halving(RATE)),
-    "adopt, decoupled decay": stepping(gradtx.scale_by_adopt(*BETAS, clip_value_fn=clip), after_the_first_step, halving(RATE)),
-    "adopt, coupled decay": with_penalty(gradtx.adopt(RATE, *BETAS, clip_value_fn=clip), 0.1),
+    "adopt, decoupled decay": gradtx.adopt(halving(RATE), *BETAS, clip_value_fn=clip, weight_decay=0.1),
+    "adopt, coupled decay": gradtx.adopt(RATE, *BETAS, clip_value_fn=clip, weight_decay=0.1, decoupled=False),
     "adan": gradtx.adan(halving(RATE), 0.9, 0.8, 0.97, eps_root=0.0),
     "adan, decoupled decay": gradtx.adan(RATE, 0.9, 0.8, 0.97, eps_root=0.0, weight_decay=0.1),
+    "adan, proximal decay": gradtx.adan(halving(RATE), 0.9, 0.8, 0.97, eps_root=0.0, weight_decay=0.1, proximal=True),
+    "laprop": gradtx.chain(gradtx.laprop(RATE, *BETAS), gradtx.decay_after_step(RATE, 0.1)),
+    "laprop, halving": gradtx.chain(
+        gradtx.laprop(halving(RATE), *BETAS, eps=1e-3), gradtx.decay_after_step(halving(RATE), 0.1)
+    ),
+    "stable_adamw": gradtx.stable_adamw(RATE, *BETAS, weight_decay=0.1),
+    "stable_adamw, halving": gradtx.stable_adamw(halving(RATE), eps=1e-3, weight_decay=0.1),
+    "came": gradtx.came(RATE),
+    "came, decay": gradtx.came(halving(RATE), 0.8, 0.97, 0.99, clipping_threshold=0.5, weight_decay=0.1),
+    "adam_mini": gradtx.adam_mini(
+        RATE, *BETAS, eps=1e-3, weight_decay=0.1, mask=gradtx.not_matching("bias"), blocks={"kernel": "inputs", **ADAM_MINI}
+    ),
     "mars_adamw": gradtx.mars_adamw(RATE, *BETAS, gamma=0.05, weight_decay=0.1),
     "mars_lion": gradtx.mars_lion(RATE, 0.9, gamma=0.05, weight_decay=0.1),
     "cautious adamw": stepping(gradtx.cautious(gradtx.scale_by_adam(*BETAS))),
