@@ -70,6 +70,7 @@ TAKES_INTEGERS = {
     "scale_by_muon of matrices",
     "scale_by_muon of matrices in bfloat16",
     "scale_by_muon of signs",
+    "scale_by_dion of matrices",
     "scale_by_lmo of matrices",
     "scale_by_lmo of signs",
     "scale_by_muon of a preset",
@@ -156,6 +157,7 @@ def test_a_complex_moment_of_real_parameters_is_refused_by_every_factory_that_ta
     sgd = gradtx.sgd(0.1)
     required = {"learning_rate": 0.1, "b1": 0.9, "b2": 0.99, "decay": 0.9, "rate": 0.1, "weight": 0.1, "inner": sgd, "every": 2}
     required |= {"base_optimizer": sgd, "opt": sgd, "every_k_schedule": 2, "hessian_diagonal_fn": sgd, "momentum": 0.9}
+    required |= {"norm": [("w", "spectral"), ("b", "bias")]}
     real, tested = {"w": jnp.ones((3, 3)), "b": jnp.ones(3)}, 0
     mixed = {"w": jnp.ones((3, 3)), "b": jnp.ones(3, jnp.complex64)}
     for name in dir(gradtx):

@@ -1,4 +1,4 @@
-"""`scale_by_kron`: gradients of any size, what whitening means, and which factors are diagonal."""
+"""`scale_by_kron`: gradients of any size, and which factors are diagonal."""
 
 import chex
 import jax
