@@ -38,6 +38,8 @@ ENTRANTS: dict[str, Callable[[Any], gradtx.GradientTransformation]] = {
     "SOAP": gradtx.soap,
     "KL-SOAP": gradtx.kl_soap,
     "Shampoo, grafted to Adam": shampoo,
+    "Kron": gradtx.kron,
+    "Dion": gradtx.dion,
     "MARS-AdamW": gradtx.mars_adamw,
     "cautious AdamW": cautious_adamw,
     "Schedule-Free AdamW": gradtx.schedule_free_adamw,
