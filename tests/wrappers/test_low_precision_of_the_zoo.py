@@ -121,7 +121,17 @@ EXCUSED_OF_BFLOAT16 = {
     "scale_by_shampoo": NO_FLOAT64,
     "scale_by_dowg": {"nan_is_never_hidden": "in the law the parameters stay, and so does what is less than their last digit"},
 }
-EXCUSED_OF_16_BITS = {"scale_by_came": NO_FLOAT64}
+EXCUSED_OF_16_BITS = dict.fromkeys(
+    (
+        "scale_by_came",
+        "scale_by_factored_rms of last axes",
+        "scale_by_factored_rms of small matrices",
+        "scale_by_rss",
+        "scale_by_rss from zero",
+        "scale_by_rss with eps outside",
+    ),
+    NO_FLOAT64,
+)
 
 
 def families():
