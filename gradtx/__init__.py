@@ -44,7 +44,7 @@ from gradtx.core import (
     stateless_with_tree_map,
     with_extra_args_support,
 )
-from gradtx.inspection.evaluation import eval_params, master_params
+from gradtx.inspection.evaluation import blend_params, eval_params, master_params
 from gradtx.inspection.hyperparameters import hyperparams, set_hyperparams
 from gradtx.inspection.layouts import abstract_state, state_shardings
 from gradtx.inspection.summary import summary
@@ -152,6 +152,7 @@ from gradtx.optimizers.schedule_free import (
     schedule_free,
     schedule_free_adamw,
     schedule_free_eval_params,
+    schedule_free_radam,
     schedule_free_sgd,
 )
 from gradtx.optimizers.scion import scale_by_lmo, scion
@@ -345,8 +346,8 @@ __all__ = [
     "adagrad", "adam", "adam_mini", "adamax", "adamaxw", "adamh", "adamuon", "adamw", "adan", "adaptive_grad_clip",
     "add_decayed_weights", "add_noise", "ademamix", "ademamix_decay_schedule", "ademamix_weight_schedule", "adjustable",
     "adopt", "aggregating", "amplify_slow_gradients", "amsbound", "amsgrad", "apply_every", "apply_if_finite",
-    "apply_updates", "assignment", "averaged", "bias_correction", "came", "cautious", "centralize", "chain", "clip",
-    "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated", "conditionally_mask",
+    "apply_updates", "assignment", "averaged", "bias_correction", "blend_params", "came", "cautious", "centralize", "chain",
+    "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated", "conditionally_mask",
     "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence", "correct_by_last_gradient",
     "corrected_weight_decay_schedule", "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule",
     "cosine_similarity", "ctc_loss", "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "decay_to_initial",
@@ -379,12 +380,12 @@ __all__ = [
     "scale_by_row_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_side_lengths",
     "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stable_adam",
     "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss",
-    "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_sgd",
-    "schedules", "scion", "second_order", "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule",
-    "sharded", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix",
-    "skip_large_updates", "skip_not_finite", "skip_spikes", "sm3", "smooth_labels", "snapshot", "soap",
-    "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus",
-    "squared_error", "stable_adamw", "stacked", "state_shardings", "stateless", "stateless_with_tree_map",
+    "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_radam",
+    "schedule_free_sgd", "schedules", "scion", "second_order", "selective_transform", "set_hyperparams", "set_to_zero",
+    "sgd", "sgdr_schedule", "sharded", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum",
+    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "skip_spikes", "sm3", "smooth_labels", "snapshot",
+    "soap", "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary",
+    "splus", "squared_error", "stable_adamw", "stacked", "state_shardings", "stateless", "stateless_with_tree_map",
     "step_decay_schedule", "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config",
     "top_level_groups", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm",
     "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",

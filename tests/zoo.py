@@ -507,6 +507,7 @@ PIECES: dict[str, Sample] = {
     "momo": Sample(lambda: gradtx.momo(0.5, weight_decay=0.1, adapt_lower_bound=True), extra_args={"value": 2.0}),
     "momo_adam": Sample(lambda: gradtx.momo_adam(halving), extra_args={"value": 2.0}),
     "schedule_free_sgd": Sample(lambda: gradtx.schedule_free_sgd(0.1, weight_decay=0.1)),
+    "schedule_free_radam": Sample(lambda: gradtx.schedule_free_radam(1e-2, b2=0.9)),
     "schedule_free_adamw": Sample(lambda: gradtx.schedule_free_adamw(1e-2, warmup_steps=2)),
     "prodigy": Sample(lambda: gradtx.prodigy(weight_decay=0.1, weight_decay_mask=matrices)),
     "dadapt_adamw": Sample(

@@ -11,7 +11,9 @@ from gradtx.errors import names_errors, unnamed
 from gradtx.inspection.transfer_forms import master
 from gradtx.optimizers.primal_averaging import exponential_average
 from gradtx.optimizers.schedule_free import average_of_iterates
+from gradtx.require import Range, in_range
 from gradtx.tree.holes import is_hole, map_leaves
+from gradtx.tree.masks import Mask, check_mask, evaluate_mask, fill_masked, mask_out
 from gradtx.tree.paths import in_containers_of
 from gradtx.tree.search import is_namedtuple, walk
 from gradtx.wrappers.compensated import CompensatedState
@@ -19,6 +21,7 @@ from gradtx.wrappers.ema_nesterov import without_lookahead
 from gradtx.wrappers.lookahead import is_pair
 
 _Tree = TypeVar("_Tree")
+_SHARE = Range(low=0, high=1)
 
 
 @names_errors
@@ -50,6 +53,36 @@ def eval_params(state: OptState, params: _Tree) -> _Tree:
 
 
 @names_errors
+def blend_params(params: _Tree, average: Params, weight: float | jax.Array, mask: Mask | None = None) -> _Tree:
+    """Return (1 − weight)·params + weight·average: between the last parameters and an average of the last steps.
+
+        blend_params(params, eval_params(state, params), 0.6, gradtx.not_matching("embedding"))
+
+    Of an average of the end of a run, as `exponentially_averaged(optimizer, begin=...)` keeps, a blend is often better than
+    either. It has the dtypes of `params`.
+
+    Args:
+      params: the parameters of training.
+      average: a tree like them.
+      weight: of the average, from 0 to 1.
+      mask: which leaves are blended, a tree of bools or a function that makes one; the others are those of `params`.
+
+    Raises:
+      ValueError: the weight is not in [0, 1], or the trees differ.
+
+    References:
+      Jordan et al., modded-nanogpt, records of track 3, 2026, https://github.com/KellerJordan/modded-nanogpt
+    """
+    in_range("weight", weight, _SHARE)
+    if mask is None:
+        return _blended(params, average, weight=weight)
+    check_mask(mask)
+    where = evaluate_mask(mask, params)
+    blended = _blended(mask_out(where, params), mask_out(where, average), weight=weight)
+    return fill_masked(where, blended, params)
+
+
+@names_errors
 def master_params(state: OptState, params: _Tree) -> _Tree:
     """Return the float32 parameters that `compensated` trains; `params` are these, rounded. Others stay as they are.
 
@@ -72,6 +105,11 @@ def master_params(state: OptState, params: _Tree) -> _Tree:
 
 def _is_compensated(part: Any) -> bool:
     return isinstance(part, CompensatedState)
+
+
+@tree.lift
+def _blended(p, average, *, weight):
+    return p + weight * (average - p)
 
 
 @tree.lift(like="p")

@@ -1,6 +1,8 @@
 """RAdam, rectified Adam (Liu et al. 2020)."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +21,27 @@ from gradtx.core import (
 from gradtx.numerics import abs_sq, debias, in_dtype, safe_increment, safe_sqrt, squarable
 from gradtx.optimizers.adam import ScaleByAdamState, bias_corrections, debias_mean, init_adam_state
 from gradtx.transforms.scale import scale_by_learning_rate
+
+
+def rectifier(b2: Any, threshold: Any) -> Callable[[jax.Array, Any], tuple[jax.Array, jax.Array]]:
+    """Return a function of the count of steps and a dtype: whether v is trusted in that step, and the factor r.
+
+    Args:
+      b2: decay of v.
+      threshold: the ρ from which on it is trusted.
+    """
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def rectify(count, dtype):
+        with jax.enable_x64(True):  # ρ is a small difference of large numbers
+            weight = debias(b2, count)
+            rho_inf = 2 / (1 - in_dtype(b2, float)) - 1
+            rho = rho_inf - 2 * count.astype(float) * (1 - weight) / weight
+            safe = jnp.where(rho > 4, rho, 5)  # the root of a negative number would be NaN, also in the branch not taken
+            factor = (safe - 4) * (safe - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * safe)
+            return rho >= jnp.asarray(threshold).astype(float), jnp.sqrt(factor).astype(dtype)  # which is above 0
+
+    return rectify
 
 
 @factory
@@ -57,16 +80,7 @@ def scale_by_radam(
         rescaling = rectification / (safe_sqrt(v / debias2 + eps_root) + eps)
         return debias_mean(g, m, b1, debias1, next_debias1, nesterov) * jnp.where(trusted, rescaling, 1), m, v
 
-    @functools.partial(jax.jit, static_argnums=1)
-    def rectify(count, dtype):
-        """Whether v is trusted, and the factor r, in float64: ρ is a small difference of large numbers."""
-        with jax.enable_x64(True):
-            weight = debias(b2, count)
-            rho_inf = 2 / (1 - in_dtype(b2, float)) - 1
-            rho = rho_inf - 2 * count.astype(float) * (1 - weight) / weight
-            safe = jnp.where(rho > 4, rho, 5)  # the root of a negative number would be NaN, also in the branch not taken
-            factor = (safe - 4) * (safe - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * safe)
-            return rho >= jnp.asarray(threshold).astype(float), jnp.sqrt(factor).astype(dtype)  # which is above 0
+    rectify = rectifier(b2, threshold)
 
     def init(params: Params) -> ScaleByAdamState:
         return init_adam_state(params)

@@ -24,6 +24,7 @@ from gradtx.core import (
 )
 from gradtx.errors import names_errors
 from gradtx.numerics import Count, safe_increment
+from gradtx.optimizers.radam import rectifier
 from gradtx.optimizers.rmsprop import scale_by_rms
 from gradtx.optimizers.sgd import sgd
 from gradtx.require import Range
@@ -230,6 +231,50 @@ def schedule_free_adamw(
         scale_by_learning_rate(rate),
     )
     return schedule_free(descent, rate, b1, weight_lr_power, state_dtype)
+
+
+@factory
+def schedule_free_radam(
+    learning_rate: ScalarOrSchedule = 0.0025,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: ScalarOrSchedule = 0.0,
+    weight_lr_power: float = 2.0,
+    state_dtype: DTypeLike | None = None,
+) -> GradientTransformationExtraArgs:
+    """Schedule-free RAdam: `schedule_free_adamw` with a learning rate that RAdam's rectification warms up.
+
+        ηₜ = η·rₜ        r of `scale_by_radam`; 0 while ρ ≤ 4, which are 5 steps if b2 is 0.999
+
+    See `schedule_free`, and `schedule_free_eval_params` for the parameters to evaluate.
+
+    Args:
+      learning_rate: η, a number or a schedule; there is no warm-up to choose.
+      b1, weight_lr_power, state_dtype: as in `schedule_free`.
+      b2, eps: as in `scale_by_adam`.
+      weight_decay: fraction of the parameters in a step, before the learning rate.
+
+    Conventions:
+      RAdam takes steps of SGD while ρ is small; here there are none then, as in the authors' code (`silent_sgd_phase=True`).
+
+    References:
+      Defazio et al., The Road Less Scheduled, 2024, https://arxiv.org/abs/2405.15682
+      Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020, https://arxiv.org/abs/1908.03265
+    """
+    rate = _rectified(learning_rate, b2)
+    return schedule_free_adamw(rate, None, b1, b2, eps, weight_decay, weight_lr_power, state_dtype)
+
+
+def _rectified(learning_rate: ScalarOrSchedule, b2: float) -> ScalarOrSchedule:
+    rectify = rectifier(b2, threshold=4.0)
+
+    @schedule
+    def rate(count):
+        trusted, factor = rectify(jnp.asarray(count) + 1, jnp.result_type(float))
+        return jnp.where(trusted, factor, 0) * at_step(learning_rate, count)
+
+    return rate
 
 
 def _warmed_up(learning_rate: ScalarOrSchedule, warmup_steps: int | None) -> ScalarOrSchedule:

@@ -75,6 +75,10 @@ CASES: dict[str, Case] = {
     "schedule_free_adamw, warm-up": Case(
         "schedulefree.AdamWScheduleFree", {"lr": 0.05, "betas": (0.8, 0.97), "eps": 1e-3, "warmup_steps": 7, **DECAY}
     ),
+    "schedule_free_radam": Case("schedulefree.RAdamScheduleFree", {"lr": 0.05, "betas": (0.9, 0.97)}),
+    "schedule_free_radam, decay": Case(
+        "schedulefree.RAdamScheduleFree", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-3, **DECAY}
+    ),
     # Relatives of Adam, and signs.
     "lion": Case("lion_pytorch.Lion", {"lr": 2**-6, **HALVING_DECAY}),
     "madgrad": Case("madgrad.MADGRAD", {"lr": 2**-6}),

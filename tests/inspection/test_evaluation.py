@@ -226,3 +226,27 @@ def test_of_many_groups_only_what_they_have_is_looked_at(monkeypatch):
     tx = gradtx.grouped(gradtx.adam(0.1), [gradtx.Group(f"layer {k}", name=str(k)) for k in range(20)])
     assert gradtx.eval_params(tx.init(params), params) is params
     assert 0 < len(visited) < 20 * 20  # twice as many are the holes
+
+
+def test_a_blend_lies_between_the_last_parameters_and_the_average_of_the_end():
+    tx = gradtx.exponentially_averaged(gradtx.sgd(0.1), 0.5, begin=2)
+    params, state = trained(tx)
+    average = gradtx.eval_params(state, params)
+    blend = gradtx.blend_params(params, average, 0.6)
+    chex.assert_trees_all_close(blend, jax.tree.map(lambda p, e: 0.4 * p + 0.6 * e, params, average), rtol=1e-6)
+    chex.assert_trees_all_equal(gradtx.blend_params(params, average, 0.0), params)
+    chex.assert_trees_all_close(jax.jit(gradtx.blend_params)(params, average, 0.6), blend, rtol=1e-6)
+
+
+def test_what_is_left_out_of_a_blend_stays_and_dtypes_do():
+    params = {"w": jnp.ones(3, jnp.bfloat16), "embedding": jnp.ones(2)}
+    zeros = {"w": jnp.zeros(3), "embedding": jnp.zeros(2)}
+    blend = gradtx.blend_params(params, zeros, 0.75, gradtx.not_matching("embedding"))
+    chex.assert_trees_all_equal(blend, {"w": jnp.full(3, 0.25, jnp.bfloat16), "embedding": jnp.ones(2)})
+
+
+def test_what_cannot_be_blended_is_named():
+    with pytest.raises(ValueError, match=r"blend_params: weight must be at least 0 and at most 1, got 1\.5"):
+        gradtx.blend_params(PARAMS, PARAMS, 1.5)
+    with pytest.raises(ValueError, match=r"blend_params: params\['b'\] has no counterpart"):
+        gradtx.blend_params(PARAMS, {"w": PARAMS["w"]}, 0.5)

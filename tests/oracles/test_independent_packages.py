@@ -67,6 +67,8 @@ TRANSFORMATIONS: dict[str, Any] = {
     "schedule_free_sgd, warm-up": gradtx.schedule_free_sgd(0.1, warmup_steps=7, b1=0.8, weight_decay=0.1),
     "schedule_free_adamw": gradtx.schedule_free_adamw(0.05),
     "schedule_free_adamw, warm-up": gradtx.schedule_free_adamw(0.05, 7, 0.8, 0.97, eps=1e-3, weight_decay=0.1),
+    "schedule_free_radam": gradtx.schedule_free_radam(0.05, b2=0.97),
+    "schedule_free_radam, decay": gradtx.schedule_free_radam(0.05, 0.8, 0.9, eps=1e-3, weight_decay=0.1),
     "lion": gradtx.lion(halving(RATE), weight_decay=0.1),
     "madgrad": gradtx.madgrad(RATE),
     "madgrad, decay": gradtx.madgrad(halving(RATE), momentum=0.5, weight_decay=0.1, eps=1e-3),
