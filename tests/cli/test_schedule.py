@@ -44,7 +44,7 @@ def test_without_steps_powers_of_ten_are_taken(printed):
 
 def test_without_a_name_all_schedules_are_listed_but_those_made_of_functions(printed):
     names = set(printed().split())
-    made_of_schedules = {"join_schedules", "scaled_schedule"}
+    made_of_schedules = {"corrected_weight_decay_schedule", "join_schedules", "scaled_schedule"}
     assert {zoo.public_name(label) for label in zoo.SCHEDULES} - made_of_schedules <= names
     assert {"torch.one_cycle_lr", "torch.cyclic_lr", "keras.cosine_decay", "transformers.get_wsd_schedule"} <= names
     assert not names & {*made_of_schedules, "torch.lambda_lr", "torch.chained_scheduler", "torch.adam"}
@@ -125,7 +125,7 @@ def test_it_is_a_command():
         (["wsd"], ["unknown schedule 'wsd'", "did you mean transformers.get_wsd_schedule?"]),
         (["value=1", "constant_schedule"], ["the name of a schedule comes before", "value=1"]),
         (["constant_schedule", "value=1", "zzz"], ["unknown schedule 'zzz'"]),
-        (["zzz"], ["unknown schedule 'zzz'", "known are constant_schedule"]),
+        (["zzz"], ["unknown schedule 'zzz'", "known are ademamix_decay_schedule"]),
         (["torch.adam"], ["unknown schedule 'torch.adam'"]),
         (["constant_schedule"], ["constant_schedule needs value", "value=..."]),
         (["linear_schedule", "init_value=1"], ["linear_schedule needs end_value and transition_steps"]),
