@@ -63,6 +63,11 @@ ENDS = {
     "warmup_exponential_decay_schedule": None,
     "scaled_schedule": None,
     "sgdr_schedule": 5,
+    "power_cooldown_schedule": 10,
+    "ademamix_weight_schedule": 9,  # they count from 1
+    "ademamix_decay_schedule": 9,
+    "corrected_weight_decay_schedule": 10,
+    "warmup_stable_decay_schedule": 10,
 }
 
 

@@ -38,14 +38,17 @@ def ones_like(tree: _Tree, dtype: Any = None) -> _Tree:
 
 
 def full_of_shape(model: jax.Array, shape: int | tuple[int, ...], fill_value: Any = 0) -> jax.Array:
-    """Return an array of another shape than `model`, filled with a value, of its dtype and on its devices.
+    """Return an array of any shape, filled with a value, of the dtype of `model` and on its devices, whole on each.
 
     Args:
       model: an array.
       shape: of the result.
       fill_value: a scalar.
     """
-    return jnp.full_like(model, fill_value, shape=shape, device=_whole(model))
+    whole = _whole(model)
+    if jnp.shape(model) in (shape, (shape,)):
+        model = jnp.expand_dims(model, 0)  # of the same shape it would be split as `model` is
+    return jnp.full_like(model, fill_value, shape=shape, device=whole)
 
 
 def batch_shape(tree: _Tree, shape: tuple[int, ...] = ()) -> _Tree:
