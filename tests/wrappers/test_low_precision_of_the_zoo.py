@@ -121,7 +121,7 @@ EXCUSED_OF_BFLOAT16 = {
     "scale_by_shampoo": NO_FLOAT64,
     "scale_by_dowg": {"nan_is_never_hidden": "in the law the parameters stay, and so does what is less than their last digit"},
 }
-EXCUSED_OF_16_BITS = dict.fromkeys(
+EXCUSED_OF_16_BITS: dict[str, dict[str, str]] = dict.fromkeys(
     (
         "scale_by_came",
         "scale_by_factored_rms of last axes",
