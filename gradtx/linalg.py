@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from gradtx import tree
-from gradtx.numerics import abs_sq, safe_sqrt
+from gradtx.numerics import abs_sq, adjoint, safe_sqrt
 from gradtx.tree.dtypes import at_least_float32
 
 Preconditioning: TypeAlias = Literal["frobenius", "spectral", "aol", "schatten"]
@@ -78,7 +78,7 @@ def _iterated(x: jax.Array, coefficients: jax.Array) -> jax.Array:
 
     def iterate(x: jax.Array, abc: jax.Array) -> tuple[jax.Array, None]:
         a, b, c = abc.astype(jnp.finfo(wide).dtype)
-        gram = product(x, _adjoint(x)).astype(dtype)
+        gram = product(x, adjoint(x)).astype(dtype)
         polynomial = (b * gram.astype(wide) + c * product(gram, gram)).astype(dtype)
         return (a * x.astype(wide) + product(polynomial, x)).astype(dtype), None
 
@@ -102,7 +102,7 @@ def _iterated_by_grams(x: jax.Array, coefficients: jax.Array) -> jax.Array:
 
 
 def _gram_steps(x: jax.Array, coefficients: jax.Array) -> jax.Array:
-    gram = x @ _adjoint(x)
+    gram = x @ adjoint(x)
     rows = coefficients.astype(jnp.finfo(x.dtype).dtype)
     factor = polynomial = _of_gram(gram, rows[0])
     for row in rows[1:]:
@@ -128,7 +128,7 @@ def _preconditioned(x: jax.Array, preconditioning: str, eps: float, eps_as_floor
         if dtype != x.dtype:  # a norm is rounded as all that is iterated is
             norm = (norm * unit).astype(dtype).astype(x.dtype) / unit
         return x / (jnp.maximum(norm, eps_in_unit) if eps_as_floor else norm + eps_in_unit)
-    gram = x @ _adjoint(x)
+    gram = x @ adjoint(x)
     if preconditioning == "schatten":
         return x / jnp.maximum(safe_sqrt(_frobenius(gram)), eps_in_unit)
     sums = jnp.sum(jnp.abs(gram), axis=-1, keepdims=True)
@@ -141,10 +141,6 @@ def _frobenius(x: jax.Array) -> jax.Array:
 
 def _transposed(x: jax.Array) -> jax.Array:
     return jnp.swapaxes(x, -2, -1)
-
-
-def _adjoint(x: jax.Array) -> jax.Array:
-    return jnp.conj(_transposed(x))
 
 
 def power_iteration(

@@ -92,6 +92,11 @@ def abs_sq(x: jax.Array) -> jax.Array:
     return lax.square(x.real) + lax.square(x.imag) if jnp.iscomplexobj(x) else lax.square(x)
 
 
+def adjoint(x: jax.Array) -> jax.Array:
+    """Return the conjugate transposes of matrices."""
+    return jnp.conj(x.mT)
+
+
 def squarable(x: jax.Array) -> jax.Array:
     """Return `x` with moduli of at most 1.2e18 in float32, whose squares can be added up, and NaN instead of infinity.
 

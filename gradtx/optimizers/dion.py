@@ -20,7 +20,7 @@ from gradtx.core import (
     tells,
 )
 from gradtx.errors import unnamed
-from gradtx.numerics import abs_sq, safe_sqrt
+from gradtx.numerics import abs_sq, adjoint, safe_sqrt
 from gradtx.optimizers.adam import scale_by_adam
 from gradtx.optimizers.muon import MuonDimensionNumbers, for_matrices, scale_by_matrix_shape, stepping
 from gradtx.require import DECAY, NONNEGATIVE
@@ -166,21 +166,17 @@ def _step(m: jax.Array, q: jax.Array, decay: float, eps: float) -> tuple[jax.Arr
     scaled = m / unit
     # LAPACK need not end on what is not finite: then the update is NaN, as `scaled` is.
     seen = jnp.where(jnp.isfinite(scaled), scaled, 0)
-    p = jax.lax.stop_gradient(jnp.linalg.qr(_product(_adjoint(seen), q))[0])
+    p = jax.lax.stop_gradient(jnp.linalg.qr(_product(adjoint(seen), q))[0])
     r = _product(scaled, p)
     norms = safe_sqrt(jnp.sum(abs_sq(r), axis=-2, keepdims=True))
     new = r / jnp.maximum(norms + eps / unit, jnp.finfo(norms.dtype).tiny)  # zeros stay zeros
-    rest = m - (1 - decay) * unit * _product(r, _adjoint(p))
+    rest = m - (1 - decay) * unit * _product(r, adjoint(p))
     usable = jnp.all(jnp.isfinite(new), axis=-2, keepdims=True) & jnp.any(new != 0, axis=-2, keepdims=True)
-    return _product(new, _adjoint(p)), rest, jnp.where(usable, new, q)
+    return _product(new, adjoint(p)), rest, jnp.where(usable, new, q)
 
 
 def _product(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.matmul(x, y, precision=_HIGHEST)
-
-
-def _adjoint(x: jax.Array) -> jax.Array:
-    return jnp.conj(x.mT)
 
 
 @factory(

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 from gradtx.core import GradientTransformationExtraArgs, ScalarOrSchedule, Transformation, chain, factory
 from gradtx.errors import unnamed
 from gradtx.require import AT_LEAST_ONE, NONNEGATIVE, POSITIVE, Range
-from gradtx.schedules.scaled import scaled_schedule
+from gradtx.schedules.scaled import corrected_weight_decay_schedule
 from gradtx.transforms.momentum import ema
 from gradtx.transforms.scale import scale, scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
@@ -145,4 +145,4 @@ def _relative(learning_rate: ScalarOrSchedule, weight_decay: Any, decay_type: De
             ValueError,
             f'decay_type="{decay_type}" with a schedule needs the largest learning rate: write peak_learning_rate=...',
         )
-    return scaled_schedule(learning_rate, weight_decay / peak)
+    return corrected_weight_decay_schedule(weight_decay, learning_rate, peak)

@@ -18,7 +18,7 @@ from gradtx.core import (
     forwards_to,
     with_extra_args_support,
 )
-from gradtx.numerics import Count, safe_increment
+from gradtx.numerics import Count, adjoint, safe_increment
 from gradtx.require import AT_LEAST_ONE
 from gradtx.tree import mismatch
 from gradtx.tree.divided import layouts_of, on_whole_matrices
@@ -88,11 +88,11 @@ def low_rank(
     @tree.lift(like="g", same_shapes=False)
     def project(g, projector):
         whole = all_gathered(g)
-        return _adjoint(projector) @ whole if _is_tall(g.shape) else whole @ projector
+        return adjoint(projector) @ whole if _is_tall(g.shape) else whole @ projector
 
     @tree.lift(like="g", same_shapes=False)
     def lift_back(g, low, projector):
-        u = projector @ low if _is_tall(g.shape) else low @ _adjoint(projector)
+        u = projector @ low if _is_tall(g.shape) else low @ adjoint(projector)
         return reshard_like(g, scale * u)
 
     def numbers_in(like: Any) -> list[DimensionNumbers | None]:
@@ -207,9 +207,5 @@ def _directions(matrices: jax.Array, rank: int) -> jax.Array:
     # LAPACK may look for the singular values of an infinite matrix forever.
     finite = jnp.all(jnp.isfinite(matrices), axis=(-2, -1), keepdims=True)
     left, _, right = jnp.linalg.svd(jnp.where(finite, matrices, 0), full_matrices=False)
-    leading = left[..., :rank] if _is_tall(matrices.shape) else _adjoint(right)[..., :rank]
+    leading = left[..., :rank] if _is_tall(matrices.shape) else adjoint(right)[..., :rank]
     return jnp.where(finite, leading, jnp.nan)
-
-
-def _adjoint(x: jax.Array) -> jax.Array:
-    return jnp.conj(x.mT)
