@@ -470,6 +470,7 @@ PIECES: dict[str, Sample] = {
         lambda: gradtx.sam(gradtx.adamw(1e-2), gradtx.sgd(0.05), sync_period=3, opaque_mode=True),
         extra_args={"grad_fn": downhill},
     ),
+    "look_sam": Sample(lambda: gradtx.look_sam(gradtx.adamw(1e-2), 0.05, every=2), extra_args={"grad_fn": downhill}),
     "schedule_free": Sample(lambda: gradtx.schedule_free(gradtx.rmsprop(halving), halving)),
     "primal_averaged": Sample(lambda: gradtx.primal_averaged(gradtx.adam(1e-2), shrinkage=1e-3)),
     "primal_averaged with schedules": Sample(lambda: gradtx.primal_averaged(gradtx.sgd(0.1), 1.0, halving, shrinkage=halving)),

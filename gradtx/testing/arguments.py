@@ -31,7 +31,7 @@ def protocol_extra_arguments_pass(tx: Transformation, params: Params) -> None:
         "value": jnp.zeros(()),
         "grad": gradients,
         "value_fn": lambda params: jnp.zeros(()),
-        "grad_fn": lambda params: gradients,
+        "grad_fn": lambda params, *step: gradients,
         "key": jax.random.key(0),
     }
     # What the transformation reads has a meaning, which only the caller's own arguments have.

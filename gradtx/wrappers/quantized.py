@@ -102,9 +102,9 @@ def quantized(
             raise unnamed(ValueError, f"the state of {inner!r} is quantized already.")
         if any(map(rests_on_host, leaves)):
             raise unnamed(ValueError, f"the state of {inner!r} rests on the host: put offloaded around quantized.")
-        # Of float64, where it is enabled for tests, nothing is to be said.
+        # Of float64, where it is enabled for tests, nothing is to be said, nor of a model's part without parameters.
         arrays = [leaf for leaf in leaves if jnp.result_type(leaf) == jnp.float32 and jnp.ndim(leaf) and jnp.size(leaf)]
-        if arrays and not any(map(is_large, arrays)):
+        if jax.tree.leaves(params) and arrays and not any(map(is_large, arrays)):
             raise unnamed(ValueError, f"nothing is quantized: {_why_not(arrays, min_size)}.")
 
         state, is_precise = told_apart(inner, state)

@@ -373,5 +373,6 @@ def test_what_cannot_be_quantized_is_refused():
     for block_size in (0, 100):
         with pytest.raises(ValueError, match=r"quantized: block_size must be"):
             gradtx.quantized(gradtx.adam(0.1), block_size=block_size)
-    for inner in (gradtx.adam(0.1), gradtx.flatten(gradtx.adam(0.1))):  # whose state is one empty array
+    # The state of the second is one empty array, that of the last has one of coefficients.
+    for inner in (gradtx.adam(0.1), gradtx.flatten(gradtx.adam(0.1)), gradtx.muon(0.1)):
         assert gradtx.quantized(inner).init({}) is not None
