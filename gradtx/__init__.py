@@ -96,6 +96,7 @@ from gradtx.optimizers.ademamix import (
 )
 from gradtx.optimizers.adopt import adopt, scale_by_adopt
 from gradtx.optimizers.amsgrad import ScaleByAmsgradState, amsgrad, scale_by_amsgrad
+from gradtx.optimizers.apollo import apollo, apollo_mini
 from gradtx.optimizers.came import ScaleByCameState, came, scale_by_came
 from gradtx.optimizers.cocob import COCOBState, cocob, scale_by_cocob
 from gradtx.optimizers.dadapt import DAdaptAdamWState, dadapt_adamw
@@ -109,6 +110,7 @@ from gradtx.optimizers.dpsgd import (
     per_example_global_norm_clip,
     per_example_layer_norm_clip,
 )
+from gradtx.optimizers.fira import fira
 from gradtx.optimizers.fromage import fromage
 from gradtx.optimizers.ftrl import ScaleByFtrlState, ftrl, scale_by_ftrl
 from gradtx.optimizers.galore import galore, scale_by_galore
@@ -287,7 +289,9 @@ from gradtx.wrappers.inject_hyperparams import (
 from gradtx.wrappers.look_sam import LookSAMState, look_sam
 from gradtx.wrappers.lookahead import LookaheadParams, LookaheadState, lookahead
 from gradtx.wrappers.loss_scaling import DynamicLossScalingState, dynamic_loss_scaling, scale_loss
-from gradtx.wrappers.low_rank import GaLoreDimensionNumbers, GaLoreState, low_rank
+from gradtx.wrappers.low_rank import GaLoreState, low_rank
+from gradtx.wrappers.low_rank_norms import ScaleByLowRankNormsState, scale_by_low_rank_norms
+from gradtx.wrappers.low_rank_residual import LowRankWithResidualState, low_rank_with_residual
 from gradtx.wrappers.masked import masked, matching, not_matching
 from gradtx.wrappers.mechanize import MechanicState, mechanize
 from gradtx.wrappers.multi_steps import (
@@ -309,6 +313,7 @@ from gradtx.wrappers.split_real_and_imaginary import SplitRealAndImaginaryState,
 from gradtx.wrappers.stacked import stacked
 from gradtx.wrappers.stochastically_rounded import StochasticallyRoundedState, stochastically_rounded
 from gradtx.wrappers.stored import stored
+from gradtx.wrappers.subspaces import GaLoreDimensionNumbers
 from gradtx.wrappers.weight_averaging import (
     AveragedState,
     averaged,
@@ -327,72 +332,73 @@ __all__ = [
     "EmaNesterovState", "EmaState", "EmptyState", "FactoredState", "GaLoreDimensionNumbers", "GaLoreState",
     "GradientTransformation", "GradientTransformationExtraArgs", "GraftedState", "Group", "History", "HutchinsonState",
     "InEigenbasisState", "InjectHyperparamsState", "InjectStatefulHyperparamsState", "KeepNormState", "LearningRates",
-    "LookSAMState", "LookaheadParams", "LookaheadState", "MadgradState", "MaskOrFn", "MaskedNode", "MaskedState",
-    "MechanicState", "MinimizeResult", "MinimizeStatus", "MomoAdamState", "MomoState", "MonitorState", "MultiSteps",
-    "MultiStepsState", "MultiTransformState", "MuonDimensionNumbers", "MuonState", "NonNegativeParamsState",
-    "NormalizeState", "OptState", "OverrideState", "Params", "PartitionState", "PrimalAveragedState", "ProdigyState",
-    "Quantized", "QuantizedState", "RecordedState", "ReduceLROnPlateauState", "SAMState", "ScalarOrSchedule",
-    "ScaleByAdaDeltaState", "ScaleByAdamMiniState", "ScaleByAdamState", "ScaleByAdanState", "ScaleByAdemamixState",
-    "ScaleByAmsgradState", "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState", "ScaleByCameState",
-    "ScaleByDistanceOverGradientsState", "ScaleByFtrlState", "ScaleByGradientRmsState", "ScaleByGradientSignsState",
-    "ScaleByKronState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByNadamState", "ScaleByNovogradState",
-    "ScaleByOptimisticGradientState", "ScaleByRStdDevState", "ScaleByRStdDevWithCountState", "ScaleByRmsState",
-    "ScaleByRmsWithCountState", "ScaleByRowRmsState", "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State",
-    "ScaleByScheduleState", "ScaleByShampooState", "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState",
-    "ScaleByZoomLinesearchState", "ScaleState", "Schedule", "ScheduleFreeState", "ShouldSkipUpdateFunction",
-    "SkipSpikesState", "SnapshotState", "SophiaState", "SplitRealAndImaginaryState", "StatefulSchedule",
-    "StochasticallyRoundedState", "TraceState", "TraceWithCountState", "TransferReport", "TransformInitFn",
-    "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Transformation", "Updates", "WeightDecaySchedule",
-    "WeightedEmaState", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState", "ZoomLinesearchInfo", "abstract_state",
-    "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam", "adam_mini", "adamax", "adamaxw",
-    "adamh", "adamuon", "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights", "add_noise", "ademamix",
-    "ademamix_decay_schedule", "ademamix_weight_schedule", "adjustable", "adopt", "aggregating", "amplify_slow_gradients",
-    "amsbound", "amsgrad", "apply_every", "apply_if_finite", "apply_updates", "assignment", "averaged", "bias_correction",
-    "blend_params", "came", "cautious", "centralize", "chain", "clip", "clip_by_block_norm", "clip_by_block_rms",
-    "clip_by_global_norm", "cocob", "compensated", "conditionally_mask", "conditionally_transform", "consecutive",
-    "constant_schedule", "convex_kl_divergence", "correct_by_last_gradient", "corrected_weight_decay_schedule",
-    "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule", "cosine_similarity", "ctc_loss",
-    "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "decay_to_initial", "diagnose",
-    "differentially_private_aggregate", "dion", "distributed_shampoo", "dog", "dowg", "dpsgd", "dynamic_loss_scaling",
-    "ema", "ema_nesterov", "eval_params", "exponential_decay", "exponentially_averaged", "factory", "find_learning_rate",
-    "flatten", "floor_update_ratio", "forwards_to", "freeze", "from_config", "fromage", "ftrl", "galore",
-    "generalized_kl_divergence", "global_norm", "grafted", "grouped", "hinge_loss", "history", "huber_loss",
-    "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis", "incremental_update",
+    "LookSAMState", "LookaheadParams", "LookaheadState", "LowRankWithResidualState", "MadgradState", "MaskOrFn",
+    "MaskedNode", "MaskedState", "MechanicState", "MinimizeResult", "MinimizeStatus", "MomoAdamState", "MomoState",
+    "MonitorState", "MultiSteps", "MultiStepsState", "MultiTransformState", "MuonDimensionNumbers", "MuonState",
+    "NonNegativeParamsState", "NormalizeState", "OptState", "OverrideState", "Params", "PartitionState",
+    "PrimalAveragedState", "ProdigyState", "Quantized", "QuantizedState", "RecordedState", "ReduceLROnPlateauState",
+    "SAMState", "ScalarOrSchedule", "ScaleByAdaDeltaState", "ScaleByAdamMiniState", "ScaleByAdamState", "ScaleByAdanState",
+    "ScaleByAdemamixState", "ScaleByAmsgradState", "ScaleByBacktrackingLinesearchState", "ScaleByBeliefState",
+    "ScaleByCameState", "ScaleByDistanceOverGradientsState", "ScaleByFtrlState", "ScaleByGradientRmsState",
+    "ScaleByGradientSignsState", "ScaleByKronState", "ScaleByLBFGSState", "ScaleByLionState", "ScaleByLowRankNormsState",
+    "ScaleByNadamState", "ScaleByNovogradState", "ScaleByOptimisticGradientState", "ScaleByRStdDevState",
+    "ScaleByRStdDevWithCountState", "ScaleByRmsState", "ScaleByRmsWithCountState", "ScaleByRowRmsState",
+    "ScaleByRpropState", "ScaleByRssState", "ScaleBySM3State", "ScaleByScheduleState", "ScaleByShampooState",
+    "ScaleBySimplifiedAdEMAMixState", "ScaleByTrustRatioState", "ScaleByZoomLinesearchState", "ScaleState", "Schedule",
+    "ScheduleFreeState", "ShouldSkipUpdateFunction", "SkipSpikesState", "SnapshotState", "SophiaState",
+    "SplitRealAndImaginaryState", "StatefulSchedule", "StochasticallyRoundedState", "TraceState", "TraceWithCountState",
+    "TransferReport", "TransformInitFn", "TransformUpdateExtraArgsFn", "TransformUpdateFn", "Transformation", "Updates",
+    "WeightDecaySchedule", "WeightedEmaState", "WrappedSchedule", "WrappedScheduleState", "ZeroNansState",
+    "ZoomLinesearchInfo", "abstract_state", "acprop", "adabelief", "adabound", "adadelta", "adafactor", "adagrad", "adam",
+    "adam_mini", "adamax", "adamaxw", "adamh", "adamuon", "adamw", "adan", "adaptive_grad_clip", "add_decayed_weights",
+    "add_noise", "ademamix", "ademamix_decay_schedule", "ademamix_weight_schedule", "adjustable", "adopt", "aggregating",
+    "amplify_slow_gradients", "amsbound", "amsgrad", "apollo", "apollo_mini", "apply_every", "apply_if_finite",
+    "apply_updates", "assignment", "averaged", "bias_correction", "blend_params", "came", "cautious", "centralize", "chain",
+    "clip", "clip_by_block_norm", "clip_by_block_rms", "clip_by_global_norm", "cocob", "compensated", "conditionally_mask",
+    "conditionally_transform", "consecutive", "constant_schedule", "convex_kl_divergence", "correct_by_last_gradient",
+    "corrected_weight_decay_schedule", "cosine_decay_schedule", "cosine_distance", "cosine_onecycle_schedule",
+    "cosine_similarity", "ctc_loss", "ctc_loss_with_forward_probs", "dadapt_adamw", "decay_after_step", "decay_to_initial",
+    "diagnose", "differentially_private_aggregate", "dion", "distributed_shampoo", "dog", "dowg", "dpsgd",
+    "dynamic_loss_scaling", "ema", "ema_nesterov", "eval_params", "exponential_decay", "exponentially_averaged", "factory",
+    "find_learning_rate", "fira", "flatten", "floor_update_ratio", "forwards_to", "freeze", "from_config", "fromage",
+    "ftrl", "galore", "generalized_kl_divergence", "global_norm", "grafted", "grouped", "hinge_loss", "history",
+    "huber_loss", "hutchinson_estimator_diag_hessian", "hyperparams", "identity", "in_eigenbasis", "incremental_update",
     "init_empty_state", "inject_hyperparams", "inject_stateful_hyperparams", "join_schedules", "keep_norm",
     "keep_params_nonnegative", "kl_divergence", "kl_soap", "kron", "l2_loss", "lamb", "laprop", "lars", "lbfgs", "linalg",
     "linear_onecycle_schedule", "linear_schedule", "lion", "log_cosh", "look_sam", "lookahead", "losses", "low_rank",
-    "madgrad", "mars_adamw", "mars_lion", "masked", "master_params", "matching", "matrix_inverse_pth_root",
-    "measure_with_ema", "mechanize", "microbatch", "microbatching", "minimize", "momo", "momo_adam", "monitor",
-    "multi_normal", "multi_step_decay_schedule", "multi_transform", "muon", "muonh", "nadam", "nadamw", "named_chain",
-    "nnls", "noisy_sgd", "normalize", "normalize_by_matrix_rms", "normalize_by_update_norm", "normuon", "not_matching",
-    "novograd", "ntxent", "offloaded", "optimistic_adam", "optimistic_adam_v2", "optimistic_gradient_descent", "partition",
-    "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_shard", "periodic_update", "perturbations",
-    "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot_history", "polyak_averaged", "polyak_sgd",
-    "polynomial_schedule", "power_cooldown_schedule", "power_iteration", "primal_averaged", "prodigy", "projections",
-    "quantized", "radam", "recorded", "reduce_on_plateau", "reset_state", "rmsprop", "rprop", "safe_increment",
-    "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "safe_softmax_cross_entropy", "sam", "scale",
-    "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam", "scale_by_adam_mini", "scale_by_adamax",
-    "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad",
+    "low_rank_with_residual", "madgrad", "mars_adamw", "mars_lion", "masked", "master_params", "matching",
+    "matrix_inverse_pth_root", "measure_with_ema", "mechanize", "microbatch", "microbatching", "minimize", "momo",
+    "momo_adam", "monitor", "multi_normal", "multi_step_decay_schedule", "multi_transform", "muon", "muonh", "nadam",
+    "nadamw", "named_chain", "nnls", "noisy_sgd", "normalize", "normalize_by_matrix_rms", "normalize_by_update_norm",
+    "normuon", "not_matching", "novograd", "ntxent", "offloaded", "optimistic_adam", "optimistic_adam_v2",
+    "optimistic_gradient_descent", "partition", "per_example_global_norm_clip", "per_example_layer_norm_clip", "per_shard",
+    "periodic_update", "perturbations", "piecewise_constant_schedule", "piecewise_interpolate_schedule", "plot_history",
+    "polyak_averaged", "polyak_sgd", "polynomial_schedule", "power_cooldown_schedule", "power_iteration", "primal_averaged",
+    "prodigy", "projections", "quantized", "radam", "recorded", "reduce_on_plateau", "reset_state", "rmsprop", "rprop",
+    "safe_increment", "safe_int32_increment", "safe_norm", "safe_root_mean_squares", "safe_softmax_cross_entropy", "sam",
+    "scale", "scale_by_acprop", "scale_by_adabound", "scale_by_adadelta", "scale_by_adam", "scale_by_adam_mini",
+    "scale_by_adamax", "scale_by_adan", "scale_by_ademamix", "scale_by_adopt", "scale_by_amsbound", "scale_by_amsgrad",
     "scale_by_backtracking_linesearch", "scale_by_belief", "scale_by_came", "scale_by_cocob", "scale_by_dion",
     "scale_by_distance_over_gradients", "scale_by_dog", "scale_by_dowg", "scale_by_factored_rms", "scale_by_ftrl",
     "scale_by_galore", "scale_by_gradient_rms", "scale_by_gradient_signs", "scale_by_kron", "scale_by_layer_decay",
-    "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion", "scale_by_lmo", "scale_by_madgrad",
-    "scale_by_matrix_shape", "scale_by_muon", "scale_by_nadam", "scale_by_novograd", "scale_by_optimistic_gradient",
-    "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak", "scale_by_radam", "scale_by_rms",
-    "scale_by_row_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule", "scale_by_shampoo", "scale_by_side_lengths",
-    "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3", "scale_by_sophia", "scale_by_stable_adam",
-    "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi", "scale_by_zoom_linesearch", "scale_gradient", "scale_loss",
-    "scaled_schedule", "schedule_free", "schedule_free_adamw", "schedule_free_eval_params", "schedule_free_radam",
-    "schedule_free_sgd", "schedules", "scion", "second_order", "selective_transform", "set_hyperparams", "set_to_zero",
-    "sgd", "sgdr_schedule", "sharded", "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum",
-    "simplified_ademamix", "skip_large_updates", "skip_not_finite", "skip_spikes", "sm3", "smooth_labels", "snapshot",
-    "soap", "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary",
-    "splus", "squared_error", "stable_adamw", "stacked", "state_shardings", "stateless", "stateless_with_tree_map",
-    "step_decay_schedule", "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config",
-    "top_level_groups", "trace", "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm",
-    "update_infinity_moment", "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state",
-    "warmup_constant_schedule", "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule",
-    "warmup_stable_decay_schedule", "weighted_ema", "with_extra_args_support", "yogi", "zero_nans",
+    "scale_by_lbfgs", "scale_by_learning_rate", "scale_by_lion", "scale_by_lmo", "scale_by_low_rank_norms",
+    "scale_by_madgrad", "scale_by_matrix_shape", "scale_by_muon", "scale_by_nadam", "scale_by_novograd",
+    "scale_by_optimistic_gradient", "scale_by_param_block_norm", "scale_by_param_block_rms", "scale_by_polyak",
+    "scale_by_radam", "scale_by_rms", "scale_by_row_rms", "scale_by_rprop", "scale_by_rss", "scale_by_schedule",
+    "scale_by_shampoo", "scale_by_side_lengths", "scale_by_sign", "scale_by_simplified_ademamix", "scale_by_sm3",
+    "scale_by_sophia", "scale_by_stable_adam", "scale_by_stddev", "scale_by_trust_ratio", "scale_by_yogi",
+    "scale_by_zoom_linesearch", "scale_gradient", "scale_loss", "scaled_schedule", "schedule_free", "schedule_free_adamw",
+    "schedule_free_eval_params", "schedule_free_radam", "schedule_free_sgd", "schedules", "scion", "second_order",
+    "selective_transform", "set_hyperparams", "set_to_zero", "sgd", "sgdr_schedule", "sharded",
+    "sigmoid_binary_cross_entropy", "sigmoid_focal_loss", "sign_sgd", "signum", "simplified_ademamix", "skip_large_updates",
+    "skip_not_finite", "skip_spikes", "sm3", "smooth_labels", "snapshot", "soap", "softmax_cross_entropy",
+    "softmax_cross_entropy_with_integer_labels", "sophia", "split_real_and_imaginary", "splus", "squared_error",
+    "stable_adamw", "stacked", "state_shardings", "stateless", "stateless_with_tree_map", "step_decay_schedule",
+    "stochastic_weight_averaged", "stochastically_rounded", "stored", "summary", "to_config", "top_level_groups", "trace",
+    "transfer_state", "tree", "tree_map_params", "unitwise_clip", "unitwise_norm", "update_infinity_moment",
+    "update_moment", "update_moment_per_elem_norm", "value_and_grad_from_state", "warmup_constant_schedule",
+    "warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule", "warmup_stable_decay_schedule", "weighted_ema",
+    "with_extra_args_support", "yogi", "zero_nans",
 ]
 # fmt: on
 

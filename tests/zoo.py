@@ -463,6 +463,15 @@ PIECES: dict[str, Sample] = {
     ),
     "sharded": Sample(lambda: gradtx.sharded(gradtx.adam(1e-2), "devices", layout=alone), excused=DIVIDED),
     "low_rank": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
+    "low_rank of the short side": Sample(lambda: gradtx.low_rank(gradtx.trace(0.9), 2, 2, side="short"), uncertain=SINGULAR),
+    "low_rank_with_residual": Sample(lambda: gradtx.low_rank_with_residual(gradtx.trace(0.9), 2, 2), uncertain=SINGULAR),
+    "scale_by_low_rank_norms": Sample(
+        lambda: gradtx.scale_by_low_rank_norms(gradtx.scale_by_adam(), 2, 2), excused={STACKS: OWN_NOISE[STACKS]}
+    ),
+    "scale_by_low_rank_norms of matrices": Sample(
+        lambda: gradtx.scale_by_low_rank_norms(gradtx.trace(0.9), 1, 2, 2.0, per="matrix", max_growth=None),
+        excused={STACKS: OWN_NOISE[STACKS]},
+    ),
     "MultiSteps": Sample(lambda: gradtx.MultiSteps(gradtx.adam(1e-2), 2)),
     "mechanize": Sample(lambda: gradtx.mechanize(gradtx.sgd(halving))),
     "sam": Sample(lambda: gradtx.sam(gradtx.adamw(1e-2), gradtx.sgd(0.05, momentum=0.5))),
@@ -521,6 +530,9 @@ PIECES: dict[str, Sample] = {
 
 # Optimizers that are chains of what is above.
 CHAINS: dict[str, Sample] = {
+    "apollo": Sample(lambda: gradtx.apollo(1e-2, 2, weight_decay=0.1), excused={STACKS: OWN_NOISE[STACKS]}),
+    "apollo_mini": Sample(lambda: gradtx.apollo_mini(1e-2), excused={STACKS: OWN_NOISE[STACKS]}),
+    "fira": Sample(lambda: gradtx.fira(1e-2, 2, weight_decay=0.1)),
     "galore": Sample(lambda: gradtx.galore(1e-2, 2, scale=0.25, weight_decay=0.1)),
     "sign_sgd": Sample(lambda: gradtx.sign_sgd(0.01)),
     "signum": Sample(lambda: gradtx.signum(0.01)),

@@ -27,12 +27,11 @@ from gradtx.require import DECAY, NONNEGATIVE
 from gradtx.transforms.scale import scale_by_learning_rate
 from gradtx.transforms.weight_decay import add_decayed_weights
 from gradtx.tree.dtypes import at_least_float32
-from gradtx.tree.holes import is_hole
 from gradtx.tree.layout import all_gathered, kept_like, reshard_like
 from gradtx.tree.masks import Mask
-from gradtx.tree.matrices import as_matrices, from_matrices, numbers_of
+from gradtx.tree.matrices import as_matrices, from_matrices, numbers_of, same_on_all_devices
 from gradtx.tree.randomness import as_key, one_key, split_key
-from gradtx.tree.scopes import nothing_placed, places_of, same_on_all
+from gradtx.tree.scopes import nothing_placed, places_of
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 
@@ -114,7 +113,7 @@ def scale_by_dion(
         keys = jax.random.split(first, max(1, len(leaves)))
         with nothing_placed():
             factors = [_random(one, all_gathered(x), rank) for one, x in zip(keys, leaves, strict=False)]
-        return DionState(mu, _same_on_all(structure.unflatten(factors), mu))
+        return DionState(mu, same_on_all_devices(structure.unflatten(factors), mu, places_of(mu)))
 
     @tells(whole_matrices=True)
     def update(updates: Updates, state: DionState, params: Params | None = None):
@@ -124,7 +123,7 @@ def scale_by_dion(
         matrices = as_matrices(sums, numbers)
         with nothing_placed():
             u, rest, factors = rule(matrices, state.factors)
-        laid_out = jax.tree.map(kept_like, state.factors, _same_on_all(factors, sums))
+        laid_out = jax.tree.map(kept_like, state.factors, same_on_all_devices(factors, sums, places_of(sums)))
         new_state = DionState(replace(from_matrices(rest, sums, numbers), state.mu), laid_out)
         return tree.cast_like(from_matrices(u, sums, numbers), updates), new_state
 
@@ -145,15 +144,6 @@ def _random(key: jax.Array, matrix: jax.Array, rank: float) -> jax.Array:
     # Drawn in 32 bits, so that it is the same in wider dtypes.
     dtype = jnp.complex64 if jnp.iscomplexobj(matrix) else jnp.float32
     return jax.random.normal(key, (*batch, inputs, directions), dtype).astype(matrix.dtype)
-
-
-def _same_on_all(made: Any, like: Any) -> Any:
-    """What is made of the whole matrices of split leaves, known to be the same on all devices that have a part."""
-    places = places_of(like)
-    if places is None:
-        return made
-    place = iter(places)
-    return jax.tree.map(lambda x, leaf: x if is_hole(leaf) else same_on_all(x, next(place)), made, like, is_leaf=is_hole)
 
 
 def _step(m: jax.Array, q: jax.Array, decay: float, eps: float) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -11,7 +11,7 @@ from jax.tree_util import keystr
 from gradtx.errors import unnamed
 from gradtx.tree.holes import is_hole
 from gradtx.tree.masks import is_function
-from gradtx.tree.scopes import MeshAxes, Place, as_whole, gathered, own_part, places_of, whole_shape
+from gradtx.tree.scopes import MeshAxes, Place, as_whole, gathered, own_part, places_of, same_on_all, whole_shape
 
 Split: TypeAlias = tuple[MeshAxes, ...]
 """For each axis of an array, along which axes of the mesh it is split."""
@@ -99,6 +99,20 @@ def from_matrices(matrices: Any, like: Any, numbers: list[DimensionNumbers | Non
         own_part(_from_matrix(matrix, whole_shape(leaf, place), _of_stack(number, place)), place)
         for matrix, leaf, number, place in parts
     )
+
+
+def same_on_all_devices(made: Any, like: Any, places: Sequence[Place] | None) -> Any:
+    """Return what is made of the whole matrices of split leaves, known to be the same on all devices that have a part of one.
+
+    Args:
+      made: a tree with something for each leaf of the other.
+      like: the leaves; where there is a hole, what is made stays.
+      places: those of the leaves, as `places_of` has them.
+    """
+    if places is None:
+        return made
+    place = iter(places)
+    return jax.tree.map(lambda leaf, x: x if is_hole(leaf) else same_on_all(x, next(place)), like, made, is_leaf=is_hole)
 
 
 def splits_of_matrices(

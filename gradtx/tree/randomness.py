@@ -69,7 +69,15 @@ def split_key(rng_key: jax.Array, start: jax.Array | int, number: int = 2) -> tu
       start: the key that the state began with, which says what kind of key the integers are.
       number: how many there are in all.
     """
-    impl = jax.random.key_impl(start) if isinstance(start, jax.Array) and is_key(start) else None
-    key = rng_key if is_key(rng_key) else jax.random.wrap_key_data(rng_key, impl=impl)
-    next_key, *others = jax.random.split(key, number)
+    next_key, *others = jax.random.split(_typed(rng_key, start), number)
     return next_key if is_key(rng_key) else jax.random.key_data(next_key), others
+
+
+def folded_key(rng_key: jax.Array, start: jax.Array | int, number: jax.Array) -> jax.Array:
+    """Return the key to draw with for a number, of a key that the state keeps for good; see `split_key`."""
+    return jax.random.fold_in(_typed(rng_key, start), number)
+
+
+def _typed(rng_key: jax.Array, start: jax.Array | int) -> jax.Array:
+    impl = jax.random.key_impl(start) if isinstance(start, jax.Array) and is_key(start) else None
+    return rng_key if is_key(rng_key) else jax.random.wrap_key_data(rng_key, impl=impl)

@@ -156,3 +156,14 @@ def test_a_batch_of_matrices_is_divided_and_those_that_are_whole_are_not():
     chex.assert_trees_all_close(
         jax.device_get(tx.update(params, tx.init(params))[0]), tx.update(alone, tx.init(alone))[0], rtol=1e-4, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (3, 6)])
+def test_of_the_short_side_the_state_is_larger_and_the_projector_smaller(shape):
+    tx = gradtx.low_rank(gradtx.trace(0.9), 2, side="short")
+    g = gradient(shape)
+    updates, state = tx.update(g, tx.init(g))
+    assert jnp.shape(state.projector) == (3, 2)
+    assert sorted(jnp.shape(state.base_optimizer_state.trace)) == [2, 6]
+    left, values, right = np.linalg.svd(g, full_matrices=False)
+    chex.assert_trees_all_close(updates, (left[:, :2] * values[:2]) @ right[:2], rtol=1e-4, atol=1e-5)
