@@ -22,19 +22,16 @@ from gradtx.core import (
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import AT_LEAST_ONE, NONNEGATIVE
 from gradtx.tree.layout import all_gathered, reshard_like
+from gradtx.tree.matrix_norms import as_long_as, growing_slowly, no_norms, times
 from gradtx.tree.randomness import as_key, folded_key, one_key
 from gradtx.tree.scopes import nothing_placed
 from gradtx.wrappers.subspaces import (
-    as_long_as,
-    growing_slowly,
     init_inside,
     laid_out_as,
     matrices_of,
-    no_norms,
     on_rows,
     project,
     random_directions,
-    times,
     update_inside,
 )
 
