@@ -1,5 +1,6 @@
 """Scalars and arrays handled with care: counters that saturate, roots and norms with a gradient at zero."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -142,6 +143,27 @@ def extremum(pick: Callable[..., jax.Array], x: jax.Array, **options: Any) -> ja
         return picked
     # The sign of NaN is NaN: unlike `any(isnan(x))`, the sum needs no array of flags.
     return jnp.where(jnp.isnan(jnp.sum(jnp.sign(x))), jnp.nan, picked)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
+def largest_along(x: jax.Array, axis: Any, keepdims: bool = False, initial: float | None = None) -> jax.Array:
+    """Return `jnp.max(x, axis)` of real numbers, whose derivative is the mean of those of all entries as large up to rounding.
+
+    That of `jnp.max` is 0/0 where a compiler computes `x` again, otherwise rounded, so that no entry is equal to the largest.
+    """
+    return jnp.max(x, axis=axis, keepdims=keepdims, initial=initial)
+
+
+@largest_along.defjvp
+def _largest_along_jvp(
+    axis: Any, keepdims: bool, initial: float | None, primals: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    x, changes = primals[0], tangents[0]
+    largest = largest_along(x, axis, True, initial)
+    chosen = x >= largest - 4 * jnp.finfo(x.dtype).eps * jnp.abs(largest)
+    number = jnp.maximum(jnp.sum(chosen, axis=axis, keepdims=True), 1).astype(x.dtype)
+    change = jnp.sum(jnp.where(chosen, changes, 0), axis=axis, keepdims=True) / number
+    return (largest, change) if keepdims else (jnp.squeeze(largest, axis), jnp.squeeze(change, axis))
 
 
 @jax.custom_jvp

@@ -16,6 +16,7 @@ from gradtx.numerics import (
     clipped_to_finite,
     debias,
     extremum,
+    largest_along,
     safe_increment,
     safe_int32_increment,
     safe_norm,
@@ -199,3 +200,17 @@ def test_infinity_saturates_and_nan_stays():
     largest = jnp.finfo(jnp.float32).max
     assert jnp.array_equal(clipped_to_finite(jnp.asarray([1.0, jnp.inf, largest])), jnp.asarray([1.0, largest, largest]))
     assert jnp.isnan(clipped_to_finite(jnp.asarray(jnp.nan)))
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [0, 1, -1, (0, 1)])
+def test_the_derivative_of_the_largest_is_that_of_the_maximum(axis, keepdims):
+    x = jnp.asarray([[1.0, 3.0, 3.0], [2.0, -1.0, 0.0]])
+
+    def slopes(largest):
+        return jax.grad(lambda x: jnp.sum(jnp.sin(largest(x))))(x)
+
+    ours = slopes(lambda x: largest_along(x, axis, keepdims))
+    chex.assert_trees_all_close(ours, slopes(lambda x: jnp.max(x, axis, keepdims=keepdims)), rtol=1e-6)
+    initial = jax.grad(lambda x: jnp.sum(largest_along(x, 1, initial=2.5)))(x)
+    chex.assert_trees_all_equal(initial[1], jnp.zeros(3))  # where what it starts from is the largest, nothing moves it

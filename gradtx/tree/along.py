@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx.numerics import largest_along
 from gradtx.tree.scopes import MeshAxes, devices_along, largest_of_devices, place_of_leaf
 
 Axes: TypeAlias = int | Sequence[int] | None
@@ -39,7 +40,8 @@ def max_along(
 ) -> jax.Array:
     """Return the maxima along some axes of an array; see `sum_along`."""
     chosen, names = _chosen(x, axis, of)
-    largest = jnp.max(x, axis=chosen, keepdims=keepdims, initial=initial)
+    of_array = largest_along if jnp.issubdtype(x.dtype, jnp.floating) else jnp.max
+    largest = of_array(x, chosen, keepdims=keepdims, initial=initial)
     return largest_of_devices(largest, names) if names else largest
 
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gradtx.numerics import largest_along
 from gradtx.tree.codes import Code, DynamicCode, FloatCode
 from gradtx.tree.layout import all_gathered, joined_last_axes, reshard_like, split_last_axis
 
@@ -34,7 +35,7 @@ class Format(NamedTuple):
     def encode(self, x: jax.Array) -> Quantized:
         """Return a float32 array as codes. One number that is not finite spoils its block."""
         blocks = _in_blocks(x, self.block_size)
-        largest = jnp.max(jnp.abs(blocks), axis=-1, keepdims=True)
+        largest = largest_along(jnp.abs(blocks), -1, keepdims=True)
         unsigned = jnp.min(blocks, axis=-1, keepdims=True) >= 0
         codes = self.code.encode(blocks / jnp.where(largest == 0, 1, largest), unsigned).astype(jnp.uint8)
         scale = jnp.squeeze(jnp.where(unsigned, -largest, largest), -1)
