@@ -81,15 +81,25 @@ def first_axis_like(model: jax.Array, array: jax.Array) -> jax.Array:
     return reshard(array, NamedSharding(sharding.mesh, PartitionSpec(sharding.spec[0], *own.spec[1:])))
 
 
-def mesh_of(tree: Any) -> AbstractMesh | None:
+def mesh_of(tree: Any) -> Mesh | AbstractMesh | None:
     """Return the mesh of the first array of a tree that is on one, traced or not, else that which is set, if there is one."""
-    meshes = (jax.typeof(x).sharding.mesh for x in jax.tree.leaves(tree))
+    meshes = (_its_mesh(x) for x in jax.tree.leaves(tree))
     return next((mesh for mesh in (*meshes, jax.sharding.get_abstract_mesh()) if not mesh.empty), None)
+
+
+def _its_mesh(x: Any) -> Mesh | AbstractMesh:
+    """The mesh of an array; with its devices, if it has its numbers, so that what lies elsewhere can be sent there."""
+    mesh, own = jax.typeof(x).sharding.mesh, getattr(x, "sharding", None)
+    return own.mesh if isinstance(own, NamedSharding) and not isinstance(x, Tracer) and not is_explicit(mesh) else mesh
 
 
 def laid_out(x: Any, sharding: NamedSharding) -> jax.Array:
     """Return `x` split among the devices of a mesh: on an explicit one that is its type, on others an order to the compiler."""
-    return reshard(x, sharding) if is_explicit(sharding.mesh) else jax.lax.with_sharding_constraint(x, sharding)
+    if is_explicit(sharding.mesh):
+        return reshard(x, sharding)
+    if isinstance(sharding.mesh, AbstractMesh) and not isinstance(x, Tracer):
+        x = jax.lax.optimization_barrier(x)  # which makes a constant of a program a value in it, wherever it lies
+    return jax.lax.with_sharding_constraint(x, sharding)
 
 
 def axes_in(entry: Any) -> tuple[str, ...]:

@@ -69,8 +69,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:stored")
 
 
 def is_refused(wrapper, label):
-    """`quantized` is not put around codes, nor around what is on the host."""
-    return "quantized" in wrapper and ("quantized" in label or label == "offloaded")
+    """`quantized` is not put around codes, nor around what is on the host; in 4 bits not if all has odd last axes."""
+    is_empty = (wrapper, label) == ("quantized with 4 bits", "masked")
+    return is_empty or ("quantized" in wrapper and ("quantized" in label or label == "offloaded"))
 
 
 # --- types --------------------------------------------------------------------------------------------------------------
@@ -117,6 +118,11 @@ EXCUSED = {
 NO_FLOAT64 = {"updates_are_bounded": "for gradients of float64 the state is float32, which does not hold their squares"}
 EXCUSED_OF_BFLOAT16 = {
     "scale_by_madgrad": NO_FLOAT64,
+    "scale_by_param_block_rms": dict.fromkeys(
+        ("jit_changes_nothing_and_traces_once", "scan_works"),
+        "the low bits are those of what is rounded otherwise in each program",
+    ),
+    "scale_by_lbfgs without initial scale": {"nan_is_never_hidden": "it divides by changes, which are rounding in this law"},
     "scale_by_ftrl": NO_FLOAT64,
     "scale_by_shampoo": NO_FLOAT64,
     "scale_by_dowg": {"nan_is_never_hidden": "in the law the parameters stay, and so does what is less than their last digit"},
@@ -124,6 +130,7 @@ EXCUSED_OF_BFLOAT16 = {
 EXCUSED_OF_16_BITS: dict[str, dict[str, str]] = dict.fromkeys(
     (
         "scale_by_came",
+        "scale_by_row_rms",
         "scale_by_factored_rms of last axes",
         "scale_by_factored_rms of small matrices",
         "scale_by_rss",
@@ -192,19 +199,20 @@ def test_the_law_is_kept(wrapper, label, name):
     testing.LAWS[name](tx, params_for(name), zoo.TRANSFORMATIONS[label].extra_args)
 
 
-@pytest.mark.parametrize(("wrapper", "label"), pairs())
+@pytest.mark.parametrize(("wrapper", "label"), [pair for pair in pairs() if pair[1] != "sharded"])  # which has its own mesh
 def test_no_more_is_sent_from_device_to_device(wrapper, label):
     mesh = jax.make_mesh((len(jax.devices()),), ("x",))
-    params = {"matrix": jnp.ones((16, 4), jnp.float32), "vector": jnp.ones(16, jnp.float32)}  # of whole blocks on each device
-    params = jax.device_put(params, NamedSharding(mesh, PartitionSpec("x")))
-    extra_args = zoo.extra_args(label, params)
+    arrays = {"matrix": jnp.ones((16, 4), jnp.float32), "vector": jnp.ones(16, jnp.float32)}  # of whole blocks on each device
+    params = jax.device_put(arrays, NamedSharding(mesh, PartitionSpec("x")))
 
     def bytes_sent(tx):
-        def step(updates, state):
+        def step(updates, state, params):
             return tx.update(updates, state, params, **extra_args)
 
-        compiled = jax.jit(step).lower(params, jax.jit(tx.init)(params)).compile()
+        compiled = jax.jit(step).lower(params, jax.jit(tx.init)(params), params).compile()
         return sum(each.bytes for each in testing.collectives(compiled).values())
 
     plain = zoo.transformation(label)
-    assert bytes_sent((WRAPPERS | OTHER_CODES)[wrapper](plain)) <= bytes_sent(plain)
+    with jax.set_mesh(mesh):
+        extra_args = zoo.extra_args(label, params)
+        assert bytes_sent((WRAPPERS | OTHER_CODES)[wrapper](plain)) <= bytes_sent(plain)

@@ -245,6 +245,15 @@ def test_without_jit_it_computes_the_same(kind):
     assert_lies(state, gradtx.abstract_state(tx, params))
 
 
+@pytest.mark.parametrize("jit", [lambda f: f, jax.jit])
+def test_gradients_may_lie_on_one_device(jit):
+    tx, plain = gradtx.sharded(gradtx.adamw(1e-2)), gradtx.adamw(1e-2)
+    params = whole(PARAMS, mesh_of())
+    updates, _ = jit(lambda: tx.update(GRADS[0], tx.init(params), params))()
+    expected, _ = plain.update(GRADS[0], plain.init(PARAMS), PARAMS)
+    chex.assert_trees_all_close(jax.device_get(updates), jax.device_get(expected), atol=1e-7)
+
+
 def test_donated_in_a_scan_it_stays_divided():
     tx = gradtx.sharded(gradtx.chain(gradtx.clip_by_global_norm(1.0), gradtx.adamw(1e-2)))
 
