@@ -22,7 +22,7 @@ from gradtx.core import (
 from gradtx.numerics import Count, safe_increment
 from gradtx.require import AT_LEAST_ONE, NONNEGATIVE
 from gradtx.tree.layout import all_gathered, reshard_like
-from gradtx.tree.matrix_norms import as_long_as, growing_slowly, no_norms, times
+from gradtx.tree.matrix_norms import kept_from_growing, no_norms, norms, ratio_of_norms, times
 from gradtx.tree.randomness import as_key, folded_key, one_key
 from gradtx.tree.scopes import nothing_placed
 from gradtx.wrappers.subspaces import (
@@ -104,9 +104,12 @@ def scale_by_low_rank_norms(
     def rule(g, low, step, projector, last, *, root):
         whole = all_gathered(g)
         axes = (-2, -1) if per == "matrix" else (-2,) if on_rows(whole, projector) else (-1,)
-        u = as_long_as(step, whole, low, axes, eps)
-        u, last = (u, last) if max_growth is None else growing_slowly(u, last, max_growth, eps)
-        return reshard_like(g, times(u, root)), last
+        factor = ratio_of_norms(step, low, axes, eps)
+        if max_growth is not None:
+            # The norm of what is not made yet, so that one pass makes it, which the compiler joins with what comes next.
+            limit, last = kept_from_growing(norms(factor * norms(whole, axes)), last, max_growth, eps)
+            factor = factor * limit
+        return reshard_like(g, times(whole, root * factor)), last
 
     def init(params: Params) -> ScaleByLowRankNormsState:
         matrices = matrices_of(tree.moment_like(params), weight_dimension_numbers)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from gradtx import tree
@@ -18,10 +19,10 @@ from gradtx.core import (
     tells,
     with_extra_args_support,
 )
-from gradtx.numerics import Count, safe_increment
+from gradtx.numerics import Count, safe_increment, safe_sqrt
 from gradtx.require import AT_LEAST_ONE, NONNEGATIVE
 from gradtx.tree.layout import all_gathered, reshard_like
-from gradtx.tree.matrix_norms import as_long_as, growing_slowly, no_norms
+from gradtx.tree.matrix_norms import kept_from_growing, no_norms, norms, ratio_of_norms, times
 from gradtx.tree.scopes import nothing_placed
 from gradtx.wrappers.subspaces import (
     chosen_directions,
@@ -97,9 +98,13 @@ def low_rank_with_residual(
     def rule(g, low, step, projector, last):
         whole = all_gathered(g)
         axes = (-2,) if on_rows(whole, projector) else (-1,)
-        residual = as_long_as(step, whole - scale * out_of(low, projector, whole), low, axes, eps)
-        residual, last = (residual, last) if max_growth is None else growing_slowly(residual, last, max_growth, eps)
-        return reshard_like(g, scale * out_of(step, projector, whole) + residual), last
+        factor = ratio_of_norms(step, low, axes, eps)
+        if max_growth is not None:
+            limit, last = kept_from_growing(norms(factor * _norms_outside(whole, low, axes, scale)), last, max_growth, eps)
+            factor = factor * limit
+        # One product of matrices, for what is inside and what is taken from the gradient.
+        inside = out_of(step - times(low, factor), projector, whole)
+        return reshard_like(g, times(whole, factor) + scale * inside), last
 
     def init(params: Params) -> LowRankWithResidualState:
         matrices = matrices_of(tree.moment_like(params), weight_dimension_numbers)
@@ -122,3 +127,10 @@ def low_rank_with_residual(
         return matrices.put_back(new, steps, updates), laid_out_as(state, new_state)
 
     return GradientTransformationExtraArgs(init, update)
+
+
+def _norms_outside(g: jax.Array, low: jax.Array, axes: tuple[int, ...], scale: Any) -> jax.Array:
+    """‖G − scale·P·R‖ along some axes, by Pythagoras, as the directions are orthonormal: without another matrix."""
+    size = norms(g, axes)
+    part = norms(low, axes) / jnp.where(size > 0, size, 1)
+    return size * safe_sqrt(jnp.maximum(1 - scale * (2 - scale) * part**2, 0))

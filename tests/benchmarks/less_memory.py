@@ -1,7 +1,7 @@
 """Measure what less memory costs: `python tests/benchmarks/less_memory.py update training`.
 
-- update: AdamW on the leaves of a GPT-2 of 124 M parameters, and on one leaf of 16 M. The contenders take turns in one
-  process; what counts is the ratio of medians to AdamW in float32. Parameters and state are donated.
+- update: AdamW on the leaves of a GPT-2 of 124 M parameters, and on one leaf of 16 M; on matrices APOLLO, too. The contenders
+  take turns in one process; what counts is the ratio of medians to AdamW in float32. Parameters and state are donated.
 - training: a transformer of 120 000 parameters on the characters of Python's help texts, from 4 seeds: how much larger the
   loss of held-out text is than after training in float32.
 """
@@ -57,6 +57,11 @@ CONTENDERS = {
     "compensated": (gradtx.compensated(ADAMW), BFLOAT16),
     "compensated, quantized": (gradtx.compensated(gradtx.quantized(ADAMW)), BFLOAT16),
 }
+LOW_RANK = {
+    "apollo_mini": (gradtx.apollo_mini(1e-3), FLOAT32),
+    "apollo, 64 directions": (gradtx.apollo(1e-3, 64), FLOAT32),
+    "apollo, 256 directions": (gradtx.apollo(1e-3, 256), FLOAT32),
+}
 
 
 class Contender:
@@ -88,7 +93,8 @@ class Contender:
 
 def updates_of(name: str) -> Table:
     case = CASES[name]
-    contenders = {label: Contender(tx, dtype, case) for label, (tx, dtype) in CONTENDERS.items()}
+    chosen = CONTENDERS if len(case.shapes) == 1 else CONTENDERS | LOW_RANK  # one leaf is a vector
+    contenders = {label: Contender(tx, dtype, case) for label, (tx, dtype) in chosen.items()}
     take_turns(case, "step", 1 + ROUNDS[name], [contender.run for contender in contenders.values()])
     medians = {label: float(np.median(contender.times[1:])) for label, contender in contenders.items()}
     table = Table(title=case.title)
