@@ -26,7 +26,7 @@ def no_norms(matrix: jax.Array) -> jax.Array:
 def ratio_of_norms(x: jax.Array, y: jax.Array, axes: tuple[int, ...], eps: Any) -> jax.Array:
     """Return ‖x‖ / (‖y‖ + eps), with norms along some axes, which stay; it is finite, and 0 where nothing is divided by."""
     divisor = norms(y, axes) + eps
-    return jnp.where(divisor > 0, clipped_to_finite(norms(x, axes) / jnp.where(divisor > 0, divisor, 1)), 0)
+    return jnp.where(divisor == 0, 0, clipped_to_finite(norms(x, axes) / jnp.where(divisor == 0, 1, divisor)))
 
 
 def kept_from_growing(norm: jax.Array, last: jax.Array, max_growth: Any, eps: Any) -> tuple[jax.Array, jax.Array]:

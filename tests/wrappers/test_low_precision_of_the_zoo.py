@@ -1,7 +1,7 @@
 """Every transformation of the zoo keeps the laws inside of what trains in less memory.
 
 That types are kept is traced for all. Of the laws, those that run soon are tried on one sample of each family, each in one of
-the wrappers. All laws of all samples in all wrappers, about an hour's work, as CI does once a week:
+the wrappers. All laws of all samples in all wrappers, half an hour's work, as CI does once a week:
 
     WHOLE_ZOO=1 pytest tests/wrappers/test_low_precision_of_the_zoo.py
 """
